@@ -1,0 +1,75 @@
+"""Every error that Twinlens raises on purpose.
+
+TwinlensError                     what a person is told; ``str()`` says what happened, ``hint`` what to do
+├── ImageError                    a picture or pixel buffer cannot be read or converted
+├── ModelError                    a model cannot be used
+│   ├── ModelFileError            missing, truncated, too large, or not a model at all
+│   ├── UnsupportedOperatorError  an operator that we do not implement; names it and its node
+│   ├── ShapeError                shapes that do not fit each other
+│   ├── ParameterError            parameters missing, extra or of the wrong size
+│   └── LabelError                labels that do not match the outputs
+├── EngineError                   an engine cannot do its work
+│   ├── EngineUnavailableError    the engine does not exist here; says why
+│   └── InferenceError            the engine failed while it ran
+└── SourceError                   a camera, file, stream or screen does not deliver (raised by the app)
+"""
+
+from __future__ import annotations
+
+
+class TwinlensError(Exception):
+    """Base of all errors that are shown to a person.
+
+    Args:
+        message: what happened, naming the file or value received and what was expected.
+        hint: what the person can do about it; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ImageError(TwinlensError):
+    """A picture or pixel buffer cannot be read or converted."""
+
+
+class ModelError(TwinlensError):
+    """A model cannot be used."""
+
+
+class ModelFileError(ModelError):
+    """A model file is missing, truncated, too large, or not a model at all."""
+
+
+class UnsupportedOperatorError(ModelError):
+    """The model uses an operator that Twinlens does not implement."""
+
+
+class ShapeError(ModelError):
+    """Shapes that do not fit each other."""
+
+
+class ParameterError(ModelError):
+    """Parameters are missing, extra or of the wrong size."""
+
+
+class LabelError(ModelError):
+    """Labels do not match the model's outputs."""
+
+
+class EngineError(TwinlensError):
+    """An engine cannot do its work."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine does not exist on this machine."""
+
+
+class InferenceError(EngineError):
+    """The engine failed while it ran."""
+
+
+class SourceError(TwinlensError):
+    """A camera, file, stream or screen does not deliver frames."""

@@ -1,0 +1,139 @@
+"""What an engine is: one short list that every backend implements.
+
+What goes in and out is plain arrays and small records, so that the same protocol can be
+served by a worker process or a remote machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.engine.image import Recipe
+
+OutputKind = Literal["probabilities", "logits"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A classifier: where its file is and how to feed and read it.
+
+    Attributes:
+        id: short name, stable (catalog name, or the file's stem).
+        title: name that is shown, e.g. ``MobileNet-v2``.
+        path: the model file.
+        recipe: how a picture becomes the model's input.
+        labels: one name per class, class 0 first.
+        background_outputs: outputs in front of class 0 that stand for no class
+            (TensorFlow's 1001-wide ImageNet classifiers have one). They are left out of the
+            answer, so that a class has the same index whichever network names it.
+        output: whether the network already ends in a softmax.
+        notes: assumptions made about the file, for display (``"labels: ImageNet, assumed"``).
+    """
+
+    id: str
+    title: str
+    path: Path
+    recipe: Recipe
+    labels: tuple[str, ...]
+    background_outputs: int = 0
+    output: OutputKind = "probabilities"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What a person may choose about an engine.
+
+    Attributes:
+        threads: compute threads; None lets the engine choose what keeps a window smooth.
+        precision: ``"fp32"`` now.
+        providers: ONNX Runtime execution providers by name, best first; None means the default.
+    """
+
+    threads: int | None = None
+    precision: str = "fp32"
+    providers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RunnerInfo:
+    """What really runs (never what was asked for).
+
+    Attributes:
+        engine_id: ``"layers-cpu"``, ``"vision"`` ...
+        engine_title: ``"Layers CPU"``, ``"Vision"`` ...
+        detail: kernels, provider or adapter in use, for display (``"NumPy reference"``).
+        precision: ``"fp32"`` ...
+        threads: compute threads in use.
+        input_shape: shape of the tensor that ``run`` takes.
+        output_width: number of outputs.
+        fallbacks: layers that run without a kernel of this engine.
+    """
+
+    engine_id: str
+    engine_title: str
+    detail: str
+    precision: str
+    threads: int
+    input_shape: tuple[int, ...]
+    output_width: int
+    fallbacks: tuple[str, ...] = field(default=())
+
+
+class Runner(Protocol):
+    """A loaded network. Used by one thread at a time."""
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What really runs."""
+        ...
+
+    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network once.
+
+        Args:
+            tensor: the recipe's output, float32, batch 1, shape ``info.input_shape``.
+
+        Returns:
+            The network's raw output, float32, shape ``(info.output_width,)``; a fresh array.
+
+        Raises:
+            InferenceError: the engine failed; says why.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the runner holds; may be called twice."""
+        ...
+
+
+class Engine(Protocol):
+    """A way of running networks, listed in ``twinlens.engine.registry``."""
+
+    @property
+    def id(self) -> str:
+        """Stable name used on the command line."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Name that is shown."""
+        ...
+
+    def available(self) -> str | None:
+        """None when the engine works here, otherwise the reason why it does not."""
+        ...
+
+    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
+        """Load a network, ready to run.
+
+        Raises:
+            ModelError: the model cannot be used; nothing was changed.
+            EngineUnavailableError: the engine does not exist here.
+        """
+        ...
