@@ -1,0 +1,77 @@
+"""The ``twinlens`` command: the window by default, or one of the commands below.
+
+Exit status: 0 done, 1 an error that one line on stderr explains, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+from twinlens.engine.errors import TwinlensError
+
+
+class Command(NamedTuple):
+    """A command: the module that has ``configure(parser)`` and ``execute(args) -> int``."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "run": Command("run", "the same pipeline; --headless without a window, as text or JSON lines"),
+    "classify": Command("classify", "classify pictures"),
+    "eval": Command("evaluate", "top-1 and top-5 accuracy over a folder of labelled pictures"),
+    "bench": Command("bench", "engines side by side: medians, 95th percentiles, ratios"),
+    "doctor": Command("doctor", "what works on this machine, what does not, and why"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words and words[0] in COMMANDS else None
+    parser, execute = _command(name)
+    args = parser.parse_args(words[1:] if name else words)
+    try:
+        return execute(args)
+    except TwinlensError as error:
+        sys.stderr.write(f"twinlens: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"          {error.hint}\n")
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``): there is nobody left to tell.
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., int]]:
+    """Parser and action of a command; None is the window."""
+    module = import_module(f"twinlens.app.commands.{COMMANDS[name].module if name else 'gui'}")
+    if name:
+        parser = argparse.ArgumentParser(prog=f"twinlens {name}", description=module.__doc__)
+    else:
+        listing = "\n".join(f"  {key:10}{command.help}" for key, command in COMMANDS.items())
+        parser = argparse.ArgumentParser(
+            prog="twinlens",
+            description=module.__doc__,
+            epilog=f"commands (twinlens COMMAND --help tells more):\n{listing}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--version", action="version", version=f"twinlens {_version()}")
+    module.configure(parser)
+    return parser, module.execute
+
+
+def _version() -> str:
+    try:
+        return version("twinlens")
+    except PackageNotFoundError:  # run from a tree that was never installed
+        return "0 (not installed)"

@@ -1,0 +1,147 @@
+"""What works on this machine, what does not, and why; ends with a self-test of each engine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from twinlens.app.commands.display import no_window_reason
+from twinlens.app.commands.options import add_model_options, resolve_model
+from twinlens.app.commands.records import write_json
+from twinlens.engine.errors import TwinlensError
+
+PACKAGES = ("twinlens", "numpy", "opencv-python", "onnx", "onnxruntime", "PySide6", "mss", "rich")
+# Engines answer alike up to rounding; a self-test that differs by more has found a fault.
+_AGREEMENT = 1e-3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_model_options(parser, engine=None, engines=False)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Look at everything; exit status 1 when the self-test fails."""
+    report = examine(args)
+    if args.json:
+        write_json(report)
+    else:
+        _print(report)
+    return 0 if report["self_test"]["ok"] else 1
+
+
+def examine(args: argparse.Namespace) -> dict[str, Any]:
+    """Collect the report as plain values."""
+    from twinlens.app.sources import list_cameras
+    from twinlens.engine import registry
+
+    engines = []
+    for engine_id in registry.engine_ids():
+        engine = registry.get_engine(engine_id)
+        reason = engine.available()
+        engines.append(
+            {"id": engine.id, "title": engine.title, "available": not reason, "reason": reason}
+        )
+    reason = no_window_reason()
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "window": {"available": reason is None, "reason": reason},
+        "engines": engines,
+        "providers": _providers(),
+        "adapters": [],
+        "cameras": [{"id": camera.id, "name": camera.name} for camera in list_cameras()],
+        "self_test": self_test(args, [e["id"] for e in engines if e["available"]]),
+    }
+
+
+def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]:
+    """Classify the bundled clip's first frame on each engine; all have to give one answer."""
+    import numpy as np
+
+    from twinlens.app.core.pipeline import Pipeline
+    from twinlens.app.sources import open_source
+    from twinlens.engine import registry
+
+    answers: dict[str, Any] = {}
+    first = None
+    ok = bool(engine_ids)
+    for engine_id in engine_ids:
+        source = open_source("clip", realtime=False)
+        try:
+            source.open()
+            frame = source.read()
+            spec = resolve_model(args)
+            with Pipeline(registry.load(spec, engine_id), spec) as pipeline:
+                if frame is None:
+                    raise TwinlensError("the bundled clip has no frames")
+                result = pipeline.process(frame)
+        except TwinlensError as error:
+            answers[engine_id] = {"ok": False, "error": error.message}
+            ok = False
+            continue
+        finally:
+            source.close()
+        first = result.probabilities if first is None else first
+        agrees = bool(np.abs(result.probabilities - first).max() < _AGREEMENT)
+        ok &= agrees
+        best = result.observations[0]
+        answers[engine_id] = {
+            "ok": agrees,
+            "label": best.identifier,
+            "confidence": round(best.confidence, 4),
+            "ms": round(result.timings.infer_ms, 2),
+            "runs_on": result.info.detail,
+        }
+    return {"ok": ok, "engines": answers}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _providers() -> list[str]:
+    from twinlens.engine.vision import available_providers
+
+    try:
+        return list(available_providers())
+    except TwinlensError:
+        return []
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    line = console.print
+    line(f"Python {report['python']}, {report['system']}, {report['cpus']} CPUs")
+    line(" · ".join(f"{name} {found or 'missing'}" for name, found in report["packages"].items()))
+    rows = [("window", "window", report["window"])]
+    rows += [("engine", engine["title"], engine) for engine in report["engines"]]
+    for kind, title, row in rows:
+        mark = "[green]✓[/]" if row["available"] else "[yellow]–[/]"
+        reason = "" if row["available"] else f": {escape(str(row['reason']))}"
+        line(f"{mark} {kind:7}{title if title != kind else ''}{reason}")
+    line(f"  providers of ONNX Runtime: {', '.join(report['providers']) or 'none'}")
+    cameras = ", ".join(f"{c['name']} (camera:{c['id']})" for c in report["cameras"])
+    line(f"  cameras: {escape(cameras) or 'none found; the bundled clip plays instead'}")
+    for engine_id, answer in report["self_test"]["engines"].items():
+        mark = "[green]✓[/]" if answer["ok"] else "[red]✗[/]"
+        told = answer.get("error") or (
+            f"{answer['label']} {answer['confidence']:.0%} in {answer['ms']:.1f} ms "
+            f"on {answer['runs_on']}"
+        )
+        line(f"{mark} self-test {engine_id}: {escape(told)}")
+    if not report["self_test"]["ok"]:
+        sys.stderr.write("twinlens: the self-test failed\n")

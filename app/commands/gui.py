@@ -1,0 +1,48 @@
+"""Twinlens: a live picture, classified, with an engine that you flip while it runs.
+
+Opens the window; where there is no display, shows the same pipeline in the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from twinlens.app.commands.display import no_window_reason
+from twinlens.app.commands.options import add_model_options
+
+SOURCE_HELP = (
+    "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http://), "
+    "or a video, picture or folder"
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--source", help=f"{SOURCE_HELP} (default: the last one, or the camera)")
+    add_model_options(parser, engine=None)
+    parser.add_argument("--terminal", action="store_true", help="no window: show it in here")
+    parser.add_argument("--settings", type=Path, help="settings file (default: the user's)")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Open the window, or the terminal view where there is none."""
+    reason = None if args.terminal else no_window_reason()
+    if args.terminal or reason:
+        from twinlens.app.commands.terminal import run_terminal
+
+        if reason:
+            sys.stderr.write(f"twinlens: {reason}; showing it in the terminal\n")
+        return run_terminal(args)
+    from twinlens.app.core.settings import SettingsStore
+    from twinlens.app.qt.main import run_window
+
+    return run_window(
+        args.source,
+        args.model,
+        args.engine,
+        settings=SettingsStore(args.settings),
+        labels=args.labels,
+        threads=args.threads,
+    )

@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they resolve to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
+
+if TYPE_CHECKING:
+    from twinlens.engine.image import CropAndScale
+
+CROPS = ("center-crop", "scale-fit", "scale-fill")
+
+
+def positive(text: str) -> int:
+    """Argument type: a whole number of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+def add_model_options(
+    parser: argparse.ArgumentParser,
+    *,
+    engine: str | None,
+    labels: bool = True,
+    engines: bool = True,
+) -> None:
+    """Add --model, --labels, --engine, --threads; ``engine`` is the default engine.
+
+    ``labels=False`` names the label file ``--class-names`` where ``--labels`` means another thing;
+    ``engines=False`` leaves out --engine.
+    """
+    parser.add_argument("--model", help="catalog name or model file (default: the embedded one)")
+    parser.add_argument(
+        "--labels" if labels else "--class-names",
+        dest="labels",
+        type=Path,
+        help="label file, one name a line, class 0 first",
+    )
+    if engines:
+        shown = f" (default: {engine})" if engine else ""
+        parser.add_argument(
+            "--engine", default=engine, help=f"layers-cpu, layers-gpu or vision{shown}"
+        )
+    parser.add_argument("--threads", type=positive, help="compute threads (default: the engine's)")
+
+
+def add_crop_option(parser: argparse.ArgumentParser) -> None:
+    """Add --crop."""
+    parser.add_argument("--crop", choices=CROPS, help="crop and scale (default: the model's)")
+
+
+def crop_of(args: argparse.Namespace) -> CropAndScale | None:
+    """Turn --crop into its enum; None keeps the model's own."""
+    from twinlens.engine.image import CropAndScale
+
+    return CropAndScale(args.crop) if args.crop else None
+
+
+def resolve_model(args: argparse.Namespace) -> ModelSpec:
+    """Turn --model and --labels into a model."""
+    from twinlens.models.catalog import DEFAULT_MODEL, resolve
+
+    return resolve(args.model or DEFAULT_MODEL, labels=args.labels)
+
+
+def load_runner(args: argparse.Namespace) -> tuple[ModelSpec, Runner]:
+    """Load what --model, --engine and --threads ask for."""
+    from twinlens.engine import registry
+
+    spec = resolve_model(args)
+    return spec, registry.load(spec, args.engine, EngineOptions(threads=args.threads))

@@ -1,0 +1,180 @@
+"""The same pipeline as the window's.
+
+With --headless a file is read frame by frame and none is dropped, unless --realtime; live
+sources always run in real time, where the newest frame wins and drops are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from twinlens.app.commands.gui import SOURCE_HELP
+from twinlens.app.commands.options import (
+    add_crop_option,
+    add_model_options,
+    crop_of,
+    load_runner,
+    positive,
+    resolve_model,
+)
+from twinlens.app.commands.records import frame_record, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twinlens.app.core.types import Result
+    from twinlens.app.sources.base import Source
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--headless", action="store_true", help="no window: lines on stdout")
+    parser.add_argument("--source", help=f"{SOURCE_HELP} (default with --headless: clip)")
+    add_model_options(parser, engine=None)
+    add_crop_option(parser)
+    parser.add_argument("--frames", type=positive, help="stop after N frames (default: all)")
+    parser.add_argument("--realtime", action="store_true", help="keep a file's own pace")
+    parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
+    parser.add_argument("--json", action="store_true", help="JSON lines, the summary last")
+    parser.set_defaults(terminal=False, settings=None)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run without a window, or hand over to the window."""
+    if not args.headless:
+        from twinlens.app.commands import gui
+
+        return gui.execute(args)
+    from twinlens.app.sources import open_source
+
+    args.engine = args.engine or "vision"
+    args.source = args.source or "clip"
+    source = open_source(args.source, realtime=args.realtime, loop=False)
+    run = (
+        LiveRun(source, args)
+        if args.realtime or _is_live(args.source)
+        else EveryFrame(source, args)
+    )
+    started = time.perf_counter()
+    latencies = []
+    try:
+        for result in run:
+            latencies.append(result.timings.latency_ms)
+            _write(result, args)
+            if args.frames and len(latencies) >= args.frames:
+                break
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a live source is ended; the summary still follows.
+    finally:
+        run.close()
+    _write_summary(latencies, run.dropped, time.perf_counter() - started, args)
+    return 0
+
+
+def _is_live(text: str) -> bool:
+    return text.split(":", maxsplit=1)[0] in ("camera", "screen", "rtsp", "http", "https")
+
+
+class EveryFrame:
+    """Each frame in turn, none dropped; one thread."""
+
+    dropped = 0
+
+    def __init__(self, source: Source, args: argparse.Namespace) -> None:
+        from twinlens.app.core.pipeline import Pipeline
+
+        spec, runner = load_runner(args)
+        self._pipeline = Pipeline(runner, spec, crop_and_scale=crop_of(args), top=args.top)
+        self._source = source
+
+    def __iter__(self) -> Iterator[Result]:
+        self._source.open()
+        while (frame := self._source.read()) is not None:
+            yield self._pipeline.process(frame)
+
+    def close(self) -> None:
+        """Release source and network."""
+        self._source.close()
+        self._pipeline.close()
+
+
+class LiveRun:
+    """The window's three threads with this loop in the window's place."""
+
+    def __init__(self, source: Source, args: argparse.Namespace) -> None:
+        import threading
+
+        from twinlens.app.core.session import Session
+        from twinlens.engine.protocol import EngineOptions
+
+        self._news = threading.Event()
+        self._session = Session(
+            source,
+            resolve_model(args),
+            args.engine,
+            options=EngineOptions(threads=args.threads),
+            smoothing=False,
+            on_news=self._news.set,
+        )
+        self._session.set_crop(crop_of(args))
+
+    @property
+    def dropped(self) -> int:
+        """Frames that no answer came for because a newer one was there."""
+        return self._session.stats().dropped
+
+    def __iter__(self) -> Iterator[Result]:
+        from twinlens.app.core.session import LoadFailed, SourceEnded, SourceFailed
+
+        self._session.start()
+        while True:
+            self._news.wait()
+            self._news.clear()
+            news = self._session.take()
+            if news.result is not None:
+                yield news.result
+            for event in news.events:
+                if isinstance(event, LoadFailed | SourceFailed):
+                    raise event.error
+                if isinstance(event, SourceEnded):
+                    return
+            self._session.acknowledge()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._session.stop()
+
+
+def _write(result: Result, args: argparse.Namespace) -> None:
+    if args.json:
+        write_json(frame_record(result))
+        return
+    best = result.observations[0]
+    sys.stdout.write(
+        f"{result.frame.t_s:8.2f} s  {best.confidence:6.1%}  {best.identifier:<28}"
+        f"{result.timings.latency_ms:8.1f} ms\n"
+    )
+
+
+def _write_summary(
+    latencies: list[float], dropped: int, elapsed_s: float, args: argparse.Namespace
+) -> None:
+    import numpy as np
+
+    p50, p95 = np.percentile(latencies, [50, 95]).tolist() if latencies else (0.0, 0.0)
+    summary: dict[str, Any] = {
+        "frames": len(latencies),
+        "dropped": dropped,
+        "fps": round(len(latencies) / elapsed_s, 2) if elapsed_s > 0 else 0.0,
+        "latency_ms": {"p50": round(p50, 3), "p95": round(p95, 3)},
+    }
+    if args.json:
+        write_json({"summary": summary})
+    else:
+        sys.stdout.write(
+            f"{summary['frames']} frames, {dropped} dropped, {summary['fps']} fps, "
+            f"latency {p50:.1f} ms (95 %: {p95:.1f} ms)\n"
+        )
