@@ -1,1 +1,1 @@
-"""TODO."""
+"""The live pipeline without Qt: mailboxes, statistics, smoothing, settings, pipeline, session."""

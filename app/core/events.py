@@ -1,0 +1,153 @@
+"""What a session tells: events, news, statistics and its state; plain frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twinlens.app.core.types import Frame, Result
+from twinlens.app.sources.base import SourceInfo
+from twinlens.engine.errors import TwinlensError
+from twinlens.engine.protocol import ModelSpec, RunnerInfo
+
+
+@dataclass(frozen=True)
+class LoadStarted:
+    """An engine is being loaded; the old one keeps answering.
+
+    Attributes:
+        what: model and engine, for display (``"MobileNet-v2 · vision"``).
+    """
+
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class EngineReady:
+    """Another engine or model answers from now on.
+
+    Attributes:
+        info: what really runs.
+        spec: the model that it runs.
+    """
+
+    info: RunnerInfo
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, eq=False)
+class LoadFailed:
+    """An engine or model could not be loaded; the old one, if there is one, keeps answering.
+
+    Attributes:
+        what: model and engine, for display.
+        error: why, and what to do.
+    """
+
+    what: str
+    error: TwinlensError
+
+
+@dataclass(frozen=True, eq=False)
+class InferenceFailed(LoadFailed):
+    """A loaded engine failed while it ran; told once per loaded engine, not once per frame.
+
+    Attributes:
+        reverted: the engine that answered before has taken over again.
+    """
+
+    reverted: bool = False
+
+
+@dataclass(frozen=True)
+class SourceOpened:
+    """Another source delivers from now on; ``info`` is what it really delivers."""
+
+    info: SourceInfo
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFailed:
+    """A source could not be opened, or failed while it played.
+
+    Attributes:
+        title: the source that failed.
+        error: why, and what to do.
+        fallback: the fallback source (the clip) is started in its place.
+        playing: title of the source that plays on undisturbed (the one that played before the
+            failed one was asked for); None when nothing else plays.
+    """
+
+    title: str
+    error: TwinlensError
+    fallback: bool
+    playing: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceEnded:
+    """A source that does not loop has come to its end, and its last frame has been answered."""
+
+    title: str
+
+
+Event = LoadStarted | EngineReady | LoadFailed | SourceOpened | SourceFailed | SourceEnded
+"""All events; ``InferenceFailed`` is a ``LoadFailed``."""
+
+
+@dataclass(frozen=True, eq=False)
+class News:
+    """What happened since the last ``take``.
+
+    Attributes:
+        frame: newest captured frame not yet taken.
+        result: newest answer not yet taken.
+        events: all events, oldest first; none is ever lost.
+    """
+
+    frame: Frame | None = None
+    result: Result | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Measured from real timestamps over a sliding window; rates are 0 when nothing moves.
+
+    Attributes:
+        camera_fps: frames captured per second.
+        answers_fps: answers per second.
+        latency_p50_ms: median time from capture to label.
+        latency_p95_ms: 95th percentile of the same.
+        captured: frames captured since the session started.
+        answered: answers since the session started (a frame answered again counts again).
+        dropped: frames replaced by a newer one before anybody could answer them.
+    """
+
+    camera_fps: float = 0.0
+    answers_fps: float = 0.0
+    latency_p50_ms: float = 0.0
+    latency_p95_ms: float = 0.0
+    captured: int = 0
+    answered: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SessionState:
+    """A snapshot.
+
+    Attributes:
+        spec: the model asked for; the one that serves, again, when loading it failed.
+        engine_id: the engine asked for; likewise.
+        info: what really answers now; None before the first engine is ready.
+        source_info: what really plays now; None before the first source is open.
+        paused: no frames are captured except by ``step``.
+        loading: what is being loaded now, for display; None when nothing is.
+    """
+
+    spec: ModelSpec
+    engine_id: str
+    info: RunnerInfo | None = None
+    source_info: SourceInfo | None = None
+    paused: bool = False
+    loading: str | None = None

@@ -1,0 +1,121 @@
+"""One frame to one answer, in the caller's thread: convert, run, observe, smooth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.app.core.smoothing import Smoother
+from twinlens.app.core.types import Frame, Result, Timings
+from twinlens.engine.image import Converter, CropAndScale, Region
+from twinlens.engine.observations import ClassificationObservation, probabilities, top_k
+from twinlens.engine.protocol import ModelSpec, Runner
+
+
+class Pipeline:
+    """Answers frames with one loaded network. Used by one thread at a time.
+
+    Args:
+        runner: the loaded network; ``close`` closes it.
+        spec: the model that the runner was loaded from.
+        crop_and_scale: overrides the recipe's; None means the recipe's own.
+        region: look at this part of the picture only.
+        smoothing: fill ``Result.smoothed`` with answers smoothed over time.
+        top: number of classes in ``observations`` and ``smoothed``.
+        clock: seconds on the clock of ``Frame.captured_s``.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        spec: ModelSpec,
+        *,
+        crop_and_scale: CropAndScale | None = None,
+        region: Region | None = None,
+        smoothing: bool = False,
+        top: int = 5,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.runner = runner
+        self.spec = spec
+        self._crop = crop_and_scale
+        self._region = region
+        self._top = top
+        self._clock = clock
+        self._converter = Converter(spec.recipe, region, crop_and_scale)
+        self._smoother = Smoother(enabled=smoothing)
+        self._source_id: int | None = None
+
+    def configure(
+        self, *, crop_and_scale: CropAndScale | None, region: Region | None, smoothing: bool
+    ) -> None:
+        """Change how frames are read, from the next frame on; nothing happens if all is equal."""
+        if (crop_and_scale, region) != (self._crop, self._region):
+            self._converter = Converter(self.spec.recipe, region, crop_and_scale)
+            self._crop, self._region = crop_and_scale, region
+            self._smoother.reset()
+        self._smoother.enabled = smoothing
+
+    def process(self, frame: Frame) -> Result:
+        """Answer one frame.
+
+        Raises:
+            ImageError: the frame cannot be converted.
+            InferenceError: the engine failed.
+        """
+        started_s = self._clock()
+        tensor = self._converter.convert(frame.buffer)
+        converted_s = self._clock()
+        raw = self.runner.run(tensor)
+        inferred_s = self._clock()
+        probs = probabilities(raw, self.spec)
+        observations = top_k(probs, self.spec.labels, self._top)
+        smoothed = self._smooth(frame, probs, observations)
+        timings = Timings(
+            convert_ms=(converted_s - started_s) * 1e3,
+            infer_ms=(inferred_s - converted_s) * 1e3,
+            latency_ms=(self._clock() - frame.captured_s) * 1e3,
+        )
+        return Result(
+            frame=frame,
+            observations=observations,
+            smoothed=smoothed,
+            model_title=self.spec.title,
+            info=self.runner.info,
+            timings=timings,
+            probabilities=probs,
+        )
+
+    def picture(self, frame: Frame) -> NDArray[np.uint8]:
+        """What the network sees of a frame: (H, W, 3) uint8 RGB, before normalisation.
+
+        Raises:
+            ImageError: the frame cannot be converted.
+        """
+        return self._converter.picture(frame.buffer)
+
+    def close(self) -> None:
+        """Close the runner; may be called twice."""
+        self.runner.close()
+
+    def _smooth(
+        self,
+        frame: Frame,
+        probs: NDArray[np.float32],
+        observations: tuple[ClassificationObservation, ...],
+    ) -> tuple[ClassificationObservation, ...]:
+        if frame.source_id != self._source_id:
+            self._smoother.reset()
+            self._source_id = frame.source_id
+        if not self._smoother.enabled:
+            return observations
+        values, winner = self._smoother.update(probs, frame.t_s)
+        best = top_k(values, self.spec.labels, self._top)
+        held = [o for o in best if o.index == winner] or [
+            ClassificationObservation(self.spec.labels[winner], float(values[winner]), winner)
+        ]
+        # The held label stays first even while a challenger is slightly ahead of it.
+        return (*held, *(o for o in best if o.index != winner))[: self._top]

@@ -1,0 +1,197 @@
+"""What the app remembers between runs: one JSON file in the user's configuration folder.
+
+A file that cannot be read never stops the app: it is put aside as ``settings.json.bad`` and
+the defaults are used. Keys of newer versions are kept when an older version saves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from twinlens.engine.image import CropAndScale
+
+_MAX_RECENT = 8
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person chose.
+
+    Attributes:
+        engine: engine id.
+        model: catalog name or path; empty means the catalog's default.
+        source: a source in the text form of ``open_source``.
+        camera_width: asked-for camera width in pixels.
+        camera_height: asked-for camera height in pixels.
+        camera_fps: asked-for camera frame rate.
+        smoothing: smooth answers over time.
+        threshold: confidence below which the label is shown as not sure, in [0, 1].
+        mirror: mirror the picture on display only.
+        crop: a ``CropAndScale`` value; empty means the model's own.
+        theme: ``"dark"``, ``"light"`` or ``"system"``.
+        top5: show the five best classes.
+        window_geometry: the window's place, in whatever text the window saves.
+        threads: compute threads; None lets the engine choose.
+        recent_models: newest first.
+        recent_sources: newest first.
+        extra: keys that this version does not know.
+    """
+
+    engine: str = "layers-cpu"
+    model: str = ""
+    source: str = "camera"
+    camera_width: int = 1280
+    camera_height: int = 720
+    camera_fps: int = 30
+    smoothing: bool = True
+    threshold: float = 0.3
+    mirror: bool = False
+    crop: str = ""
+    theme: str = "system"
+    top5: bool = False
+    window_geometry: str = ""
+    threads: int | None = None
+    recent_models: tuple[str, ...] = ()
+    recent_sources: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def crop_and_scale(self) -> CropAndScale | None:
+        """The crop choice; None means the model's own."""
+        return CropAndScale(self.crop) if self.crop else None
+
+    def with_recent_model(self, model: str) -> Settings:
+        """A copy with ``model`` in use and first among the recent ones."""
+        return replace(self, model=model, recent_models=_front(model, self.recent_models))
+
+    def with_recent_source(self, source: str) -> Settings:
+        """A copy with ``source`` in use and first among the recent ones."""
+        return replace(self, source=source, recent_sources=_front(source, self.recent_sources))
+
+
+class SettingsStore:
+    """Loads and saves settings.
+
+    Args:
+        path: the file; None means ``settings.json`` in the user's configuration folder.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        if self._path is None:
+            from platformdirs import user_config_dir
+
+            self._path = Path(user_config_dir("twinlens", appauthor=False)) / "settings.json"
+        return self._path
+
+    def load(self) -> Settings:
+        """Read the settings; never raises, see the module's docstring.
+
+        A value of the wrong type or range counts as missing; the others are kept.
+        """
+        try:
+            with self.path.open("rb") as file:
+                raw = file.read(_MAX_BYTES + 1)
+        except OSError:
+            return Settings()
+        try:
+            if len(raw) > _MAX_BYTES:
+                raise ValueError("too large for a settings file")
+            values = json.loads(raw)
+            if not isinstance(values, dict):
+                raise TypeError("not an object")
+        except (ValueError, TypeError, RecursionError):
+            with contextlib.suppress(OSError):
+                self.path.replace(self.path.with_name(self.path.name + ".bad"))
+            return Settings()
+        return _from_json(values)
+
+    def save(self, settings: Settings) -> None:
+        """Write the settings atomically: a crash leaves the old file or the new one.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        values = dict(settings.extra)
+        values.update(
+            {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "extra"}
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".settings-", dir=self.path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(values, file, indent=2, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def update(self, **changes: Any) -> Settings:
+        """Load, change and save in one go; returns what was saved.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        settings = replace(self.load(), **changes)
+        self.save(settings)
+        return settings
+
+
+def _front(item: str, items: tuple[str, ...]) -> tuple[str, ...]:
+    return (item, *(i for i in items if i != item))[:_MAX_RECENT]
+
+
+_THEMES = ("dark", "light", "system")
+_CROPS = ("", *(c.value for c in CropAndScale))
+_RANGES: dict[str, tuple[float, float]] = {
+    "camera_width": (16, 16384),
+    "camera_height": (16, 16384),
+    "camera_fps": (1, 1000),
+    "threshold": (0.0, 1.0),
+    "threads": (1, 1024),
+}
+
+
+def _from_json(values: dict[str, Any]) -> Settings:
+    known = {f.name: f.default for f in fields(Settings) if f.name != "extra"}
+    good = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in known and _fits(name, value, known[name])
+    }
+    extra = {name: value for name, value in values.items() if name not in known}
+    return Settings(**good, extra=extra)
+
+
+def _fits(name: str, value: object, default: object) -> bool:
+    if name in _RANGES:
+        if value is None:
+            return default is None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not isinstance(default, float) and not isinstance(value, int):
+            return False
+        low, high = _RANGES[name]
+        return low <= value <= high
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name == "theme":
+        return value in _THEMES
+    if name == "crop":
+        return value in _CROPS
+    return type(value) is type(default)

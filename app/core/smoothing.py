@@ -1,0 +1,86 @@
+"""Temporal smoothing: an exponential moving average with hysteresis on the winner."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIME_CONSTANT_S = 0.25
+MARGIN = 0.08
+
+
+class Smoother:
+    """Keeps the label from flickering.
+
+    The average forgets with the time constant whatever the frame rate: after a gap of ``dt``
+    seconds a new answer weighs ``1 - exp(-dt / time_constant_s)``. The winner changes only
+    when another class's average exceeds the winner's by more than ``margin``.
+
+    Args:
+        time_constant_s: seconds after which an old answer weighs 1/e; > 0.
+        margin: lead in probability that a challenger needs; >= 0.
+        enabled: when off, ``update`` returns what it is given.
+
+    Raises:
+        ValueError: time constant or margin out of range.
+    """
+
+    def __init__(
+        self,
+        time_constant_s: float = TIME_CONSTANT_S,
+        margin: float = MARGIN,
+        *,
+        enabled: bool = True,
+    ) -> None:
+        if not time_constant_s > 0:
+            raise ValueError(f"time_constant_s must be positive, got {time_constant_s}")
+        if not margin >= 0:
+            raise ValueError(f"margin must not be negative, got {margin}")
+        self._time_constant_s = time_constant_s
+        self._margin = margin
+        self._enabled = enabled
+        self._average: NDArray[np.float32] | None = None
+        self._winner = 0
+        self._t_s = 0.0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether answers are smoothed; switching forgets the past."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        if enabled != self._enabled:
+            self.reset()
+        self._enabled = enabled
+
+    def reset(self) -> None:
+        """Forget the past: the next answer counts alone."""
+        self._average = None
+
+    def update(
+        self, probabilities: NDArray[np.float32], t_s: float
+    ) -> tuple[NDArray[np.float32], int]:
+        """Take in one answer.
+
+        Args:
+            probabilities: float32, shape (classes,); another width than before starts anew.
+            t_s: the answer's time in seconds; a step back (a looped clip) starts anew.
+
+        Returns:
+            The averaged probabilities (a fresh array) and the index of the held winner.
+        """
+        past = self._average if self._enabled else None
+        if past is None or past.shape != probabilities.shape or t_s < self._t_s:
+            average = probabilities.copy()
+            self._winner = int(np.argmax(average))
+        else:
+            weight = -math.expm1((self._t_s - t_s) / self._time_constant_s)
+            average = past + np.float32(weight) * (probabilities - past)
+            challenger = int(np.argmax(average))
+            if average[challenger] > average[self._winner] + self._margin:
+                self._winner = challenger
+        self._average, self._t_s = average, t_s
+        return average.copy(), self._winner

@@ -1,0 +1,117 @@
+"""From the session's records to what is drawn; pure functions, no clock, no state."""
+
+from __future__ import annotations
+
+from twinlens.app.core.events import SessionState, Stats
+from twinlens.app.core.settings import Settings
+from twinlens.app.core.types import Result
+from twinlens.app.overlays.data import (
+    LabelOverlay,
+    LiveDot,
+    Notice,
+    Overlays,
+    StatusOverlay,
+    TopOverlay,
+    TopRow,
+)
+from twinlens.engine.observations import ClassificationObservation
+
+_TOP_ROWS = 5
+# U+2007 is as wide as a digit where figures are tabular, so that numbers do not jitter.
+FIGURE_SPACE = "\u2007"
+NOT_SURE = "not sure"
+
+
+def build_overlays(
+    result: Result | None, stats: Stats, settings: Settings, state: SessionState
+) -> Overlays:
+    """Everything that is drawn over the picture now.
+
+    Args:
+        result: newest answer; None before the first.
+        stats: the session's statistics.
+        settings: threshold and top-5 switch are read.
+        state: what runs, loads, or is paused.
+    """
+    return Overlays(
+        label=label_overlay(result, settings.threshold) if result else None,
+        top=top_overlay(result) if result and settings.top5 else None,
+        status=status_overlay(result, stats) if result else None,
+        dot=LiveDot(
+            live=state.source_info is not None and not state.paused and stats.camera_fps > 0,
+            fps_text=fixed(stats.camera_fps, 4, 1),
+        ),
+        notice=notice(result, state),
+    )
+
+
+def label_overlay(result: Result, threshold: float) -> LabelOverlay | None:
+    """The best label; below the threshold it says so, with the guess beside it."""
+    if not result.smoothed:
+        return None
+    best = result.smoothed[0]
+    sure = best.confidence >= threshold
+    label = short_label(best.identifier)
+    return LabelOverlay(
+        label=label if sure else NOT_SURE,
+        confidence=best.confidence,
+        confidence_text=percent(best.confidence),
+        engine_id=result.info.engine_id,
+        sure=sure,
+        guess="" if sure else f"{label}?",
+    )
+
+
+def top_overlay(result: Result) -> TopOverlay:
+    """The best classes, the shown label first, then by confidence."""
+    return TopOverlay(
+        rows=tuple(_row(o) for o in result.smoothed[:_TOP_ROWS]),
+        engine_id=result.info.engine_id,
+    )
+
+
+def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
+    """Who answered, and how fast."""
+    info = result.info
+    return StatusOverlay(
+        who=f"{info.engine_title} · {result.model_title} · {info.precision}",
+        detail=info.detail,
+        fps_text=f"{fixed(stats.answers_fps, 3, 0)} fps",
+        latency_text=f"{fixed(stats.latency_p50_ms, 5, 1)} ms",
+    )
+
+
+def notice(result: Result | None, state: SessionState) -> Notice | None:
+    """The quiet line about the state, the most important one only."""
+    if state.loading:
+        return Notice(f"Loading {state.loading}", busy=True, dim=result is None)
+    if state.paused:
+        return Notice("Paused")
+    if state.source_info is None:
+        return Notice("Opening the source", busy=True, dim=True)
+    return None
+
+
+def short_label(identifier: str) -> str:
+    """The first of several comma-separated names of one class (``"tench, Tinca tinca"``)."""
+    return identifier.split(",")[0].strip() or identifier
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as whole percent, always as wide (``" 97 %"``); 100 only when it is."""
+    whole = 100 if share >= 1 else min(99, round(share * 100))
+    return f"{fixed(whole, 3, 0)} %"
+
+
+def fixed(value: float, width: int, decimals: int) -> str:
+    """A number padded with figure spaces to a fixed width."""
+    return f"{value:.{decimals}f}".rjust(width, FIGURE_SPACE)
+
+
+def _row(observation: ClassificationObservation) -> TopRow:
+    return TopRow(
+        label=short_label(observation.identifier),
+        confidence=observation.confidence,
+        confidence_text=percent(observation.confidence),
+        index=observation.index,
+    )

@@ -1,0 +1,34 @@
+"""The keys, in one place: the cheat sheet shows what the window binds."""
+
+from __future__ import annotations
+
+from twinlens.app.overlays.data import CheatSheet, KeyGroup
+
+CHEAT_SHEET = CheatSheet(
+    (
+        KeyGroup(
+            "Engine",
+            (("E", "next engine"), ("1 – 4", "choose an engine")),
+        ),
+        KeyGroup(
+            "Picture",
+            (
+                ("Space", "pause or go on"),
+                ("→", "one frame, when paused"),
+                ("M", "mirror"),
+                ("C", "next crop"),
+                ("S", "screenshot"),
+            ),
+        ),
+        KeyGroup(
+            "View",
+            (
+                ("T", "top 5"),
+                ("V", "views"),
+                ("F", "full screen"),
+                ("Esc", "back"),
+                ("?", "this card"),
+            ),
+        ),
+    )
+)
