@@ -1,9 +1,31 @@
-"""A live session: capture, inference and loading on threads of their own."""
+"""A live session: capture, inference and loading on threads of their own.
+
+Threads
+-------
+``twinlens-capture-N``  one per source (``capture.py``): opens, reads and closes it. The current
+                        one puts frames into a one-slot mailbox.
+``twinlens-inference``  takes the newest frame, answers it, leaves the result as news.
+``twinlens-loader``     loads an engine and runs it once; the old one serves until then.
+the window's thread     calls the methods below, which all return at once, and takes the news.
+
+Every worker sleeps on its own condition; nobody polls. Locks are taken in the order session,
+loader or capture, inference, news, and never held while a source reads, an engine runs or
+``on_news`` is called.
+
+The threads are worth having because OpenCV, ONNX Runtime and NumPy's larger kernels release the
+interpreter lock while they work; what is held is held by short Python steps between kernels, so
+the window's thread gets its turn within the interpreter's switch interval (5 ms).
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from twinlens.app.core.capture import CaptureDeck
 from twinlens.app.core.events import (
     EngineReady,
     Event,
@@ -17,6 +39,10 @@ from twinlens.app.core.events import (
     SourceOpened,
     Stats,
 )
+from twinlens.app.core.inference import InferenceWorker, View
+from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest
+from twinlens.app.core.meters import Clock
+from twinlens.app.core.newsbox import NewsBox
 from twinlens.app.sources.base import Source
 from twinlens.engine.image import CropAndScale, Region
 from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
@@ -37,15 +63,29 @@ __all__ = [
     "Stats",
 ]
 
-Loader = Callable[[ModelSpec, str, EngineOptions], Runner]
+_log = logging.getLogger(__name__)
+_STOP_WITHIN_S = 4.0
 
 
 class Session:
     """Frames in, answers out; the source and the engine can be swapped while it runs.
 
-    ``on_news`` is called at most once between two ``acknowledge`` calls, from a worker thread,
-    or from inside ``acknowledge`` when news came in between ``take`` and ``acknowledge``; it
-    must not block and must not raise (in Qt: emit a signal over a *queued* connection).
+    A session runs once: ``start``, then ``stop``. All methods return at once, except ``stop``.
+
+    Args:
+        source: the first source.
+        spec: the first model.
+        engine_id: the first engine.
+        options: options of the first engine.
+        fallback_source: makes the source (the clip) that plays when no other does; it is used
+            once per failure, and its own failure is only told.
+        smoothing: smooth answers over time.
+        on_news: called when there is something to take; at most once between two
+            ``acknowledge`` calls, from a worker thread, or from inside ``acknowledge`` when news
+            came in between ``take`` and ``acknowledge``. It must neither block nor raise (in
+            Qt: emit a signal over a *queued* connection).
+        loader: loads a model on an engine; None means ``twinlens.engine.registry.load``.
+        clock: the clock of ``Frame.captured_s``.
     """
 
     def __init__(
@@ -59,51 +99,167 @@ class Session:
         smoothing: bool = True,
         on_news: Callable[[], None] | None = None,
         loader: Loader | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
-        raise NotImplementedError
+        self._lock = threading.Lock()
+        self._first_source = source
+        self._wanted = LoadRequest(spec, engine_id, options or EngineOptions())
+        self._started = False
+        self._news = NewsBox(on_news)
+        self._worker = InferenceWorker(
+            self._news, View(smoothing=smoothing), reverted=self._on_reverted, clock=clock
+        )
+        self._engines = EngineLoader(
+            loader or _load_from_registry,
+            self._news,
+            reuse=self._worker.reuse,
+            install=self._worker.install,
+            put_aside=self._worker.put_aside,
+            failed=self._on_load_failed,
+        )
+        self._deck = CaptureDeck(
+            self._news,
+            deliver=self._worker.frames.put,
+            opened=self._worker.source_opened,
+            ended=self._worker.source_ended,
+            fallback=fallback_source,
+            clock=clock,
+        )
 
     @property
     def state(self) -> SessionState:
-        """A snapshot of what runs."""
-        raise NotImplementedError
+        """A snapshot of what is asked for and what runs."""
+        with self._lock:
+            wanted, loading = self._wanted, self._engines.wanted
+        serving = self._worker.serving
+        return SessionState(
+            spec=wanted.spec,
+            engine_id=wanted.engine_id,
+            info=serving.runner.info if serving else None,
+            source_info=self._deck.info,
+            paused=self._deck.paused,
+            loading=loading.what if loading else None,
+        )
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads; nothing happens the second time."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+            self._worker.start()
+            self._engines.start()
+            self._engines.request(self._wanted)
+        self._deck.use(self._first_source)
 
     def stop(self) -> None:
-        """Stop and join everything; may be called twice."""
+        """Stop and join everything within a few seconds; may be called twice.
+
+        Blocked sources are interrupted. ``on_news`` is not called any more; what is there can
+        still be taken. A thread stuck in foreign code is left behind, and logged.
+        """
+        self._news.close()
+        self._deck.request_stop()
+        self._engines.request_stop()
+        self._worker.request_stop()
+        deadline_s = time.monotonic() + _STOP_WITHIN_S
+        joined = self._deck.join(deadline_s)
+        joined &= self._engines.join(max(0.0, deadline_s - time.monotonic()))
+        joined &= self._worker.join(max(0.0, deadline_s - time.monotonic()))
+        if not joined:
+            _log.warning("a worker thread did not end within %s s", _STOP_WITHIN_S)
 
     def use_engine(self, engine_id: str, options: EngineOptions | None = None) -> None:
-        """Swap the engine warm."""
+        """Swap the engine warm: the old one answers until the new one is loaded and has run.
+
+        A newer call supersedes one that still loads. A failure is told as ``LoadFailed``; then
+        the old engine stays.
+
+        Args:
+            engine_id: an id of the registry.
+            options: its options; None keeps the ones in use.
+        """
+        with self._lock:
+            options = options or self._wanted.options
+            self._request(replace(self._wanted, engine_id=engine_id, options=options, fresh=False))
 
     def use_model(self, spec: ModelSpec) -> None:
-        """Swap the model warm."""
+        """Swap the model warm, on the same engine; its file is read even if it is in use."""
+        with self._lock:
+            self._request(replace(self._wanted, spec=spec, fresh=True))
 
     def use_source(self, source: Source) -> None:
-        """Swap the source; the old one plays until the new one delivers."""
+        """Swap the source; the old one plays until the new one has opened.
+
+        A failure is told as ``SourceFailed``; then the old one plays on, or the fallback.
+        """
+        self._deck.use(source)
 
     def set_paused(self, paused: bool) -> None:
-        """Pause or go on."""
+        """Hold the picture, or go on; while paused a new source shows its first frame."""
+        self._deck.set_paused(paused)
 
     def step(self) -> None:
         """While paused: capture and answer exactly one new frame."""
+        self._deck.step()
 
     def set_crop(self, crop_and_scale: CropAndScale | None) -> None:
-        """Change crop and scale; None means the model's own."""
+        """Change crop and scale; None means the model's own. Also answers the held frame."""
+        self._worker.change_view(lambda view: replace(view, crop_and_scale=crop_and_scale))
 
     def set_smoothing(self, smoothing: bool) -> None:
-        """Switch temporal smoothing."""
+        """Switch temporal smoothing. Also answers the held frame."""
+        self._worker.change_view(lambda view: replace(view, smoothing=smoothing))
 
     def set_region(self, region: Region | None) -> None:
-        """Look at a part of the picture only; None means all of it."""
+        """Look at a part of the picture; None means all of it. Also answers the held frame."""
+        self._worker.change_view(lambda view: replace(view, region=region))
 
     def take(self) -> News:
         """What happened since the last take."""
-        raise NotImplementedError
+        return self._news.take()
 
     def acknowledge(self) -> None:
-        """Ask for the next ``on_news``."""
+        """Ask for the next ``on_news``; it comes at once if there is news since ``take``."""
+        self._news.acknowledge()
 
     def stats(self) -> Stats:
-        """Rates, latency and counts."""
-        raise NotImplementedError
+        """Rates, latency and counts, measured."""
+        return Stats(
+            camera_fps=self._deck.meter.rate(),
+            answers_fps=self._worker.meter.rate(),
+            latency_p50_ms=self._worker.latency.median(),
+            latency_p95_ms=self._worker.latency.p95(),
+            captured=self._deck.meter.count,
+            answered=self._worker.meter.count,
+            dropped=self._worker.frames.dropped,
+        )
+
+    def _request(self, request: LoadRequest) -> None:
+        """Ask for an engine; the lock is held."""
+        same = request == self._wanted and not request.fresh
+        self._wanted = request
+        newest = self._worker.newest
+        if not self._started or (same and self._engines.wanted is not None):
+            return
+        serves = newest is not None and newest.request == request and not request.fresh
+        self._engines.request(None if serves else request)
+
+    def _on_load_failed(self, request: LoadRequest) -> None:
+        self._worker.load_failed()
+        newest = self._worker.newest
+        with self._lock:
+            if self._wanted is request and newest is not None:
+                self._wanted = newest.request
+
+    def _on_reverted(self, request: LoadRequest) -> None:
+        with self._lock:
+            if self._engines.wanted is None:
+                self._wanted = request
+
+
+def _load_from_registry(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
+    # Late, because the registry's engines import their runtimes.
+    from twinlens.engine import registry
+
+    return registry.load(spec, engine_id, options)

@@ -169,7 +169,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 def _from_json(values: dict[str, Any]) -> Settings:
     known = {f.name: f.default for f in fields(Settings) if f.name != "extra"}
-    good = {
+    good: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
         if name in known and _fits(name, value, known[name])

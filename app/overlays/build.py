@@ -94,7 +94,7 @@ def notice(result: Result | None, state: SessionState) -> Notice | None:
 
 def short_label(identifier: str) -> str:
     """The first of several comma-separated names of one class (``"tench, Tinca tinca"``)."""
-    return identifier.split(",")[0].strip() or identifier
+    return identifier.split(",", maxsplit=1)[0].strip() or identifier
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,283 @@
+"""Sources, each played by a thread of its own; one of them is current and delivers.
+
+A source that is asked for opens while the current one plays on, and takes over when it has
+opened; only a source with the current one's title waits until that one is closed, because it
+is likely the same device. So a stream that cannot be reached never freezes the picture.
+
+Locking: all fields are guarded by ``_changed``. Sources are called with no lock held, except
+``interrupt``, which does not block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from twinlens.app.core.events import SourceFailed, SourceOpened
+from twinlens.app.core.meters import Clock, RateMeter
+from twinlens.app.core.newsbox import NewsBox
+from twinlens.app.core.types import Frame
+from twinlens.app.sources.base import Source, SourceInfo
+from twinlens.engine.errors import SourceError, TwinlensError
+
+_log = logging.getLogger(__name__)
+_INTERRUPT_AGAIN_S = 0.1
+
+
+class _Player:
+    """One source and its thread; fields are guarded by the deck's lock."""
+
+    def __init__(self, source: Source, id: int, *, is_fallback: bool) -> None:
+        self.source = source
+        self.title = source.title
+        self.id = id
+        self.is_fallback = is_fallback
+        self.info: SourceInfo | None = None
+        self.retired = False
+        self.credit = 0
+        self.thread: threading.Thread | None = None
+
+
+class CaptureDeck:
+    """Plays sources and hands on the current one's frames.
+
+    Args:
+        news: gets frames and events.
+        deliver: gets each frame, under the deck's lock; must not block or call back.
+        opened: told that another source took over, likewise.
+        ended: told the title of a current source that came to its end, likewise.
+        fallback: makes the source that plays when nothing else does; None leaves it dark.
+        clock: the clock of ``Frame.captured_s``.
+    """
+
+    def __init__(
+        self,
+        news: NewsBox,
+        *,
+        deliver: Callable[[Frame], object],
+        opened: Callable[[], object],
+        ended: Callable[[str], object],
+        fallback: Callable[[], Source] | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self.meter = RateMeter(clock=clock)
+        self._news = news
+        self._deliver = deliver
+        self._opened = opened
+        self._ended = ended
+        self._fallback = fallback
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._players: list[_Player] = []
+        self._current: _Player | None = None
+        self._pending: _Player | None = None
+        self._info: SourceInfo | None = None
+        self._paused = False
+        self._stopping = False
+        self._next_id = 0
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """What the source that delivered last really delivers."""
+        with self._changed:
+            return self._info
+
+    @property
+    def paused(self) -> bool:
+        """Whether frames are held back."""
+        with self._changed:
+            return self._paused
+
+    def use(self, source: Source) -> None:
+        """Open a source and let it take over; a newer one supersedes one that still opens."""
+        self._play(source, is_fallback=False)
+
+    def set_paused(self, paused: bool) -> None:
+        """Hold frames back, or let them through again."""
+        with self._changed:
+            if paused == self._paused:
+                return
+            self._paused = paused
+            for player in self._players:
+                player.credit = 0
+            self._changed.notify_all()
+
+    def step(self) -> None:
+        """Let exactly one new frame through while paused; nothing happens otherwise."""
+        with self._changed:
+            if self._paused and self._current is not None:
+                self._current.credit += 1
+                self._changed.notify_all()
+
+    def request_stop(self) -> None:
+        """Make all threads end; returns at once."""
+        with self._changed:
+            self._stopping = True
+            for player in self._players:
+                self._retire(player)
+
+    def join(self, deadline_s: float) -> bool:
+        """Wait for all threads until ``deadline_s`` (``time.monotonic``); False when time is up."""
+        while True:
+            with self._changed:
+                threads = [p.thread for p in self._players if p.thread is not None]
+                for player in self._players:
+                    # An interrupt that came just before a blocking call may have been missed.
+                    player.source.interrupt()
+            if not threads:
+                return True
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            threads[0].join(min(left_s, _INTERRUPT_AGAIN_S))
+
+    def _play(self, source: Source, *, is_fallback: bool) -> None:
+        with self._changed:
+            if self._stopping:
+                return
+            if self._pending is not None:
+                self._retire(self._pending)
+            player = _Player(source, self._next_id, is_fallback=is_fallback)
+            self._next_id += 1
+            same = [p for p in self._players if p.title == player.title]
+            for other in same:
+                self._retire(other)
+            self._pending = player
+            self._players.append(player)
+            player.thread = threading.Thread(
+                target=self._run,
+                args=(player, same),
+                name=f"twinlens-capture-{player.id}",
+                daemon=True,  # A driver that never returns must not keep the program alive.
+            )
+            player.thread.start()
+
+    def _retire(self, player: _Player) -> None:
+        player.retired = True
+        if player is self._current:
+            self._current = None
+        if player is self._pending:
+            self._pending = None
+        player.source.interrupt()
+        self._changed.notify_all()
+
+    def _run(self, player: _Player, before: list[_Player]) -> None:
+        failure: TwinlensError | None = None
+        try:
+            if self._wait_for_device(player, before):
+                self._read_all(player)
+        except TwinlensError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001
+            # A driver's or source's bug ends here, at the thread's boundary: the window says
+            # so and the fallback plays; a thread that dies silently would freeze the picture.
+            _log.exception("source %s failed unexpectedly", player.title)
+            failure = SourceError(
+                f"{player.title} failed unexpectedly: {type(error).__name__}: {error}",
+                hint="Choose another source, or try this one again.",
+            )
+        finally:
+            self._close(player)
+        if failure is not None:
+            self._fail(player, failure)
+        self._news.tell()
+        with self._changed:
+            self._players.remove(player)
+            self._changed.notify_all()
+
+    def _wait_for_device(self, player: _Player, before: list[_Player]) -> bool:
+        """Wait until these have closed; False when the player is retired meanwhile."""
+        with self._changed:
+            while not player.retired and any(p in self._players for p in before):
+                for other in before:
+                    other.source.interrupt()
+                self._changed.wait(_INTERRUPT_AGAIN_S)
+            return not player.retired
+
+    def _read_all(self, player: _Player) -> None:
+        info = player.source.open()
+        if not self._take_over(player, info):
+            return
+        self._news.tell()
+        while (frame := player.source.read()) is not None:
+            if not self._hand_on(player, frame, live=info.live):
+                return
+            self._news.tell()
+        with self._changed:
+            if player is self._current:
+                self._current = None
+                self._ended(player.title)
+
+    def _take_over(self, player: _Player, info: SourceInfo) -> bool:
+        with self._changed:
+            if player.retired:
+                return False
+            if self._current is not None:
+                self._retire(self._current)
+            self._current, self._pending = player, None
+            self._info = player.info = info
+            # A paused picture still changes to the new source's first frame.
+            player.credit = int(self._paused)
+            self._opened()
+            self._news.put_event(SourceOpened(info))
+            return True
+
+    def _hand_on(self, player: _Player, frame: Frame, *, live: bool) -> bool:
+        """Hand on a frame, now or when pause allows it; False when the player is retired."""
+        with self._changed:
+            if live and self._paused and not player.credit and not player.retired:
+                # A live source is read on while paused: what it buffers would be stale later.
+                return True
+            held = self._paused and not player.credit
+            self._changed.wait_for(lambda: player.retired or not self._paused or player.credit)
+            if player.retired:
+                return False
+            if self._paused:
+                player.credit -= 1
+            # For a frame that was held back, latency counts from when it was let through.
+            captured_s = self._clock() if held else frame.captured_s
+            frame = dataclasses.replace(frame, source_id=player.id, captured_s=captured_s)
+            self.meter.tick()
+            self._news.put_frame(frame)
+            self._deliver(frame)
+            return True
+
+    def _fail(self, player: _Player, error: TwinlensError) -> None:
+        with self._changed:
+            if player.retired:
+                return
+            if player is self._current:
+                self._current = None
+            if player is self._pending:
+                self._pending = None
+            playing = self._current or self._pending
+            fallback = None if playing or player.is_fallback else self._fallback
+            self._news.put_event(
+                SourceFailed(
+                    player.title,
+                    error,
+                    fallback=fallback is not None,
+                    playing=playing.title if playing else None,
+                )
+            )
+        if fallback is not None:
+            self._start_fallback(fallback)
+
+    def _start_fallback(self, fallback: Callable[[], Source]) -> None:
+        try:
+            source = fallback()
+        except TwinlensError as error:
+            with self._changed:
+                self._news.put_event(SourceFailed("clip", error, fallback=False))
+            return
+        self._play(source, is_fallback=True)
+
+    def _close(self, player: _Player) -> None:
+        try:
+            player.source.close()
+        except Exception:  # noqa: BLE001
+            # Nothing can be done about a device that fails while it is released.
+            _log.warning("closing %s failed", player.title, exc_info=True)

@@ -1,0 +1,301 @@
+"""The inference thread: the newest frame through the engine that serves.
+
+Runners that served before are kept on a small shelf while the model stays the same, so that
+flipping back and forth between engines costs nothing. Before a new runner has answered its
+first frame, the old one stays at hand whatever its model is, and takes over if that fails.
+
+Locking: all fields are guarded by ``_changed``, except the pipeline and ``_previous``, which
+only the thread itself touches. Runners and callbacks are called with no lock held.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from twinlens.app.core.events import EngineReady, InferenceFailed, SourceEnded
+from twinlens.app.core.loading import Loaded, LoadRequest
+from twinlens.app.core.meters import Clock, LatencyStats, RateMeter
+from twinlens.app.core.newsbox import NewsBox
+from twinlens.app.core.pipeline import Pipeline
+from twinlens.app.core.slot import LatestSlot
+from twinlens.app.core.types import Frame
+from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
+from twinlens.engine.image import CropAndScale, Region
+
+_log = logging.getLogger(__name__)
+_SHELF_SIZE = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """How frames are read: crop (None: the model's own), region (None: all), smoothing."""
+
+    crop_and_scale: CropAndScale | None = None
+    region: Region | None = None
+    smoothing: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    view: View
+    incoming: Loaded | None = None
+    frame: Frame | None = None
+    again: bool = False
+    ended: str | None = None
+
+
+class InferenceWorker:
+    """Answers frames; engines and views change between two frames.
+
+    Args:
+        news: gets results and events.
+        view: how frames are read at first.
+        reverted: told the request that serves again after a newer engine failed.
+        clock: the clock of ``Frame.captured_s``.
+    """
+
+    def __init__(
+        self,
+        news: NewsBox,
+        view: View,
+        *,
+        reverted: Callable[[LoadRequest], None],
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self._changed = threading.Condition()
+        self.frames: LatestSlot[Frame] = LatestSlot(self._changed)
+        self.meter = RateMeter(clock=clock)
+        self.latency = LatencyStats()
+        self._news = news
+        self._reverted = reverted
+        self._clock = clock
+        self._view = view
+        self._incoming: Loaded | None = None
+        self._serving: Loaded | None = None
+        self._shelf: dict[LoadRequest, Loaded] = {}
+        self._last: Frame | None = None
+        self._again = False
+        self._ended: str | None = None
+        self._hopeless = False
+        self._stopping = False
+        self._pipeline: Pipeline | None = None
+        self._previous: Loaded | None = None
+        self._told_engine = False
+        self._told_source: int | None = None
+        self._thread = threading.Thread(target=self._run, name="twinlens-inference", daemon=True)
+
+    @property
+    def serving(self) -> Loaded | None:
+        """What answers now."""
+        with self._changed:
+            return self._serving
+
+    @property
+    def newest(self) -> Loaded | None:
+        """What answers now or from the next frame on."""
+        with self._changed:
+            return self._incoming or self._serving
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Make the thread end after the frame it is at; returns at once."""
+        with self._changed:
+            self._stopping = True
+            self.frames.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; False when time is up."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def change_view(self, change: Callable[[View], View]) -> None:
+        """Change how frames are read; the newest frame is answered again."""
+        with self._changed:
+            view = change(self._view)
+            if view != self._view:
+                self._view, self._again = view, True
+                self._changed.notify_all()
+
+    def install(self, loaded: Loaded) -> None:
+        """Let a warm runner serve from the next frame on."""
+        with self._changed:
+            replaced, self._incoming = self._incoming, loaded
+            self._hopeless = False
+            if loaded.request.fresh:
+                stale = list(self._shelf.values())
+                self._shelf.clear()
+            else:
+                stale = []
+            self._changed.notify_all()
+        _close(stale)
+        if replaced is not None:
+            self.put_aside(replaced)
+
+    def put_aside(self, loaded: Loaded) -> None:
+        """Keep a runner that does not serve, or close it if it will not be asked for again."""
+        with self._changed:
+            model = (self._incoming or self._serving or loaded).request.spec
+            serving = self._serving.request if self._serving else None
+            stale = [s for s in self._shelf.values() if s.request.spec != model]
+            if loaded.request.spec != model or loaded.request == serving or self._stopping:
+                stale.append(loaded)
+            else:
+                stale.extend(s for s in [self._shelf.pop(loaded.request, None)] if s)
+                self._shelf[loaded.request] = loaded
+            while len(self._shelf) > _SHELF_SIZE:
+                stale.append(next(iter(self._shelf.values())))
+                del self._shelf[stale[-1].request]
+            for gone in stale:
+                if self._shelf.get(gone.request) is gone:
+                    del self._shelf[gone.request]
+        _close(stale)
+
+    def reuse(self, request: LoadRequest) -> Loaded | None:
+        """Take a runner from the shelf."""
+        with self._changed:
+            return self._shelf.pop(request, None)
+
+    def load_failed(self) -> None:
+        """No engine will come; an ended source need not wait for its answer."""
+        with self._changed:
+            self._hopeless = self._serving is None and self._incoming is None
+            self._changed.notify_all()
+
+    def source_opened(self) -> None:
+        """Another source plays: what was left of the last one does not matter."""
+        with self._changed:
+            self._ended = None
+
+    def source_ended(self, title: str) -> None:
+        """The source has ended; told to the window once its last frame has been answered."""
+        with self._changed:
+            self._ended = title
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            if job.incoming is not None:
+                self._swap(job.incoming)
+            if job.frame is not None:
+                self._answer(job.frame, job.view, again=job.again)
+            if job.ended is not None:
+                self._news.put_event(SourceEnded(job.ended))
+            self._news.tell()
+        with self._changed:
+            left = [self._incoming, self._serving, self._previous, *self._shelf.values()]
+            self._shelf.clear()
+            self._incoming = None
+        _close([loaded for loaded in left if loaded is not None])
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+            if self._stopping:
+                return None
+            incoming, self._incoming = self._incoming, None
+            if incoming is None and self._serving is None:
+                ended, self._ended = self._ended, None
+                return _Job(self._view, ended=ended)
+            frame = self.frames.poll()
+            fresh = frame is not None
+            if frame is None and (self._again or incoming is not None):
+                frame = self._last
+            self._last = frame or self._last
+            self._again = False
+            ended, self._ended = self._ended, None
+            return _Job(self._view, incoming, frame, not fresh, ended)
+
+    def _has_work(self) -> bool:
+        if self._stopping or self._incoming is not None:
+            return True
+        if self._serving is None:
+            return self._ended is not None and self._hopeless
+        again = self._again and self._last is not None
+        return self.frames.waiting or again or self._ended is not None
+
+    def _swap(self, loaded: Loaded) -> None:
+        with self._changed:
+            old, self._serving = self._serving, loaded
+        if self._previous is None:
+            self._previous = old
+        elif old is not None:
+            self.put_aside(old)  # It never answered; the one before it stays the safe one.
+        self._serve(loaded)
+
+    def _serve(self, loaded: Loaded) -> None:
+        self._pipeline = Pipeline(loaded.runner, loaded.request.spec, clock=self._clock)
+        self._told_engine = False
+        self.latency.reset()
+        self._news.put_event(EngineReady(loaded.runner.info, loaded.request.spec))
+        self._news.tell()
+
+    def _answer(self, frame: Frame, view: View, *, again: bool) -> None:
+        if self._pipeline is None:
+            return
+        self._pipeline.configure(
+            crop_and_scale=view.crop_and_scale, region=view.region, smoothing=view.smoothing
+        )
+        # A frame that is answered again was captured long ago; its latency counts from now.
+        asked_s = self._clock() if again else frame.captured_s
+        try:
+            result = self._pipeline.process(replace(frame, captured_s=asked_s))
+        except ImageError as error:
+            self._tell_unreadable(frame, error)
+            return
+        except TwinlensError as error:
+            self._fail(frame, view, error)
+            return
+        except Exception as error:  # noqa: BLE001
+            # An engine's bug must not end the thread, see the loader's same boundary.
+            _log.exception("inference failed unexpectedly")
+            message = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
+            hint = "Choose another engine or model."
+            self._fail(frame, view, InferenceError(message, hint=hint))
+            return
+        if not again:
+            self.latency.add(result.timings.latency_ms)
+        self.meter.tick()
+        self._news.put_result(replace(result, frame=frame))
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            self.put_aside(previous)
+
+    def _fail(self, frame: Frame, view: View, error: TwinlensError) -> None:
+        with self._changed:
+            failed = self._serving
+            safe = self._previous or (self._shelf.popitem()[1] if self._shelf else None)
+            self._previous = None
+            if safe is not None:
+                self._serving = safe
+        if failed is None or (safe is None and self._told_engine):
+            return
+        self._told_engine = True
+        self._news.put_event(InferenceFailed(failed.request.what, error, reverted=safe is not None))
+        if safe is not None:
+            _close([failed])
+            self._serve(safe)
+            self._reverted(safe.request)
+            self._answer(frame, view, again=True)
+
+    def _tell_unreadable(self, frame: Frame, error: TwinlensError) -> None:
+        """A source whose frames cannot be read is no fault of the engine; told once."""
+        if self._told_source != frame.source_id:
+            self._told_source = frame.source_id
+            self._news.put_event(InferenceFailed("frame", error))
+
+
+def _close(loaded: list[Loaded]) -> None:
+    for one in loaded:
+        try:
+            one.runner.close()
+        except Exception:  # noqa: BLE001
+            # A runtime that fails while it frees memory must not end the thread.
+            _log.warning("closing %s failed", one.request.what, exc_info=True)
