@@ -1,6 +1,35 @@
-"""Pictures: pixel buffers, recipes, and the one conversion that every engine shares."""
+"""Pictures: pixel buffers, recipes, and the one conversion that every engine shares.
+
+OpenCV is loaded only when a picture is read or converted.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
 from twinlens.engine.image.recipe import CropAndScale, Recipe, Region
 
-__all__ = ["CropAndScale", "PixelBuffer", "PixelFormat", "Recipe", "Region"]
+if TYPE_CHECKING:
+    from twinlens.engine.image.convert import Converter
+    from twinlens.engine.image.read import read_image
+
+__all__ = [
+    "Converter",
+    "CropAndScale",
+    "PixelBuffer",
+    "PixelFormat",
+    "Recipe",
+    "Region",
+    "read_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Converter":
+        from twinlens.engine.image.convert import Converter
+
+        return Converter
+    if name == "read_image":
+        from twinlens.engine.image.read import read_image
+
+        return read_image
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,24 @@
-"""How a picture becomes a model's input."""
+"""How a picture becomes a model's input: the recipe belongs to the model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
+from typing import Any
+
+from twinlens.engine.errors import ModelError
 
 
 class CropAndScale(Enum):
     """How a picture of another shape is brought to the model's size."""
 
     CENTER_CROP = "center-crop"
+    """The largest centred part of the model's shape; nothing is distorted, edges are lost."""
     SCALE_FIT = "scale-fit"
+    """All of the picture, with bars (letterbox); nothing is distorted or lost."""
     SCALE_FILL = "scale-fill"
+    """All of the picture, stretched."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +30,42 @@ class Region:
     width: float = 1.0
     height: float = 1.0
 
+    def __post_init__(self) -> None:
+        inside = (
+            0 <= self.x < 1
+            and 0 <= self.y < 1
+            and 0 < self.width <= 1 - self.x + 1e-9
+            and 0 < self.height <= 1 - self.y + 1e-9
+        )
+        if not inside:
+            raise ModelError(
+                f"region {self.x}, {self.y}, {self.width} × {self.height} is not inside the "
+                "picture (shares from 0 to 1)"
+            )
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Size, crop and scale, colour order, scaling of values and layout of a model's input.
 
-    value = (pixel * scale - mean[c]) / std[c], channels in the recipe's colour order.
+    A value is ``(pixel · scale − mean[c]) / std[c]``, with pixel in 0–255 and channels ``c`` in
+    the recipe's colour order.
+
+    Attributes:
+        width: input width in pixels.
+        height: input height in pixels.
+        crop_and_scale: how another shape is brought to this size.
+        color: ``"RGB"``, ``"BGR"`` or ``"GRAY"`` (BT.601 luma).
+        scale: factor on the pixel values.
+        mean: subtracted from each channel, after ``scale``; one value for GRAY, else three.
+        std: divides each channel.
+        layout: ``"NCHW"`` or ``"NHWC"``.
+        dtype: ``"float32"``; ``"uint8"`` gives the pixels themselves, without scale, mean and std.
+        interpolation: ``"bilinear"`` (antialiased where it shrinks) or ``"nearest"``.
+        padding: pixel value, 0–255, of the bars of ``scale-fit``.
+
+    Raises:
+        ModelError: a value is not one of those above; names it.
     """
 
     width: int
@@ -41,3 +78,73 @@ class Recipe:
     layout: str = "NCHW"
     dtype: str = "float32"
     interpolation: str = "bilinear"
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width <= 4096 and 0 < self.height <= 4096):
+            raise ModelError(f"recipe: input of {self.width}×{self.height}, expected 1 to 4096")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ModelError(
+                    f"recipe: {name} is {getattr(self, name)!r}, expected {' or '.join(known)}"
+                )
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != self.channels:
+                raise ModelError(
+                    f"recipe: {name} has {len(getattr(self, name))} values, "
+                    f"expected {self.channels} for {self.color}"
+                )
+        if not all(self.std):
+            raise ModelError(f"recipe: std is {self.std}, expected no zeros")
+        if not 0 <= self.padding <= 255:
+            raise ModelError(f"recipe: padding is {self.padding}, expected 0 to 255")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input: 1 for GRAY, else 3."""
+        return 1 if self.color == "GRAY" else 3
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the converted picture, batch of 1."""
+        if self.layout == "NCHW":
+            return (1, self.channels, self.height, self.width)
+        return (1, self.height, self.width, self.channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for TOML or JSON."""
+        values = asdict(self)
+        values["crop_and_scale"] = self.crop_and_scale.value
+        values["mean"], values["std"] = list(self.mean), list(self.std)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Make a recipe from plain values.
+
+        Raises:
+            ModelError: a key is unknown or missing, or a value is not allowed; names it.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ModelError(
+                f"recipe: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        plain = dict(values)
+        try:
+            if "crop_and_scale" in plain:
+                plain["crop_and_scale"] = CropAndScale(plain["crop_and_scale"])
+            for name in ("mean", "std"):
+                if name in plain:
+                    plain[name] = tuple(float(v) for v in plain[name])
+            return cls(**plain)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"recipe: {error}") from error
+
+
+_CHOICES = {
+    "color": ("RGB", "BGR", "GRAY"),
+    "layout": ("NCHW", "NHWC"),
+    "dtype": ("float32", "uint8"),
+    "interpolation": ("bilinear", "nearest"),
+}

@@ -1,0 +1,65 @@
+"""Colour conversion and turning of pixels, on OpenCV."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
+
+Pixels = NDArray[np.uint8]
+
+_TO_BGR = {
+    PixelFormat.RGB8: cv2.COLOR_RGB2BGR,
+    PixelFormat.BGRA8: cv2.COLOR_BGRA2BGR,
+    PixelFormat.RGBA8: cv2.COLOR_RGBA2BGR,
+    PixelFormat.GRAY8: cv2.COLOR_GRAY2BGR,
+    PixelFormat.YUYV: cv2.COLOR_YUV2BGR_YUYV,
+    PixelFormat.UYVY: cv2.COLOR_YUV2BGR_UYVY,
+}
+
+
+def stored_bgr(buffer: PixelBuffer) -> Pixels:
+    """Pixels as they are stored, (height, width, 3) B, G, R; shares memory for BGR8."""
+    if buffer.format.is_planar:
+        return _planar_bgr(buffer)
+    rows = buffer.rows()
+    if buffer.format is PixelFormat.BGR8:
+        return rows
+    return cv2.cvtColor(rows, _TO_BGR[buffer.format])  # type: ignore[return-value]
+
+
+def _planar_bgr(buffer: PixelBuffer) -> Pixels:
+    height, width, stride = buffer.height, buffer.width, buffer.stride
+    strided = np.lib.stride_tricks.as_strided
+    luma = strided(buffer.data, (height, width), (stride, 1), writeable=False)
+    chroma = buffer.data[height * stride :]
+    half = (height // 2, width // 2)
+    if buffer.format is PixelFormat.NV12:
+        uv = strided(chroma, (*half, 2), (stride, 2, 1), writeable=False)
+        return cv2.cvtColorTwoPlane(luma, uv, cv2.COLOR_YUV2BGR_NV12)  # type: ignore[return-value]
+    # OpenCV takes I420 only without row padding, with the planes one behind the other.
+    packed = np.empty((height * 3 // 2, width), np.uint8)
+    packed[:height] = luma
+    plane_bytes = half[0] * (stride // 2)
+    for index in range(2):
+        plane = strided(chroma[index * plane_bytes :], half, (stride // 2, 1), writeable=False)
+        start = height * width + index * half[0] * half[1]
+        packed.reshape(-1)[start : start + half[0] * half[1]] = plane.reshape(-1)
+    return cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420)  # type: ignore[return-value]
+
+
+def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation to (height, width, ...) pixels; a view, or ``pixels`` itself.
+
+    EXIF 2.32: 2 mirrored, 3 by 180°, 4 flipped, 5 transposed, 6 needs 90° clockwise,
+    7 transversed, 8 needs 90° counter-clockwise.
+    """
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels

@@ -1,0 +1,118 @@
+"""Every command on the embedded model and clip, as a new user runs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers.command import json_lines, twinlens
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "noise.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def test_run_headless_prints_a_line_a_frame_and_a_summary() -> None:
+    *frames, last = json_lines(
+        twinlens("run", "--headless", "--source", "clip", "--frames", 5, "--json")
+    )
+    assert [frame["frame"] for frame in frames] == [0, 1, 2, 3, 4]
+    for frame in frames:
+        assert set(frame) == {"frame", "t_s", "label", "index", "confidence", "top", "ms"}
+        assert frame["label"] == frame["top"][0]["label"]
+        confidences = [row["confidence"] for row in frame["top"]]
+        assert confidences == sorted(confidences, reverse=True)
+    assert set(last["summary"]) == {"frames", "dropped", "fps", "latency_ms"}
+    assert last["summary"]["frames"] == 5
+
+
+def test_run_in_real_time_drops_rather_than_waits() -> None:
+    *frames, last = json_lines(
+        twinlens(
+            *("run", "--headless", "--source", "clip", "--frames", 8),
+            *("--engine", "layers-cpu", "--realtime", "--json"),
+        )
+    )
+    indices = [frame["frame"] for frame in frames]
+    assert len(indices) == 8
+    assert indices == sorted(set(indices))
+    assert last["summary"]["latency_ms"]["p50"] <= last["summary"]["latency_ms"]["p95"]
+
+
+def test_classify_gives_one_object_a_picture(picture: Path) -> None:
+    answers = {}
+    for engine in ("vision", "layers-cpu"):
+        records = json_lines(
+            twinlens("classify", picture, picture, "--engine", engine, "--top", 3, "--json")
+        )
+        assert len(records) == 2
+        assert set(records[0]) == {"path", "engine", "model", "top", "ms"}
+        assert records[0]["path"] == str(picture)
+        assert len(records[0]["top"]) == 3
+        answers[engine] = [row["index"] for row in records[0]["top"]]
+    assert answers["vision"] == answers["layers-cpu"]
+
+
+def test_classify_tells_what_it_cannot_read_and_answers_the_rest(
+    picture: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"this is no picture")
+    run = twinlens("classify", broken, picture, "--json")
+    assert run.returncode == 1
+    assert run.stdout.count("\n") == 1
+    assert str(broken) in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_bench_compares_engines_in_one_run() -> None:
+    record = json_lines(
+        twinlens("bench", "--engines", "vision,layers-cpu", "--rounds", 3, "--json")
+    )[-1]
+    rows = record["results"]
+    assert [row["engine"] for row in rows] == ["vision", "layers-cpu"]
+    assert rows[0]["ratio"] == 1.0
+    for row in rows:
+        assert 0 < row["median_ms"] <= row["p95_ms"]
+
+
+def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
+    report = json_lines(twinlens("doctor", "--json"))[-1]
+    engines = {row["id"]: row for row in report["engines"]}
+    assert engines["layers-cpu"]["available"]
+    assert engines["vision"]["available"]
+    assert engines["layers-gpu"]["reason"]
+    assert report["self_test"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("classify", "no-such.jpg"), "no-such.jpg"),
+        (("classify", "x.jpg", "--engine", "abacus"), "abacus"),
+        (("classify", "x.jpg", "--model", "no-such-model"), "no-such-model"),
+        (("run", "--headless", "--source", "no-such-file.mp4"), "no-such-file.mp4"),
+        (("eval", "--images", ".", "--labels", "no-such.tsv"), "no-such.tsv"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: tuple[str, ...], told: str) -> None:
+    run = twinlens(*words)
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    env.pop("QT_QPA_PLATFORM", None)
+    run = twinlens("--source", "no-such-file.mp4", env=env)
+    assert "no display" in run.stderr
+    assert "no-such-file.mp4" in run.stderr
