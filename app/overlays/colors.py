@@ -17,8 +17,8 @@ _ENGINE_COLORS = {
 _ENGINE_COLORS_ON_LIGHT = {
     "layers-cpu": "#8A5A00",
     "layers-gpu": "#5B3BD1",
-    "vision": "#00697F",
-    "remote": "#17703F",
+    "vision": "#00748C",
+    "remote": "#0A4420",
 }
 _ENGINE_SHAPES = {
     "layers-cpu": "square",
@@ -52,7 +52,7 @@ class Palette:
     text_dim: str
     warning: str
     scrim: str = "#0E1116"
-    scrim_opacity: float = 0.72
+    scrim_opacity: float = 0.8
     on_picture: str = "#FFFFFF"
 
 
