@@ -129,13 +129,7 @@ class InferenceWorker:
         with self._changed:
             replaced, self._incoming = self._incoming, loaded
             self._hopeless = False
-            if loaded.request.fresh:
-                stale = list(self._shelf.values())
-                self._shelf.clear()
-            else:
-                stale = []
             self._changed.notify_all()
-        _close(stale)
         if replaced is not None:
             self.put_aside(replaced)
 
@@ -159,9 +153,14 @@ class InferenceWorker:
         _close(stale)
 
     def reuse(self, request: LoadRequest) -> Loaded | None:
-        """Take a runner from the shelf."""
+        """Take a runner from the shelf; a fresh request empties it, files may have changed."""
         with self._changed:
-            return self._shelf.pop(request, None)
+            if not request.fresh:
+                return self._shelf.pop(request, None)
+            stale = list(self._shelf.values())
+            self._shelf.clear()
+        _close(stale)
+        return None
 
     def load_failed(self) -> None:
         """No engine will come; an ended source need not wait for its answer."""

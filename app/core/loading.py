@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class EngineLoader:
     Args:
         load: does the work; every exception it raises becomes a ``LoadFailed`` event.
         news: gets the events.
-        reuse: gives back a runner that is still at hand, or None.
+        reuse: gives back a runner that is still at hand, or None; never one for a fresh request.
         install: gets the loaded runner of the newest request.
         put_aside: gets a runner whose request was superseded while it loaded.
         failed: told that the newest request failed.
@@ -127,7 +127,7 @@ class EngineLoader:
             return None if self._stopping else self._wanted
 
     def _serve(self, request: LoadRequest) -> None:
-        loaded = None if request.fresh else self._reuse(request)
+        loaded = self._reuse(request)
         if loaded is None:
             self._news.put_event(LoadStarted(request.what))
             self._news.tell()
@@ -159,7 +159,7 @@ class EngineLoader:
         except BaseException:
             runner.close()
             raise
-        return Loaded(request, runner)
+        return Loaded(replace(request, fresh=False), runner)
 
     def _fail(self, request: LoadRequest, error: TwinlensError) -> None:
         with self._changed:

@@ -181,7 +181,9 @@ class Session:
         """
         with self._lock:
             options = options or self._wanted.options
-            self._request(replace(self._wanted, engine_id=engine_id, options=options, fresh=False))
+            # A model that is still being read anew must be read anew by this engine as well.
+            fresh = self._wanted.fresh and self._engines.wanted is self._wanted
+            self._request(replace(self._wanted, engine_id=engine_id, options=options, fresh=fresh))
 
     def use_model(self, spec: ModelSpec) -> None:
         """Swap the model warm, on the same engine; its file is read even if it is in use."""

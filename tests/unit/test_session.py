@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -261,6 +262,51 @@ def test_the_same_model_is_read_again_when_asked_for() -> None:
         watch.event(EngineReady, 2)
         watch.until(lambda: len(watch.results) == 2)
         assert len(engine.runners) == 2
+
+
+def test_flipping_stays_free_after_a_model_was_loaded() -> None:
+    one, two = two_engines()
+    with running(FakeSource(frames(1)), one, two) as (session, watch):
+        watch.answer()
+        session.use_model(make_spec("other"))
+        watch.answer(lambda r: r.model_title == "Other")
+        for flip in range(6):
+            wanted = ("two", "one")[flip % 2]
+            session.use_engine(wanted)
+            watch.answer(lambda r, w=wanted: r.info.engine_id == w)
+        assert (len(one.runners), len(two.runners)) == (2, 1)
+
+
+def test_any_order_of_wishes_ends_in_the_last_one() -> None:
+    one, two = two_engines()
+    dice = random.Random(7)
+    source = FakeSource(frames(1))
+    with running(source, one, two) as (session, watch):
+        watch.answer()
+        for turn in range(200):
+            wish = dice.randrange(6)
+            if wish < 2:
+                session.use_engine(("one", "two")[wish])
+            elif wish == 2:
+                session.use_model(make_spec(dice.choice("xyz")))
+            elif wish == 3:
+                session.use_source(FakeSource([make_frame(turn)], title=f"source {turn}"))
+            elif wish == 4:
+                session.set_paused(not session.state.paused)
+            else:
+                session.set_crop(dice.choice([None, *CropAndScale]))
+        session.set_paused(False)
+        session.use_model(make_spec("last"))
+        session.use_engine("two")
+        session.use_source(FakeSource([make_frame(1000)], title="last"))
+        watch.answer(
+            lambda r: (r.model_title, r.info.engine_id, r.frame.index) == ("Last", "two", 1000)
+        )
+        assert watch.all(LoadFailed) == []
+        assert watch.all(SourceFailed) == []
+        state = session.state
+        assert (state.spec.id, state.engine_id, state.loading) == ("last", "two", None)
+    assert all(r.closed.is_set() for r in one.runners + two.runners)  # type: ignore[attr-defined]
 
 
 def test_inference_failure_is_told_once_and_the_stream_goes_on() -> None:
