@@ -19,8 +19,8 @@ from collections.abc import Callable
 from twinlens.app.core.events import SourceFailed, SourceOpened
 from twinlens.app.core.meters import Clock, RateMeter
 from twinlens.app.core.newsbox import NewsBox
+from twinlens.app.core.source import Source, SourceInfo
 from twinlens.app.core.types import Frame
-from twinlens.app.sources.base import Source, SourceInfo
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame, Result
-from twinlens.app.sources.base import SourceInfo
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.protocol import ModelSpec, RunnerInfo
 

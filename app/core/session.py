@@ -43,7 +43,7 @@ from twinlens.app.core.inference import InferenceWorker, View
 from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest
 from twinlens.app.core.meters import Clock
 from twinlens.app.core.newsbox import NewsBox
-from twinlens.app.sources.base import Source
+from twinlens.app.core.source import Source
 from twinlens.engine.image import CropAndScale, Region
 from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
-from twinlens.app.sources.base import SourceInfo
 from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer, Recipe
 from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner, RunnerInfo

@@ -10,6 +10,7 @@ from helpers.fakes import FakeRunner, make_frame, make_spec
 from twinlens.app.core.events import SessionState, Stats
 from twinlens.app.core.pipeline import Pipeline
 from twinlens.app.core.settings import Settings
+from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Result
 from twinlens.app.overlays import (
     CHEAT_SHEET,
@@ -21,7 +22,6 @@ from twinlens.app.overlays import (
     engine_shape,
 )
 from twinlens.app.overlays.build import FIGURE_SPACE, fixed, percent, short_label
-from twinlens.app.sources.base import SourceInfo
 
 INFO = SourceInfo("clip", "clip", 8, 8, 30.0, live=False)
 STATE = SessionState(make_spec(), "vision", source_info=INFO)
