@@ -152,8 +152,8 @@ class Session:
             self._engines.request(self._wanted)
         self._deck.use(self._first_source)
 
-    def stop(self) -> None:
-        """Stop and join everything within a few seconds; may be called twice.
+    def stop(self, within_s: float = _STOP_WITHIN_S) -> None:
+        """Stop and join everything within ``within_s`` seconds; may be called twice.
 
         Blocked sources are interrupted. ``on_news`` is not called any more; what is there can
         still be taken. A thread stuck in foreign code is left behind, and logged.
@@ -162,12 +162,12 @@ class Session:
         self._deck.request_stop()
         self._engines.request_stop()
         self._worker.request_stop()
-        deadline_s = time.monotonic() + _STOP_WITHIN_S
+        deadline_s = time.monotonic() + within_s
         joined = self._deck.join(deadline_s)
         joined &= self._engines.join(max(0.0, deadline_s - time.monotonic()))
         joined &= self._worker.join(max(0.0, deadline_s - time.monotonic()))
         if not joined:
-            _log.warning("a worker thread did not end within %s s", _STOP_WITHIN_S)
+            _log.warning("a worker thread did not end within %s s", within_s)
 
     def use_engine(self, engine_id: str, options: EngineOptions | None = None) -> None:
         """Swap the engine warm: the old one answers until the new one is loaded and has run.

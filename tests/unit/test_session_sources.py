@@ -198,3 +198,23 @@ def test_a_source_asked_for_after_stop_is_ignored() -> None:
         late = FakeSource([make_frame()], title="late")
         session.use_source(late)
         assert late.opened == 0
+
+
+def test_a_source_that_ignores_interrupts_is_left_behind() -> None:
+    class Deaf(FakeSource):
+        deaf = True
+
+        def interrupt(self) -> None:
+            if not self.deaf:
+                super().interrupt()
+
+    source = Deaf(title="deaf")
+    with running(source) as (session, watch, engine):
+        watch.event(SourceOpened)
+        watch.event(EngineReady)
+        session.stop(within_s=0.05)
+        assert not source.closed.is_set()
+        source.deaf = False
+        session.stop()
+        assert source.closed.is_set()
+        assert engine.runners[0].closed.is_set()  # type: ignore[attr-defined]
