@@ -1,18 +1,17 @@
-"""Layers: parameters, a pure shape rule, and a reference forward in NumPy.
+"""The layers that networks are assembled from: parameters, shape rule, reference forward."""
 
-Everything is batch first and channels second (NCHW); convolution weights are OIHW.
-"""
+from __future__ import annotations
 
 from twinlens.engine.layers.activation import (
     CELU,
     ELU,
     GELU,
     SELU,
+    Activation,
     Clip,
-    Dropout,
+    Erf,
     HardSigmoid,
     HardSwish,
-    Identity,
     LeakyReLU,
     LogSoftmax,
     Mish,
@@ -27,9 +26,23 @@ from twinlens.engine.layers.activation import (
     Tanh,
     ThresholdedReLU,
 )
-from twinlens.engine.layers.arithmetic import Add, Div, Mul, ReduceMean, Sub
+from twinlens.engine.layers.arithmetic import (
+    Add,
+    Constant,
+    Div,
+    Dropout,
+    Identity,
+    Mul,
+    ReduceMean,
+    Sub,
+)
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
-from twinlens.engine.layers.conv import Conv2d, ConvTranspose2d, DepthwiseConv2d, same_padding
+from twinlens.engine.layers.conv import (
+    Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv2d,
+    transpose_padding,
+)
 from twinlens.engine.layers.linear import Gemm, Linear, MatMul
 from twinlens.engine.layers.normalization import BatchNorm2d, InstanceNorm2d, LocalResponseNorm
 from twinlens.engine.layers.pooling import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
@@ -37,7 +50,6 @@ from twinlens.engine.layers.quantize import DequantizeLinear, QuantizeLinear
 from twinlens.engine.layers.resize import Resize
 from twinlens.engine.layers.shape import (
     Concat,
-    Constant,
     Flatten,
     Pad,
     Reshape,
@@ -45,12 +57,14 @@ from twinlens.engine.layers.shape import (
     Transpose,
     Unsqueeze,
 )
+from twinlens.engine.layers.windows import same_padding
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "SELU",
+    "Activation",
     "Add",
     "Array",
     "AvgPool2d",
@@ -64,6 +78,7 @@ __all__ = [
     "DequantizeLinear",
     "Div",
     "Dropout",
+    "Erf",
     "Flatten",
     "Gemm",
     "GlobalAvgPool2d",
@@ -103,4 +118,5 @@ __all__ = [
     "Unsqueeze",
     "cast_like",
     "same_padding",
+    "transpose_padding",
 ]

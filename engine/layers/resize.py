@@ -1,21 +1,18 @@
-"""Resizing by interpolation, with all the conventions of ONNX's Resize."""
+"""Resampling along axes, with ONNX's coordinate rules."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from math import ceil, floor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape
+from twinlens.engine.layers.checks import choice, normal_axes, one_input
 
-_NEAREST: dict[str, Callable[[Array], Array]] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
-}
+_MODES = ("nearest", "linear", "cubic")
 _COORDINATES = (
     "half_pixel",
     "half_pixel_symmetric",
@@ -24,166 +21,216 @@ _COORDINATES = (
     "asymmetric",
     "tf_crop_and_resize",
 )
+_NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 _POLICIES = ("stretch", "not_larger", "not_smaller")
+_Real = NDArray[np.float64]
 
 
 class Resize(Layer):
-    """Resample along axes; each output value is a weighted sum of input values, axis by axis.
+    """Resample axes by nearest, linear or cubic interpolation.
+
+    With input size ``n``, output size ``m``, factor ``f`` and output sample ``i``, the input
+    coordinate is::
+
+        half_pixel            (i + 0.5) / f - 0.5
+        half_pixel_symmetric  the same, centred when n * f is not whole
+        pytorch_half_pixel    the same, 0 when m == 1 (nearest and linear clamp -0.5 to 0)
+        align_corners         i * (n - 1) / (m - 1), 0 when m == 1
+        asymmetric            i / f
+        tf_crop_and_resize    start * (n - 1) + i * (end - start) * (n - 1) / (m - 1)
+
+    The output size is ``floor(n * f)``, or what ``sizes`` says.
 
     Args:
-        scales: factor for each axis in ``axes``; output length is ``floor(length · scale)``.
-        sizes: output length for each axis, instead of scales.
-        axes: the axes; None means all, in order.
+        scales: factor per axis; exactly one of ``scales`` and ``sizes`` is given.
+        sizes: output size per axis.
+        axes: the axes meant, negative from the end; None means all.
         mode: ``"nearest"``, ``"linear"`` or ``"cubic"``.
-        coordinates: how an output index maps to a place in the input (ONNX's
-            coordinate_transformation_mode).
-        nearest_mode: how ``"nearest"`` rounds.
-        cubic_a: coefficient of the cubic kernel (Keys, 1981).
-        exclude_outside: taps outside the input count nothing, rather than as the edge.
-        antialias: widen the kernel where an axis shrinks.
-        roi: starts, then ends, in shares of the length, for ``tf_crop_and_resize``.
-        extrapolation: value of places outside the input, for ``tf_crop_and_resize``.
-        policy: with sizes: ``"stretch"``, or keep the proportions and be ``"not_larger"`` or
-            ``"not_smaller"`` than the sizes.
+        coordinates: one of the rules above.
+        nearest_mode: how nearest rounds: ``"round_prefer_floor"``, ``"round_prefer_ceil"``,
+            ``"floor"`` or ``"ceil"``.
+        cubic_a: the cubic kernel's coefficient (Keys 1981); -0.75, or -0.5 for Catmull-Rom.
+        exclude_outside: taps outside the input weigh 0 and the rest is rescaled, instead of
+            repeating the edge.
+        antialias: widen the kernel when shrinking; linear and cubic only.
+        extrapolation_value: what ``tf_crop_and_resize`` writes outside the input.
+        region: (start, end) per axis as fractions, for ``tf_crop_and_resize``.
+        keep_aspect: ``"stretch"``, or with ``sizes`` one common factor so that the output is
+            ``"not_larger"`` or ``"not_smaller"`` than asked.
 
     Raises:
-        ParameterError: an option is not one of these.
-
-    Reference: ONNX operator Resize (opset 19).
+        ParameterError: an unknown mode, or sizes and factors that are missing, doubled or not
+            positive.
     """
 
     def __init__(
         self,
         *,
-        scales: tuple[float, ...] | None = None,
-        sizes: tuple[int, ...] | None = None,
-        axes: tuple[int, ...] | None = None,
+        scales: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        axes: Sequence[int] | None = None,
         mode: str = "nearest",
         coordinates: str = "half_pixel",
         nearest_mode: str = "round_prefer_floor",
         cubic_a: float = -0.75,
         exclude_outside: bool = False,
         antialias: bool = False,
-        roi: tuple[float, ...] | None = None,
-        extrapolation: float = 0.0,
-        policy: str = "stretch",
+        extrapolation_value: float = 0.0,
+        region: Sequence[tuple[float, float]] | None = None,
+        keep_aspect: str = "stretch",
     ) -> None:
-        if (scales is None) == (sizes is None):
-            raise ParameterError("Resize: expected scales or sizes, and not both")
-        for name, value, known in (
-            ("mode", mode, ("nearest", "linear", "cubic")),
-            ("coordinates", coordinates, _COORDINATES),
-            ("nearest_mode", nearest_mode, tuple(_NEAREST)),
-            ("policy", policy, _POLICIES),
+        given = scales if sizes is None else sizes
+        if given is None or (scales is not None and sizes is not None):
+            raise ParameterError(
+                f"{self.kind}: scales are {scales} and sizes {sizes}; exactly one is required"
+            )
+        if not all(value > 0 and np.isfinite(value) for value in given):
+            raise ParameterError(
+                f"{self.kind}: scales or sizes are {tuple(given)}; positive numbers are required"
+            )
+        self.scales = None if scales is None else tuple(float(scale) for scale in scales)
+        self.sizes = None if sizes is None else tuple(int(size) for size in sizes)
+        self.axes = None if axes is None else tuple(int(axis) for axis in axes)
+        self.mode = choice(self.kind, "mode", mode, _MODES)
+        self.coordinates = choice(self.kind, "coordinates", coordinates, _COORDINATES)
+        self.nearest_mode = choice(self.kind, "nearest_mode", nearest_mode, _NEAREST)
+        self.keep_aspect = choice(self.kind, "keep_aspect", keep_aspect, _POLICIES)
+        self.cubic_a = float(cubic_a)
+        self.exclude_outside = bool(exclude_outside)
+        self.antialias = bool(antialias)
+        self.extrapolation_value = float(extrapolation_value)
+        self.region = None if region is None else tuple((float(s), float(e)) for s, e in region)
+        count = len(given)
+        if self.coordinates == "tf_crop_and_resize" and (
+            self.region is None or len(self.region) != count
         ):
-            if value not in known:
-                raise ParameterError(f"Resize: {name} is {value!r}, expected one of {known}")
-        self.scales, self.sizes, self.axes = scales, sizes, axes
-        self.mode, self.coordinates, self.nearest_mode = mode, coordinates, nearest_mode
-        self.cubic_a, self.exclude_outside, self.antialias = cubic_a, exclude_outside, antialias
-        self.roi, self.extrapolation, self.policy = roi, extrapolation, policy
-
-    def _plan(self, shape: Shape) -> list[tuple[int, float, int]]:
-        """(axis, scale, output length) for each resized axis."""
-        axes = tuple(range(len(shape))) if self.axes is None else self.axes
-        wanted = self.scales if self.scales is not None else self.sizes
-        if wanted is None or len(wanted) != len(axes) or any(a >= len(shape) for a in axes):
-            raise ShapeError(f"Resize: {wanted} for axes {axes} does not fit {shape}")
-        axes = tuple(axis % len(shape) for axis in axes)
-        if self.scales is not None:
-            return [
-                (axis, scale, math.floor(shape[axis] * scale))
-                for axis, scale in zip(axes, self.scales, strict=True)
-            ]
-        ratios = [size / shape[axis] for axis, size in zip(axes, wanted, strict=True)]
-        if self.policy != "stretch":
-            ratio = min(ratios) if self.policy == "not_larger" else max(ratios)
-            return [(axis, ratio, math.floor(ratio * shape[axis] + 0.5)) for axis in axes]
-        return [(a, r, int(n)) for a, r, n in zip(axes, ratios, wanted, strict=True)]
+            raise ParameterError(
+                f"{self.kind}: region is {region}; tf_crop_and_resize requires "
+                f"{count} pairs (start, end)"
+            )
+        if self.axes is not None and len(self.axes) != count:
+            raise ParameterError(
+                f"{self.kind}: axes are {self.axes}; {count} are required, one per scale or size"
+            )
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The axes take their new lengths."""
-        shape = list(inputs[0])
-        for axis, _, length in self._plan(inputs[0]):
-            if length < 1:
-                raise ShapeError(f"Resize: nothing is left of axis {axis} of {inputs[0]}")
-            shape[axis] = length
-        return tuple(shape)
+        """The input's shape with the resampled sizes."""
+        shape = one_input(self.kind, inputs)
+        result = list(shape)
+        for axis, (size, _) in self._targets(shape).items():
+            result[axis] = size
+        return tuple(result)
 
     def forward(self, *inputs: Array) -> Array:
-        """Resample."""
+        """Resample one input, axis by axis; integers only with nearest."""
         (x,) = inputs
-        self.output_shape(x.shape)
-        kind = x.dtype if np.issubdtype(x.dtype, np.floating) else np.dtype(np.float64)
-        outside: dict[int, Array] = {}
-        out = x
-        for position, (axis, scale, length) in enumerate(self._plan(x.shape)):
-            places = self._places(x.shape[axis], length, scale, position)
-            if self.coordinates == "tf_crop_and_resize":
-                outside[axis] = (places < 0) | (places > x.shape[axis] - 1)
+        targets = self._targets(x.shape)
+        if self.mode != "nearest" and not np.issubdtype(x.dtype, np.floating):
+            raise ShapeError(
+                f"{self.kind}: input dtype is {x.dtype}; {self.mode} requires a float type"
+            )
+        result = x
+        outside = np.zeros((1,) * x.ndim, np.bool_)
+        for at, (axis, (size, factor)) in enumerate(targets.items()):
+            if size == x.shape[axis] and factor == 1 and self.coordinates != "tf_crop_and_resize":
+                continue
+            place = self._places(x.shape[axis], size, factor, at)
             if self.mode == "nearest":
-                index = _NEAREST[self.nearest_mode](places).astype(int)
-                out = out.take(np.clip(index, 0, x.shape[axis] - 1), axis)
-            elif length != x.shape[axis] or not np.array_equal(places, np.arange(length)):
-                weights = self._weights(x.shape[axis], places, scale).astype(kind)
-                out = np.moveaxis(np.tensordot(weights, out, (1, axis)), 0, axis)
-        for axis, mask in outside.items():
-            place = [slice(None)] * out.ndim
-            place[axis] = mask  # type: ignore[call-overload]
-            out = out.copy()
-            out[tuple(place)] = self.extrapolation
-        if out.dtype != x.dtype:
-            out = out.astype(x.dtype) if kind == x.dtype else np.rint(out).astype(x.dtype)
-        return np.ascontiguousarray(out)
+                result = np.take(result, self._nearest(place, x.shape[axis]), axis=axis)
+            else:
+                weights = self._weights(place, x.shape[axis], factor).astype(x.dtype)
+                moved = np.moveaxis(result, axis, -1)
+                result = np.moveaxis(np.matmul(moved, weights.T), -1, axis)
+            if self.coordinates == "tf_crop_and_resize":
+                beyond = (place < 0) | (place > x.shape[axis] - 1)
+                outside = outside | beyond.reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+        if outside.any():
+            result = np.where(outside, x.dtype.type(self.extrapolation_value), result)
+        return x.copy() if result is x else np.ascontiguousarray(result)
 
-    def _places(self, size: int, length: int, scale: float, position: int) -> Array:
-        """Where each output value lies in the input, in input pixels."""
-        index = np.arange(length, dtype=np.float64)
+    def _targets(self, shape: Shape) -> dict[int, tuple[int, float]]:
+        """Output size and factor of each axis meant."""
+        given = self.scales if self.sizes is None else self.sizes
+        wanted = len(given or ())
+        axes = range(len(shape)) if self.axes is None else self.axes
+        chosen = normal_axes(self.kind, tuple(axes), len(shape))
+        if len(chosen) != wanted or any(shape[axis] < 1 for axis in chosen):
+            raise ShapeError(
+                f"{self.kind}: input shape is {shape}; {wanted} non-empty axes are required"
+            )
+        if self.scales is not None:
+            result = {
+                axis: (floor(shape[axis] * scale), scale)
+                for axis, scale in zip(chosen, self.scales, strict=True)
+            }
+        else:
+            sizes = dict(zip(chosen, self.sizes or (), strict=True))
+            result = {axis: (size, size / shape[axis]) for axis, size in sizes.items()}
+            if self.keep_aspect != "stretch":
+                pick = min if self.keep_aspect == "not_larger" else max
+                common = pick(factor for _, factor in result.values())
+                result = {axis: (floor(common * shape[axis] + 0.5), common) for axis in chosen}
+        if any(size < 1 for size, _ in result.values()):
+            raise ShapeError(
+                f"{self.kind}: input {shape} by scales {given} leaves an empty axis; "
+                "at least one sample is required"
+            )
+        return result
+
+    def _places(self, size: int, output: int, factor: float, at: int) -> _Real:
+        """Input coordinate of each output sample along one axis."""
+        index = np.arange(output, dtype=np.float64)
         if self.coordinates == "asymmetric":
-            return index / scale
+            return index / factor
         if self.coordinates == "align_corners":
-            return index * (size - 1) / (length - 1) if length > 1 else np.zeros(1)
-        if self.coordinates == "pytorch_half_pixel" and length == 1:
-            return np.zeros(1)
+            return index * ((size - 1) / (output - 1)) if output > 1 else index
         if self.coordinates == "tf_crop_and_resize":
-            roi = self.roi or ()
-            count = len(roi) // 2
-            start, end = roi[position], roi[position + count]
-            if length > 1:
-                return start * (size - 1) + index * (end - start) * (size - 1) / (length - 1)
-            return np.array([0.5 * (start + end) * (size - 1)])
-        places = (index + 0.5) / scale - 0.5
+            start, end = (self.region or ())[at]
+            if output == 1:
+                return index + (start + end) * (size - 1) / 2
+            return start * (size - 1) + index * ((end - start) * (size - 1) / (output - 1))
+        place = (index + 0.5) / factor - 0.5
         if self.coordinates == "half_pixel_symmetric":
-            places += size / 2 * (1 - length / (scale * size))
-        return places
+            place += size / 2 * (1 - output / (factor * size))
+        if self.coordinates == "pytorch_half_pixel" and output == 1:
+            return np.zeros(1)
+        return place
 
-    def _weights(self, size: int, places: Array, scale: float) -> Array:
-        """Weight of each input value (columns) in each output value (rows)."""
-        shrink = min(scale, 1.0) if self.antialias else 1.0
-        reach = 1 if self.mode == "linear" else 2
-        first = math.floor(-reach / shrink) + 1
-        taps = np.arange(first, reach + 1 - first + (1 - reach) + 1)
-        below = np.floor(places)
-        at = below[:, None] + taps
-        distance = np.abs(at - places[:, None]) * shrink
-        weights = self._kernel(distance)
+    def _nearest(self, place: _Real, size: int) -> NDArray[np.intp]:
+        """Input index of each output sample."""
+        rounded = {
+            "round_prefer_floor": lambda: np.ceil(place - 0.5),
+            "round_prefer_ceil": lambda: np.floor(place + 0.5),
+            "floor": lambda: np.floor(place),
+            "ceil": lambda: np.ceil(place),
+        }[self.nearest_mode]()
+        return np.clip(rounded, 0, size - 1).astype(np.intp)
+
+    def _weights(self, place: _Real, size: int, factor: float) -> _Real:
+        """Interpolation matrix (output, input) of one axis."""
+        stretch = min(factor, 1.0) if self.antialias else 1.0
+        reach = ceil((1 if self.mode == "linear" else 2) / stretch)
+        base = np.floor(place)
+        taps = base[:, None] + np.arange(-reach, reach + 2)
+        distance = np.abs(taps - place[:, None]) * stretch
+        weights = np.maximum(0.0, 1 - distance) if self.mode == "linear" else self._cubic(distance)
         if self.exclude_outside:
-            weights = np.where((at >= 0) & (at < size), weights, 0)
-        weights = weights / weights.sum(1, keepdims=True)
-        matrix = np.zeros((len(places), size))
-        rows = np.broadcast_to(np.arange(len(places))[:, None], at.shape)
-        np.add.at(matrix, (rows, np.clip(at, 0, size - 1).astype(int)), weights)
+            weights = np.where((taps < 0) | (taps > size - 1), 0.0, weights)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        columns = np.clip(taps, 0, size - 1).astype(np.intp)
+        matrix = np.zeros((len(place), size))
+        np.add.at(matrix, (np.arange(len(place))[:, None], columns), weights)
         return matrix
 
-    def _kernel(self, distance: Array) -> Array:
-        if self.mode == "linear":
-            return np.maximum(0, 1 - distance)
+    def _cubic(self, distance: _Real) -> _Real:
+        """Keys' kernel."""
         a, d = self.cubic_a, distance
         near = ((a + 2) * d - (a + 3)) * d * d + 1
-        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-        return np.where(d <= 1, near, np.where(d < 2, far, 0))
+        far = ((d - 5) * d + 8) * d * a - 4 * a
+        return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
     def describe(self) -> str:
-        """Mode and factors or sizes."""
-        wanted = self.scales if self.scales is not None else self.sizes or ()
-        return f"{self.mode}, {'×' if self.scales else 'to '}{', '.join(f'{n:g}' for n in wanted)}"
+        """Mode and what was asked for."""
+        if self.sizes is not None:
+            return f"{self.mode}, to {'×'.join(map(str, self.sizes))}"
+        return f"{self.mode}, by {'×'.join(f'{scale:g}' for scale in self.scales or ())}"
