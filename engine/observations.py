@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.engine.errors import InferenceError, LabelError
+
+if TYPE_CHECKING:
+    from twinlens.engine.protocol import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -18,3 +27,57 @@ class ClassificationObservation:
     identifier: str
     confidence: float
     index: int
+
+
+def check_labels(spec: ModelSpec, output_width: int) -> None:
+    """Hold the number of labels against the number of outputs.
+
+    Raises:
+        LabelError: they differ; names both numbers.
+    """
+    wanted = output_width - spec.background_outputs
+    if len(spec.labels) != wanted:
+        behind = f" behind {spec.background_outputs} background" if spec.background_outputs else ""
+        raise LabelError(
+            f"{spec.path.name}: {len(spec.labels)} labels for {wanted} outputs{behind}",
+            hint=f"Give a label file with {wanted} lines: --labels FILE, or "
+            f"{spec.path.stem}.labels.txt beside the model.",
+        )
+
+
+def probabilities(raw: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+    """Turn a network's raw output into a probability for each class.
+
+    Args:
+        raw: (outputs,) float32, logits or probabilities as ``spec.output`` says.
+        spec: the model.
+
+    Returns:
+        (classes,) float32 in [0, 1]: softmax over all outputs where they are logits, then without
+        the background outputs, so that the sum is 1 less the background's share.
+
+    Raises:
+        InferenceError: the output is not finite.
+    """
+    if not np.isfinite(raw).all():
+        raise InferenceError(
+            f"{spec.title} answered with numbers that are not finite",
+            hint="The model or its precision is broken; try another engine.",
+        )
+    values = raw.astype(np.float64)
+    if spec.output == "logits":
+        powers = np.exp(values - values.max())
+        values = powers / powers.sum()
+    return values[spec.background_outputs :].astype(np.float32)
+
+
+def top_k(
+    probs: NDArray[np.float32], labels: tuple[str, ...], k: int
+) -> tuple[ClassificationObservation, ...]:
+    """Return the ``k`` best classes, best first; of equals the lower index first."""
+    count = min(k, len(probs))
+    # Ties at the cut have to go by index too, so the whole row is sorted stably.
+    order = np.argsort(-probs, kind="stable")[:count]
+    return tuple(
+        ClassificationObservation(labels[index], float(probs[index]), int(index)) for index in order
+    )

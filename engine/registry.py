@@ -1,0 +1,88 @@
+"""Which engines there are, and why one is not available here.
+
+Engines are made when they are first asked for, so that one that lacks its library costs nothing
+and breaks nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import cast
+
+from twinlens.engine.errors import EngineError, EngineUnavailableError
+from twinlens.engine.observations import check_labels
+from twinlens.engine.protocol import Engine, EngineOptions, ModelSpec, Runner
+
+
+@dataclass(frozen=True)
+class _PlannedEngine:
+    """An engine that this version does not have yet; listed, so that its place is seen."""
+
+    id: str
+    title: str
+    reason: str
+
+    def available(self) -> str | None:
+        return self.reason
+
+    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
+        del model, options
+        raise EngineUnavailableError(f"{self.title}: {self.reason}")
+
+
+# id → "module:class" that is imported when it is needed, or the engine itself.
+ENGINES: dict[str, str | _PlannedEngine] = {
+    "layers-cpu": "twinlens.engine.targets.cpu:LayersCpuEngine",
+    "layers-gpu": _PlannedEngine(
+        "layers-gpu", "Layers GPU", "compute shaders are not part of this version"
+    ),
+    "vision": "twinlens.engine.vision:VisionEngine",
+}
+
+
+def engine_ids() -> tuple[str, ...]:
+    """Ids of all engines, in the order in which they are shown."""
+    return tuple(ENGINES)
+
+
+@cache
+def get_engine(engine_id: str) -> Engine:
+    """Return an engine, available or not.
+
+    Raises:
+        EngineError: there is no engine of that id; names those that there are.
+    """
+    entry = ENGINES.get(engine_id)
+    if entry is None:
+        raise EngineError(
+            f"engine {engine_id!r} does not exist", hint=f"Engines are {', '.join(ENGINES)}."
+        )
+    if not isinstance(entry, str):
+        return entry
+    module, name = entry.split(":")
+    return cast(Engine, getattr(import_module(module), name)())
+
+
+def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) -> Runner:
+    """Load a model on an engine, ready to run.
+
+    Raises:
+        EngineError: the engine does not exist, or not here; says why.
+        ModelError: the model cannot be used, or its labels do not match its outputs.
+    """
+    engine = get_engine(engine_id)
+    reason = engine.available()
+    if reason:
+        raise EngineUnavailableError(
+            f"{engine.title} is not available: {reason}",
+            hint="`twinlens doctor` lists the engines.",
+        )
+    runner = engine.load(spec, options or EngineOptions())
+    try:
+        check_labels(spec, runner.info.output_width)
+    except Exception:
+        runner.close()
+        raise
+    return runner
