@@ -1,6 +1,6 @@
 """Every error that Twinlens raises on purpose.
 
-TwinlensError                     what a person is told; ``str()`` says what happened, ``hint`` what to do
+TwinlensError                     what a person is told; ``hint`` says what to do
 ├── ImageError                    a picture or pixel buffer cannot be read or converted
 ├── ModelError                    a model cannot be used
 │   ├── ModelFileError            missing, truncated, too large, or not a model at all
@@ -11,7 +11,7 @@ TwinlensError                     what a person is told; ``str()`` says what hap
 ├── EngineError                   an engine cannot do its work
 │   ├── EngineUnavailableError    the engine does not exist here; says why
 │   └── InferenceError            the engine failed while it ran
-└── SourceError                   a camera, file, stream or screen does not deliver (raised by the app)
+└── SourceError                   a camera, file, stream or screen fails (raised by the app)
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks assembled from layers, and the catalog of models."""

@@ -1,0 +1,255 @@
+"""What a model file says about itself: input, output, recipe and labels.
+
+For a bare ONNX file the recipe is taken, in this order, from ``NAME.toml`` beside the file, from
+the file's metadata (key ``twinlens.recipe``, JSON), or from conventions; labels from a label file
+that is named, from ``NAME.labels.txt`` or ``labels.txt`` beside it, or from the metadata (key
+``labels`` or ``classes``, a JSON list or lines). What had to be assumed is said in the notes.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinlens.engine.errors import LabelError, ModelError, ModelFileError
+from twinlens.engine.image import Recipe
+from twinlens.engine.protocol import ModelSpec, OutputKind
+
+MAX_BYTES = 2 << 30
+_MAX_NODES = 50_000
+_MAX_LABEL_BYTES = 4 << 20
+_IMAGENET = 1000
+
+# TensorFlow's ImageNet classifiers have a background class in front and take [-1, 1].
+_TENSORFLOW = {"scale": 1 / 127.5, "mean": (1.0, 1.0, 1.0), "std": (1.0, 1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What an ONNX file declares.
+
+    Attributes:
+        path: the file.
+        input_shape: declared input shape; None for an axis that is left open.
+        output_width: declared number of outputs; None when it is left open.
+        ends_in_softmax: whether the network gives probabilities.
+        metadata: the file's own key-value pairs.
+        input_is_integer: whether the input is uint8.
+    """
+
+    path: Path
+    input_shape: tuple[int | None, ...]
+    output_width: int | None
+    ends_in_softmax: bool
+    metadata: Mapping[str, str]
+    input_is_integer: bool = False
+
+
+def inspect(path: Path) -> ModelFile:
+    """Read what an ONNX file declares, without its weights being interpreted.
+
+    Raises:
+        ModelFileError: missing, too large, no ONNX file, truncated, or without one image input.
+    """
+    model = _read_onnx(path)
+    graph = model.graph
+    if len(graph.node) > _MAX_NODES:
+        raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {_MAX_NODES}")
+    trained = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in trained]
+    if len(inputs) != 1 or not graph.output:
+        raise ModelFileError(
+            f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs, expected one picture "
+            "in and one classification out"
+        )
+    tensor = inputs[0].type.tensor_type
+    shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
+    if len(shape) != 4:
+        raise ModelFileError(
+            f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
+        )
+    widths = [dim.dim_value or None for dim in graph.output[0].type.tensor_type.shape.dim]
+    return ModelFile(
+        path=path,
+        input_shape=shape,
+        output_width=next((w for w in reversed(widths) if w and w > 1), None),
+        ends_in_softmax=_ends_in_softmax(graph),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        input_is_integer=tensor.elem_type == 2,  # TensorProto.UINT8
+    )
+
+
+def spec_of(
+    path: Path,
+    *,
+    labels: Path | None = None,
+    imagenet_labels: Callable[[], tuple[str, ...]] | None = None,
+) -> ModelSpec:
+    """Make a model of a bare ONNX file.
+
+    Args:
+        path: the file.
+        labels: label file that overrides all others.
+        imagenet_labels: gives the names of ImageNet's classes, for files with 1000 or 1001
+            outputs that bring no labels.
+
+    Raises:
+        ModelFileError: the file is not a classifier that we can feed.
+        LabelError: labels are missing, or their number is not that of the outputs.
+        ModelError: the recipe beside the file is wrong; says where.
+    """
+    file = inspect(path)
+    sidecar = _sidecar(path)
+    notes: list[str] = []
+    background = int(sidecar.get("background_outputs", file.output_width == _IMAGENET + 1))
+    names = _labels(file, labels, background, imagenet_labels, notes)
+    recipe = _recipe(file, sidecar, background, notes)
+    output: OutputKind = "probabilities" if file.ends_in_softmax else "logits"
+    return ModelSpec(
+        id=path.stem,
+        title=str(sidecar.get("title") or path.stem),
+        path=path,
+        recipe=recipe,
+        labels=names,
+        background_outputs=background,
+        output=sidecar.get("output", output),
+        notes=tuple(notes),
+    )
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a label file: one name a line, UTF-8, class 0 first; empty lines at the end go.
+
+    Raises:
+        LabelError: it cannot be read or is empty.
+    """
+    try:
+        if path.stat().st_size > _MAX_LABEL_BYTES:
+            raise LabelError(f"{path}: too large for a label file")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(f"{path}: cannot be read as a label file ({error})") from error
+    lines = tuple(line.strip() for line in text.rstrip().splitlines())
+    if not lines:
+        raise LabelError(f"{path}: has no labels")
+    return lines
+
+
+def _read_onnx(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    size = path.stat().st_size
+    if not 0 < size <= MAX_BYTES:
+        raise ModelFileError(f"{path}: {size} bytes, expected an ONNX file of at most 2 GiB")
+    hint = "The file is damaged, incomplete, or of another kind."
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: is not a readable ONNX file", hint=hint) from error
+    # Any short text can be parsed as an empty message, so what has to be there is asked for.
+    if not model.graph.node or not model.opset_import:
+        raise ModelFileError(f"{path}: is not an ONNX model (it has no network)", hint=hint)
+    return model
+
+
+def _ends_in_softmax(graph: Any) -> bool:
+    producers = {name: node for node in graph.node for name in node.output}
+    node = producers.get(graph.output[0].name)
+    shape_only = ("Reshape", "Flatten", "Squeeze", "Identity", "Cast", "DequantizeLinear")
+    passed = (*shape_only, "QuantizeLinear")
+    while node is not None and node.op_type in passed and node.input:
+        node = producers.get(node.input[0])
+    return node is not None and node.op_type == "Softmax"
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    beside = path.with_suffix(".toml")
+    if not beside.is_file():
+        return {}
+    try:
+        return tomllib.loads(beside.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{beside}: cannot be read as a recipe ({error})") from error
+
+
+def _labels(
+    file: ModelFile,
+    given: Path | None,
+    background: int,
+    imagenet_labels: Callable[[], tuple[str, ...]] | None,
+    notes: list[str],
+) -> tuple[str, ...]:
+    beside = (file.path.with_suffix(".labels.txt"), file.path.with_name("labels.txt"))
+    source = given or next((path for path in beside if path.is_file()), None)
+    wanted = None if file.output_width is None else file.output_width - background
+    if source is not None:
+        names = read_labels(source)
+        if wanted is not None and len(names) == wanted + background:
+            names = names[background:]
+        if wanted is not None and len(names) != wanted:
+            raise LabelError(
+                f"{source.name} has {len(names)} labels, but {file.path.name} has "
+                f"{file.output_width} outputs",
+                hint=f"Give a label file with {file.output_width} lines.",
+            )
+        return names
+    from_file = _metadata_labels(file.metadata)
+    if from_file:
+        return from_file
+    if wanted == _IMAGENET and imagenet_labels is not None:
+        notes.append("labels: ImageNet, assumed")
+        return imagenet_labels()
+    raise LabelError(
+        f"{file.path.name} has {file.output_width or 'an unknown number of'} outputs and brings no "
+        "labels",
+        hint=f"Put {file.path.stem}.labels.txt beside it, one name a line, or use --labels.",
+    )
+
+
+def _metadata_labels(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    for key in ("labels", "classes", "class_labels"):
+        text = metadata.get(key)
+        if not text:
+            continue
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError:
+            values = text.splitlines()
+        if isinstance(values, list):
+            return tuple(str(value).strip() for value in values)
+    return ()
+
+
+def _recipe(
+    file: ModelFile, sidecar: Mapping[str, Any], background: int, notes: list[str]
+) -> Recipe:
+    shape = file.input_shape
+    layout = "NHWC" if shape[3] in (1, 3) and shape[1] not in (1, 3) else "NCHW"
+    height, width = (shape[1], shape[2]) if layout == "NHWC" else (shape[2], shape[3])
+    channels = shape[3] if layout == "NHWC" else shape[1]
+    given = dict(sidecar.get("recipe", {}))
+    if not given and "twinlens.recipe" in file.metadata:
+        try:
+            given = dict(json.loads(file.metadata["twinlens.recipe"]))
+        except (json.JSONDecodeError, TypeError, ValueError) as error:
+            raise ModelError(f"{file.path}: its recipe cannot be read ({error})") from error
+    if height is None or width is None:
+        notes.append("input size: 224, assumed")
+    values: dict[str, Any] = {"width": width or 224, "height": height or 224, "layout": layout}
+    if channels == 1:
+        values |= {"color": "GRAY", "mean": (0.0,), "std": (1.0,)}
+    elif background == 1:
+        values |= _TENSORFLOW
+    if file.input_is_integer:
+        values["dtype"] = "uint8"
+    if not given and not file.input_is_integer:
+        span = "−1 to 1" if background == 1 else "0 to 1" if channels == 1 else "ImageNet mean, std"
+        notes.append(f"values: {span}, assumed")
+    return Recipe.from_dict(values | given)

@@ -1,0 +1,184 @@
+"""The vision engine: a model file on ONNX Runtime.
+
+Threads and spinning are chosen for a window beside the network, see ``session_options``.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.engine.errors import (
+    EngineUnavailableError,
+    InferenceError,
+    ModelFileError,
+    ShapeError,
+)
+from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
+
+_FATAL_ONLY = 4
+"""ONNX Runtime's log level at which it leaves standard error to us; errors come as exceptions."""
+
+
+class VisionEngine:
+    """Model files on ONNX Runtime."""
+
+    id = "vision"
+    title = "Vision"
+
+    def available(self) -> str | None:
+        """None where ONNX Runtime is installed."""
+        if find_spec("onnxruntime") is None:
+            return "ONNX Runtime is not installed (pip install onnxruntime)"
+        return None
+
+    def load(self, model: ModelSpec, options: EngineOptions) -> VisionRunner:
+        """Load a model file.
+
+        Raises:
+            ModelFileError: ONNX Runtime does not take the file; says why in one sentence.
+            ShapeError: the input is not what the recipe makes.
+            EngineUnavailableError: a provider was asked for that is not here.
+        """
+        return VisionRunner(model, options)
+
+
+class VisionRunner:
+    """A model in a live ONNX Runtime session."""
+
+    def __init__(self, model: ModelSpec, options: EngineOptions) -> None:
+        self._title = model.title
+        self._session: Any = open_session(model.path, options)
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+        self._integers = model.recipe.dtype == "uint8"
+        shape = model.recipe.input_shape
+        _check_input(model, self._session)
+        width = self._run(np.zeros(shape, model.recipe.dtype)).size
+        self._info = RunnerInfo(
+            engine_id=VisionEngine.id,
+            engine_title=VisionEngine.title,
+            detail=f"ONNX Runtime · {_short(self._session.get_providers()[0])}",
+            precision="uint8" if self._integers else "fp32",
+            threads=thread_count(options),
+            input_shape=shape,
+            output_width=width,
+        )
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What the live session runs on."""
+        return self._info
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Execution providers of the live session, in the order in which it asks them."""
+        return tuple(self._session.get_providers())
+
+    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network once; see ``Runner.run``."""
+        return self._run(tensor).astype(np.float32, copy=False).reshape(-1)
+
+    def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        if self._session is None:
+            raise InferenceError(f"{self._title}: the model is closed")
+        try:
+            (output,) = self._session.run([self._output], {self._input: tensor})
+        except Exception as error:
+            raise InferenceError(
+                f"{self._title}: ONNX Runtime failed: {one_line(error)}"
+            ) from error
+        return np.asarray(output)
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def session_options(options: EngineOptions) -> Any:
+    """Session options that suit a window.
+
+    Threads: one less than there are cores, but at least one and at most four: small networks gain
+    little beyond, and the window and the capture thread need a core to themselves. Spinning is
+    off: spinning workers hold their cores between frames, and the window then waits for them.
+    ``tests/bench/bench_ort_threads.py`` measures both.
+    """
+    import onnxruntime as ort
+
+    chosen = ort.SessionOptions()
+    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    chosen.intra_op_num_threads = thread_count(options)
+    chosen.inter_op_num_threads = 1
+    chosen.log_severity_level = _FATAL_ONLY
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
+
+
+def thread_count(options: EngineOptions) -> int:
+    """Compute threads in use."""
+    return options.threads or max(1, min(4, (os.cpu_count() or 1) - 1))
+
+
+def available_providers() -> tuple[str, ...]:
+    """Execution providers that this ONNX Runtime was built with.
+
+    Raises:
+        EngineUnavailableError: ONNX Runtime is not installed or cannot be loaded.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise EngineUnavailableError(f"ONNX Runtime cannot be loaded: {error}") from error
+    return tuple(ort.get_available_providers())
+
+
+def open_session(path: Path, options: EngineOptions) -> Any:
+    """Open an ``onnxruntime.InferenceSession``; errors as for ``VisionEngine.load``."""
+    here = available_providers()
+    import onnxruntime as ort
+
+    wanted = options.providers or ("CPUExecutionProvider",)
+    missing = [name for name in wanted if name not in here]
+    if missing:
+        raise EngineUnavailableError(
+            f"ONNX Runtime here has no {', '.join(missing)}", hint=f"It has {', '.join(here)}."
+        )
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    ort.set_default_logger_severity(_FATAL_ONLY)
+    try:
+        return ort.InferenceSession(str(path), session_options(options), providers=list(wanted))
+    except Exception as error:
+        raise ModelFileError(
+            f"{path.name}: ONNX Runtime cannot load it: {one_line(error)}",
+            hint="The file may be damaged, or of a newer ONNX version than this runtime.",
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """What a C++ exception says, without its source position and stack."""
+    text = str(error).split("\n", maxsplit=1)[0]
+    return text.rsplit(" : ", maxsplit=1)[-1].strip()[:200] or type(error).__name__
+
+
+def _check_input(model: ModelSpec, session: Any) -> None:
+    inputs = session.get_inputs()
+    shape = model.recipe.input_shape
+    given = inputs[0].shape
+    fits = len(given) == len(shape) and all(
+        not isinstance(own, int) or own == wanted for own, wanted in zip(given, shape, strict=True)
+    )
+    if len(inputs) != 1 or not fits:
+        raise ShapeError(
+            f"{model.path.name}: takes {[list(i.shape) for i in inputs]}, "
+            f"but the recipe makes {list(shape)}"
+        )
+
+
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider")
