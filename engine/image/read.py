@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.errors import ImageError
-from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
+from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.exif import jpeg_orientation, jpeg_size
 
 MAX_BYTES = 512 << 20
