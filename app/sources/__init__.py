@@ -1,1 +1,163 @@
-"""TODO."""
+"""Sources of frames, one file per kind, and the table of what a text on the command line means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from twinlens.app.core.source import Source, SourceInfo
+from twinlens.app.sources.camera import Camera, CameraName, list_cameras
+from twinlens.app.sources.picture import PICTURE_SUFFIXES, Pictures, pictures_in
+from twinlens.app.sources.screen import ScreenRegion
+from twinlens.app.sources.stream import SCHEMES, NetworkStream
+from twinlens.app.sources.video import VIDEO_SUFFIXES, VideoFile
+from twinlens.assets import clip_path
+from twinlens.engine.errors import SourceError
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "SOURCES",
+    "VIDEO_SUFFIXES",
+    "CameraName",
+    "Source",
+    "SourceInfo",
+    "SourceKind",
+    "SourceOptions",
+    "list_cameras",
+    "open_source",
+]
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How a source is to be read.
+
+    Attributes:
+        realtime: at its own pace; otherwise every frame, none dropped, once.
+        loop: a file starts again at its end (real time only).
+        size: wanted camera size, (width, height).
+        fps: wanted camera frame rate.
+    """
+
+    realtime: bool = True
+    loop: bool = True
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of source: the texts that mean it, and how it is made of one.
+
+    Attributes:
+        form: how the text is written, for help and errors.
+        matches: whether a text means this kind.
+        make: makes the source; does not open it.
+    """
+
+    form: str
+    matches: Callable[[str], bool]
+    make: Callable[[str, SourceOptions], Source]
+
+
+def _make_camera(text: str, options: SourceOptions) -> Source:
+    wanted = text.partition(":")[2]
+    known = list_cameras() if not wanted.isdigit() else ()
+    if not wanted:
+        device: int | str = int(known[0].id) if known else 0
+        name = known[0].name if known else None
+    elif wanted.isdigit():
+        device, name = int(wanted), None
+    else:
+        match = next((c for c in known if wanted.lower() in c.name.lower()), None)
+        device = int(match.id) if match else wanted
+        name = match.name if match else wanted
+    return Camera(device, name=name, size=options.size, fps=options.fps)
+
+
+def _make_screen(text: str, options: SourceOptions) -> Source:
+    del options
+    numbers = text.partition(":")[2]
+    if not numbers:
+        return ScreenRegion()
+    try:
+        x, y, width, height = (int(number) for number in numbers.split(","))
+    except ValueError:
+        raise SourceError(f"{text}: expected screen:x,y,width,height") from None
+    return ScreenRegion((x, y, width, height))
+
+
+def _make_clip(text: str, options: SourceOptions) -> Source:
+    del text
+    return VideoFile(
+        clip_path(),
+        realtime=options.realtime,
+        loop=options.loop,
+        kind="clip",
+        title="Bundled clip",
+    )
+
+
+def _make_stream(text: str, options: SourceOptions) -> Source:
+    del options
+    return NetworkStream(text)
+
+
+def _make_pictures(text: str, options: SourceOptions) -> Source:
+    path = Path(text)
+    paths = pictures_in(path) if path.is_dir() else [path]
+    if not paths:
+        raise SourceError(f"{path}: has no pictures", hint="Choose a folder with pictures.")
+    return Pictures(paths, path.name or str(path), realtime=options.realtime)
+
+
+def _make_video(text: str, options: SourceOptions) -> Source:
+    return VideoFile(Path(text), realtime=options.realtime, loop=options.loop)
+
+
+def _is_picture(text: str) -> bool:
+    return Path(text).is_dir() or Path(text).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _named(name: str) -> Callable[[str], bool]:
+    return lambda text: text.partition(":")[0] == name
+
+
+# Asked from the top; the last one takes whatever else is a path.
+SOURCES: tuple[SourceKind, ...] = (
+    SourceKind("camera, camera:NUMBER or camera:NAME", _named("camera"), _make_camera),
+    SourceKind("clip", _named("clip"), _make_clip),
+    SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen),
+    SourceKind(
+        "a URL (rtsp://…, http://…)", lambda text: urlsplit(text).scheme in SCHEMES, _make_stream
+    ),
+    SourceKind("the path of a picture or a folder of pictures", _is_picture, _make_pictures),
+    SourceKind("the path of a video", lambda text: Path(text).suffix != "", _make_video),
+)
+
+
+def open_source(
+    text: str,
+    *,
+    realtime: bool = True,
+    loop: bool = True,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+) -> Source:
+    """Make the source that a text means; it is opened later, by the thread that reads it.
+
+    Args:
+        text: see ``SOURCES``.
+        realtime, loop, size, fps: see ``SourceOptions``.
+
+    Raises:
+        SourceError: the text means no source; names the forms.
+    """
+    options = SourceOptions(realtime=realtime, loop=loop, size=size, fps=fps)
+    for kind in SOURCES:
+        if kind.matches(text):
+            return kind.make(text, options)
+    forms = "; ".join(kind.form for kind in SOURCES)
+    raise SourceError(f"source {text!r} is none that Twinlens knows", hint=f"Give {forms}.")

@@ -1,0 +1,121 @@
+"""Network streams: RTSP, and MJPEG or video over HTTP.
+
+The capture thread reads as fast as frames come and keeps only the newest, so that no delay
+builds up behind a slow network.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import cv2
+
+from twinlens.app.core.source import SourceInfo
+from twinlens.app.core.types import Frame
+from twinlens.app.sources.opencv import Capture, open_capture
+from twinlens.engine.errors import SourceError
+from twinlens.engine.image import PixelBuffer
+
+SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
+_OPEN_TIMEOUT_MS = 5000
+_READ_TIMEOUT_MS = 5000
+
+
+class NetworkStream:
+    """A stream behind a URL.
+
+    Args:
+        url: ``rtsp://``, ``http://`` ...
+        opener: opens a capture; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        opener: Callable[[int | str, int, Sequence[int]], Capture] = open_capture,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES or not parts.hostname:
+            raise SourceError(
+                f"{url}: not a stream's address, expected {'://…, '.join(SCHEMES)}://…"
+            )
+        self._url = url
+        # Addresses of cameras often carry a password; it is not for the screen.
+        self.title = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        self._opener = opener
+        self._capture: Capture | None = None
+        self._stop = threading.Event()
+        self._first: Frame | None = None
+        self._index = 0
+        self._started_s = 0.0
+
+    def open(self) -> SourceInfo:
+        """Connect and wait for the first frame.
+
+        Raises:
+            SourceError: nothing answers within five seconds, or what answers is no video.
+        """
+        timeouts = (
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_TIMEOUT_MS),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_TIMEOUT_MS),
+        )
+        self._capture = self._opener(self._url, cv2.CAP_FFMPEG, timeouts)
+        self._started_s = time.perf_counter()
+        self._first = self._decode() if self._capture.isOpened() else None
+        if self._first is None:
+            self.close()
+            raise SourceError(
+                f"{self.title}: no video came within {_OPEN_TIMEOUT_MS // 1000} seconds",
+                hint="Check the address, the network, and that the camera or server is on.",
+            )
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        return SourceInfo(
+            kind="stream",
+            title=self.title,
+            width=self._first.buffer.width,
+            height=self._first.buffer.height,
+            fps=fps if 0 < fps <= 240 else 0.0,
+            live=True,
+        )
+
+    def read(self) -> Frame | None:
+        """Next frame; None when interrupted.
+
+        Raises:
+            SourceError: the stream broke off.
+        """
+        if self._capture is None or self._stop.is_set():
+            return None
+        frame = self._first or self._decode()
+        self._first = None
+        if frame is None and not self._stop.is_set():
+            raise SourceError(
+                f"{self.title}: the stream broke off", hint="Check the network and try again."
+            )
+        return frame
+
+    def _decode(self) -> Frame | None:
+        if self._capture is None:
+            return None
+        ok, pixels = self._capture.read()
+        if not ok or pixels is None:
+            return None
+        now = time.perf_counter()
+        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
+        frame = Frame(buffer, self._index, now, now - self._started_s)
+        self._index += 1
+        return frame
+
+    def interrupt(self) -> None:
+        """Make the next ``read`` return; a blocked one ends with its time-out."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
