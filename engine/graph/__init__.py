@@ -1,1 +1,12 @@
-"""TODO."""
+"""Networks as graphs of layers: build, check, simplify, plan, run.
+
+A graph takes arrays and layers from whoever built it (an importer, a hand-written network) and
+never opens a file.
+"""
+
+from twinlens.engine.graph.graph import Graph
+from twinlens.engine.graph.node import Node
+from twinlens.engine.graph.passes import optimize
+from twinlens.engine.graph.plan import Plan, Step
+
+__all__ = ["Graph", "Node", "Plan", "Step", "optimize"]

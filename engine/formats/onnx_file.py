@@ -1,0 +1,127 @@
+"""Reading an ONNX file with care: everything that can be wrong with it is one clear sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinlens.engine.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_BYTES = 2 << 30
+"""Protocol buffers end here; data beside the file counts as well."""
+
+_GIT_LFS = b"version https://git-lfs"
+_DAMAGED = "The file is damaged or incomplete; fetch it again."
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file, with the data that it keeps beside itself.
+
+    Raises:
+        ModelFileError: missing, empty, too large, text, truncated, not ONNX, or it points to
+            data outside its own folder.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    data = _read(path)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as why:
+        raise _not_onnx(path, data) from why
+    # Bytes of other kinds can be parsed as an empty message, so what must be there is asked for.
+    if not model.opset_import or not (model.graph.node or model.graph.output):
+        raise _not_onnx(path, data)
+    _load_external_data(model, path)
+    return model
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ModelFileError(f"{path} {what}; an ONNX file was expected")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelFileError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} can be read")
+        return path.read_bytes()
+    except OSError as why:
+        raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
+
+
+def _not_onnx(path: Path, data: bytes) -> ModelFileError:
+    if not data:
+        return ModelFileError(f"{path} is empty; an ONNX file was expected", hint=_DAMAGED)
+    if data.startswith(_GIT_LFS):
+        return ModelFileError(
+            f"{path} is a Git LFS pointer, not the model itself", hint="Run `git lfs pull`."
+        )
+    try:
+        text = data[:4096].decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if text and all(letter.isprintable() or letter.isspace() for letter in text):
+        return ModelFileError(
+            f"{path} is a text file, not an ONNX model",
+            hint="Perhaps a web page was saved instead of the download.",
+        )
+    return ModelFileError(f"{path} is truncated or not an ONNX model", hint=_DAMAGED)
+
+
+def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+    import onnx
+
+    outside = onnx.TensorProto.EXTERNAL
+    tensors = [tensor for tensor in model.graph.initializer if tensor.data_location == outside]
+    folder = path.resolve().parent
+    total = 0
+    for tensor in tensors:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        target = (folder / location).resolve()
+        if not location or not target.is_relative_to(folder):
+            raise ModelFileError(
+                f"{path}: the data of {tensor.name!r} lie at {location!r}, outside the model's "
+                "folder",
+                hint="Data are read only from the folder of the model.",
+            )
+        if not target.is_file():
+            raise ModelFileError(
+                f"{path}: the data of {tensor.name!r} should be in {location!r}, which does not "
+                "exist beside it"
+            )
+        total += _length(entries, target)
+        if total > MAX_BYTES:
+            raise ModelFileError(f"{path}: its data take more than {MAX_BYTES:,} bytes")
+        _fill(tensor, entries, target)
+
+
+def _length(entries: dict[str, str], target: Path) -> int:
+    size = target.stat().st_size
+    try:
+        offset = int(entries.get("offset") or 0)
+        length = int(entries.get("length") or size - offset)
+    except ValueError as why:
+        raise ModelFileError(f"{target}: offset and length must be numbers: {why}") from why
+    if offset < 0 or length < 0 or offset + length > size:
+        raise ModelFileError(
+            f"{target} has {size:,} bytes, but {length:,} are wanted from {offset:,} on",
+            hint=_DAMAGED,
+        )
+    return length
+
+
+def _fill(tensor: onnx.TensorProto, entries: dict[str, str], target: Path) -> None:
+    length = _length(entries, target)
+    try:
+        with target.open("rb") as stream:
+            stream.seek(int(entries.get("offset") or 0))
+            tensor.raw_data = stream.read(length)
+    except OSError as why:
+        raise ModelFileError(f"{target} cannot be read: {why.strerror or why}") from why
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")

@@ -1,0 +1,198 @@
+"""ONNX models as graphs of layers.
+
+Every operator is looked at before anything is built, so that a model that cannot run says at
+once which operators are missing, all of them, with their nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinlens.engine.errors import (
+    ModelError,
+    ModelFileError,
+    ShapeError,
+    UnsupportedOperatorError,
+)
+from twinlens.engine.formats import onnx_images, onnx_math, onnx_shapes
+from twinlens.engine.formats.onnx_file import read_model
+from twinlens.engine.formats.onnx_operator import Operator, Values, array_of, chain_errors
+from twinlens.engine.graph import Graph
+from twinlens.engine.layers.base import Shape
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET = 7
+MAX_NODES = 50_000
+
+BUILDERS: dict[str, Callable[[Operator], None]] = {
+    **onnx_images.BUILDERS,
+    **onnx_math.BUILDERS,
+    **onnx_shapes.BUILDERS,
+}
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def load_onnx(
+    path: str | Path,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    open_sizes: Sequence[int] | None = None,
+) -> Graph:
+    """Read an ONNX file (opset 7 or newer) as a graph of layers.
+
+    Args:
+        path: the file; data that it keeps beside itself are read from its own folder only.
+        input_shapes: shape by input name, where the file leaves one open or it shall be another.
+        open_sizes: sizes for the axes that the file leaves open, for inputs with that many axes.
+
+    Returns:
+        The graph as the file says, not optimised; its ``metadata`` are the file's.
+
+    Raises:
+        ModelFileError: missing, truncated, too large, not ONNX, or contradicting itself.
+        UnsupportedOperatorError: operators that are not implemented; names all, with nodes.
+        ShapeError: shapes do not fit, or an input's size is left open; names it.
+        ParameterError: parameters do not fit their operator; names the node.
+    """
+    path = Path(path)
+    return graph_from_onnx(
+        read_model(path), name=path.stem, input_shapes=input_shapes, open_sizes=open_sizes
+    )
+
+
+def graph_from_onnx(
+    model: onnx.ModelProto,
+    *,
+    name: str | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    open_sizes: Sequence[int] | None = None,
+) -> Graph:
+    """Turn an ONNX model in memory into a graph of layers; as ``load_onnx``.
+
+    Initialisers are not copied where their data allow it.
+    """
+    proto = model.graph
+    title = name or proto.name or "model"
+    opset = _opset(model, title)
+    names = _node_names(proto)
+    check_operators(model, title)
+    values = Values()
+    for tensor in proto.initializer:
+        values.add_constant(tensor.name, array_of(tensor))
+    inputs = _input_shapes(proto, title, input_shapes or {}, open_sizes)
+    for key, shape in inputs.items():
+        values.add_input(key, shape)
+    for node, node_name in zip(proto.node, names, strict=True):
+        operator = Operator(node, node_name, opset, values)
+        try:
+            BUILDERS[node.op_type](operator)
+        except ModelError as error:
+            raise chain_errors(operator, error) from error
+    return _finish(model, title, inputs, values)
+
+
+def check_operators(model: onnx.ModelProto, title: str) -> None:
+    """Raise UnsupportedOperatorError that names every operator we lack, with its nodes."""
+    missing: dict[str, list[str]] = {}
+    for node, name in zip(model.graph.node, _node_names(model.graph), strict=True):
+        standard = node.domain in _STANDARD_DOMAINS
+        if not standard or node.op_type not in BUILDERS:
+            kind = node.op_type if standard else f"{node.domain}::{node.op_type}"
+            missing.setdefault(kind, []).append(name)
+    if missing:
+        listed = "; ".join(f"{kind} at {_nodes(nodes)}" for kind, nodes in sorted(missing.items()))
+        raise UnsupportedOperatorError(
+            f"{title}: operators that the layers do not implement: {listed}",
+            hint="The Vision engine may be able to run this model.",
+        )
+
+
+def _finish(
+    model: onnx.ModelProto, title: str, inputs: Mapping[str, Shape], values: Values
+) -> Graph:
+    outputs = [output.name for output in model.graph.output]
+    for output in outputs:
+        if output not in values.shapes:
+            raise ModelFileError(f"{title}: nothing writes its output {output!r}")
+    read = {name for node in values.nodes for name in node.inputs} | set(outputs)
+    return Graph(
+        title,
+        inputs,
+        outputs,
+        values.nodes,
+        constants={name: array for name, array in values.constants.items() if name in read},
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _nodes(names: Sequence[str]) -> str:
+    word = "node" if len(names) == 1 else "nodes"
+    shown = ", ".join(repr(name) for name in names[:8])
+    rest = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{word} {shown}{rest}"
+
+
+def _opset(model: onnx.ModelProto, title: str) -> int:
+    import onnx
+
+    versions = [e.version for e in model.opset_import if e.domain in _STANDARD_DOMAINS]
+    newest = int(onnx.defs.onnx_opset_version())
+    if not versions or not OLDEST_OPSET <= max(versions) <= newest:
+        received = max(versions) if versions else "none"
+        raise ModelFileError(
+            f"{title}: its operators are of version (opset) {received}; "
+            f"{OLDEST_OPSET} to {newest} are known"
+        )
+    return max(versions)
+
+
+def _node_names(proto: onnx.GraphProto) -> list[str]:
+    """A unique name for each node: its own, or its operator and position."""
+    if len(proto.node) > MAX_NODES:
+        raise ModelFileError(
+            f"{proto.name}: has {len(proto.node):,} nodes; at most {MAX_NODES:,} are read"
+        )
+    taken: set[str] = set()
+    names = []
+    for position, node in enumerate(proto.node):
+        name = node.name or f"{node.op_type}_{position}"
+        while name in taken:
+            name += f"_{position}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _input_shapes(
+    proto: onnx.GraphProto,
+    title: str,
+    given: Mapping[str, Sequence[int]],
+    open_sizes: Sequence[int] | None,
+) -> dict[str, Shape]:
+    trained = {tensor.name for tensor in proto.initializer}
+    inputs = [value for value in proto.input if value.name not in trained]
+    unknown = sorted(set(given) - {value.name for value in inputs})
+    if unknown:
+        raise ShapeError(f"{title}: has no inputs named {', '.join(unknown)}")
+    shapes = {}
+    for value in inputs:
+        declared = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        fill = open_sizes if open_sizes is not None and len(open_sizes) == len(declared) else None
+        sizes = list(given.get(value.name, declared))
+        for axis, size in enumerate(sizes):
+            if size < 1 and fill is not None:
+                sizes[axis] = fill[axis]
+            elif size < 1 and axis == 0:
+                sizes[axis] = 1  # A left-open first axis is the batch.
+            elif size < 1:
+                raise ShapeError(
+                    f"{title}: input {value.name!r} leaves the size of axis {axis} open",
+                    hint="Give the input's shape, or a model with fixed sizes.",
+                )
+        shapes[value.name] = tuple(int(size) for size in sizes)
+    return shapes

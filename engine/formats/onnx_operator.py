@@ -1,0 +1,233 @@
+"""One ONNX node while it is imported: its attributes, inputs and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
+from twinlens.engine.graph import Node
+from twinlens.engine.layers.base import Array, Layer, Shape
+
+if TYPE_CHECKING:
+    import onnx
+
+T = TypeVar("T")
+
+
+class Values:
+    """What is known of a network while it is imported.
+
+    Attributes:
+        constants: arrays by value name.
+        shapes: shape by value name, of constants as well.
+        nodes: the layers so far.
+    """
+
+    def __init__(self) -> None:
+        self.constants: dict[str, Array] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.nodes: list[Node] = []
+
+    def add_input(self, name: str, shape: Shape) -> None:
+        """Make a runtime input known."""
+        self.shapes[name] = shape
+
+    def add_constant(self, name: str, array: Array) -> None:
+        """Make an array known."""
+        self.constants[name] = array
+        self.shapes[name] = array.shape
+
+
+class Operator:
+    """One ONNX node, read by the function that builds its layers.
+
+    Args:
+        proto: the node.
+        name: unique name for errors and summaries.
+        opset: version of the standard operators in the file.
+        values: where inputs come from and layers go.
+    """
+
+    def __init__(self, proto: onnx.NodeProto, name: str, opset: int, values: Values) -> None:
+        self._proto = proto
+        self._values = values
+        self.type = proto.op_type
+        self.name = name
+        self.opset = opset
+
+    @property
+    def input_count(self) -> int:
+        """Number of inputs, left-out ones in between counted."""
+        return len(self._proto.input)
+
+    def attribute(self, name: str, default: T) -> T:
+        """An attribute's value, or the default where it is left out.
+
+        Text comes as str, lists as lists, tensors as arrays. An int stands for a bool default.
+        """
+        import onnx
+
+        for attribute in self._proto.attribute:
+            if attribute.name == name:
+                value = onnx.helper.get_attribute_value(attribute)
+                if isinstance(value, bytes):
+                    value = value.decode("utf-8", "replace")
+                elif isinstance(value, onnx.TensorProto):
+                    value = array_of(value)
+                elif isinstance(default, bool):
+                    value = bool(value)
+                result: T = value
+                return result
+        return default
+
+    def has_attribute(self, name: str) -> bool:
+        """Whether an attribute is given."""
+        return any(attribute.name == name for attribute in self._proto.attribute)
+
+    def has(self, index: int) -> bool:
+        """Whether an input is given."""
+        return index < len(self._proto.input) and self._proto.input[index] != ""
+
+    def uses_output(self, index: int) -> bool:
+        """Whether an output has a name."""
+        return index < len(self._proto.output) and self._proto.output[index] != ""
+
+    def input(self, index: int = 0) -> str:
+        """Name of an input's value.
+
+        Raises:
+            ModelFileError: it is left out, or nothing before this node writes it.
+        """
+        if not self.has(index):
+            raise ModelFileError(f"node {self.name!r} ({self.type}) lacks input {index}")
+        name = self._proto.input[index]
+        if name not in self._values.shapes:
+            raise ModelFileError(
+                f"node {self.name!r} ({self.type}) reads {name!r}, which nothing before it writes"
+            )
+        return name
+
+    def inputs(self) -> list[str]:
+        """Names of all inputs' values."""
+        return [self.input(index) for index in range(self.input_count)]
+
+    def shape(self, index: int = 0) -> Shape:
+        """Shape of an input."""
+        return self._values.shapes[self.input(index)]
+
+    def is_constant(self, index: int) -> bool:
+        """Whether an input is known at import."""
+        return self.has(index) and self.input(index) in self._values.constants
+
+    def constant(self, index: int, meaning: str) -> Array:
+        """An input that has to be known at import.
+
+        Args:
+            index: which input.
+            meaning: what it is, for the error (``"weight"``).
+
+        Raises:
+            UnsupportedOperatorError: it is computed while the network runs.
+        """
+        if not self.is_constant(index):
+            raise self.unsupported(
+                f"its {meaning} ({self.input(index)!r}) is computed while the network runs; "
+                "a constant is required"
+            )
+        return self._values.constants[self.input(index)]
+
+    def optional(self, index: int, meaning: str) -> Array | None:
+        """Like ``constant``, or None where the input is left out or empty."""
+        if not self.has(index):
+            return None
+        array = self.constant(index, meaning)
+        return array if array.size else None
+
+    def integers(self, attribute: str, index: int, since: int) -> list[int] | None:
+        """Integers that are an attribute before opset ``since``, and an input from it on."""
+        if self.opset < since:
+            given: list[int] | None = self.attribute(attribute, None)
+            return None if given is None else list(given)
+        array = self.constant(index, attribute) if self.has(index) else None
+        return None if array is None else [int(value) for value in array.reshape(-1)]
+
+    def unsupported(self, why: str) -> UnsupportedOperatorError:
+        """The error that says what of this operator is not implemented."""
+        return UnsupportedOperatorError(f"operator {self.type} at node {self.name!r}: {why}")
+
+    def emit(self, layer: Layer, *inputs: str, step: str = "") -> str:
+        """Add a layer; one that reads only constants is computed at once.
+
+        Args:
+            layer: the layer.
+            inputs: names of what it reads.
+            step: "" for the layer that writes the node's output, otherwise a word that names
+                a layer on the way to it.
+
+        Returns:
+            Name of the layer's output value.
+        """
+        suffix = f"/{step}" if step else ""
+        output = self._proto.output[0] + suffix
+        shape = layer.output_shape(*(self._values.shapes[name] for name in inputs))
+        if all(name in self._values.constants for name in inputs):
+            arrays = [self._values.constants[name] for name in inputs]
+            self._values.add_constant(output, np.asarray(layer.forward(*arrays)))
+            return output
+        self._values.nodes.append(Node(self.name + suffix, layer, tuple(inputs), output))
+        self._values.shapes[output] = shape
+        return output
+
+    def emit_constant(self, array: Array) -> None:
+        """Make the node's output a constant."""
+        self._values.add_constant(self._proto.output[0], array)
+
+
+def array_of(tensor: onnx.TensorProto) -> Array:
+    """A tensor's array; 16-bit floats become float32.
+
+    Raises:
+        ModelFileError: the tensor's data is not what its shape and type say.
+    """
+    import onnx
+
+    try:
+        array: Array = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as why:
+        raise ModelFileError(
+            f"tensor {tensor.name!r} cannot be read; it should hold "
+            f"{tuple(tensor.dims)} values: {why}"
+        ) from why
+    if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
+        return array.astype(np.float32)
+    return array
+
+
+def spatial_pair(operator: Operator, values: Sequence[int] | None, default: int) -> tuple[int, int]:
+    """(vertical, horizontal) of an attribute, both ``default`` where it is left out.
+
+    Raises:
+        UnsupportedOperatorError: it is not for two spatial axes.
+    """
+    if values is None:
+        return default, default
+    if len(values) != 2:
+        raise operator.unsupported(f"{len(values)} spatial axes; 2 are required")
+    return int(values[0]), int(values[1])
+
+
+def chain_errors(operator: Operator, error: ModelError) -> ModelError:
+    """The same error, naming the operator and its node."""
+    if isinstance(error, (UnsupportedOperatorError, ModelFileError)):
+        return error
+    return type(error)(
+        f"operator {operator.type} at node {operator.name!r}: {error}", hint=error.hint
+    )
+
+
+def attributes(operator: Operator, **defaults: float) -> dict[str, Any]:
+    """Several float attributes by name, with their defaults."""
+    return {name: float(operator.attribute(name, value)) for name, value in defaults.items()}
