@@ -21,3 +21,8 @@ def clip_timeline_path() -> Path:
 def icon_path(name: str) -> Path:
     """An SVG icon by its name, without ending."""
     return _FOLDER / "icons" / f"{name}.svg"
+
+
+def picture_path(name: str) -> Path:
+    """A picture by its file name."""
+    return _FOLDER / "pictures" / name

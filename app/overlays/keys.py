@@ -8,11 +8,17 @@ CHEAT_SHEET = CheatSheet(
     (
         KeyGroup(
             "Engine",
-            (("E", "next engine"), ("1 – 4", "choose an engine")),
+            (
+                ("E", "next engine"),
+                ("1 – 4", "choose an engine"),
+                ("L", "model and precision"),
+                ("T", "top 5"),
+            ),
         ),
         KeyGroup(
             "Picture",
             (
+                ("O", "source"),
                 ("Space", "pause or go on"),
                 ("→", "one frame, when paused"),
                 ("M", "mirror"),
@@ -21,10 +27,10 @@ CHEAT_SHEET = CheatSheet(
             ),
         ),
         KeyGroup(
-            "View",
+            "Window",
             (
-                ("T", "top 5"),
                 ("V", "views"),
+                (",", "settings"),
                 ("F", "full screen"),
                 ("Esc", "back"),
                 ("?", "this card"),

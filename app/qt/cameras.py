@@ -1,0 +1,74 @@
+"""Cameras by their real names, from Qt; frames come through OpenCV.
+
+Qt knows names on every system, tells of cameras that are plugged in, and asks for permission on
+macOS. It is not used for the frames, see ``twinlens.app.sources.camera``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt
+from PySide6.QtMultimedia import QCameraDevice, QMediaDevices
+
+
+@dataclass(frozen=True)
+class CameraChoice:
+    """A camera that can be chosen: ``text`` is its form for ``open_source``."""
+
+    name: str
+    text: str
+    detail: str
+
+
+def camera_choices() -> tuple[CameraChoice, ...]:
+    """Cameras that Qt sees now, the system's default first."""
+    default = QMediaDevices.defaultVideoInput()
+    found = []
+    for place, device in enumerate(QMediaDevices.videoInputs()):
+        largest = max((f.resolution() for f in device.videoFormats()), key=_area, default=None)
+        detail = f"up to {largest.width()}×{largest.height()}" if largest else ""
+        found.append(
+            (device != default, CameraChoice(device.description(), _text(device, place), detail))
+        )
+    return tuple(choice for _, choice in sorted(found, key=lambda pair: pair[0]))
+
+
+def watch_cameras(changed: Callable[[], None], parent: QObject) -> QMediaDevices:
+    """Call ``changed`` when a camera is plugged in or pulled out; keep what is returned."""
+    devices = QMediaDevices(parent)
+    devices.videoInputsChanged.connect(changed)
+    return devices
+
+
+def ask_permission(
+    answered: Callable[[bool], None], parent: QObject, platform: str = sys.platform
+) -> None:
+    """Ask the system for the camera where it has to be asked (macOS); answers at once elsewhere."""
+    if platform != "darwin":
+        answered(True)
+        return
+    from PySide6.QtCore import QCameraPermission
+
+    application = QCoreApplication.instance()
+    if application is None:
+        answered(False)
+        return
+    application.requestPermission(
+        QCameraPermission(),
+        parent,
+        lambda permission: answered(permission.status() == Qt.PermissionStatus.Granted),
+    )
+
+
+def _text(device: QCameraDevice, place: int) -> str:
+    # On Linux a device's id is its path; elsewhere OpenCV counts cameras in Qt's order.
+    path = bytes(device.id().data()).decode("utf-8", "replace")
+    number = path.removeprefix("/dev/video")
+    return f"camera:{number}" if number.isdigit() else f"camera:{place}"
+
+
+def _area(size: object) -> int:
+    return int(size.width() * size.height())  # type: ignore[attr-defined]

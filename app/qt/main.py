@@ -1,0 +1,102 @@
+"""Starts the window."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QIcon, QImage
+from PySide6.QtWidgets import QApplication
+
+from twinlens.app.core.settings import SettingsStore
+from twinlens.app.core.source import Source
+from twinlens.app.qt.controls import EngineChoice
+from twinlens.app.qt.environment import prepare
+from twinlens.app.qt.window import MainWindow
+from twinlens.app.sources import open_source
+from twinlens.assets import icon_path, picture_path
+from twinlens.engine import registry
+from twinlens.engine.protocol import ModelSpec
+from twinlens.models.catalog import DEFAULT_MODEL, resolve
+
+
+def run_window(
+    source: str | None,
+    model: str | None,
+    engine: str | None,
+    *,
+    settings: SettingsStore,
+    labels: Path | None = None,
+    threads: int | None = None,
+) -> int:
+    """Show the window until it is closed; returns the exit status.
+
+    Args:
+        source: source text; None means the remembered one.
+        model: catalog name or path; None means the remembered one.
+        engine: engine id; None means the remembered one.
+        settings: where settings are remembered.
+        labels: label file for ``model``.
+        threads: compute threads; None keeps the remembered number.
+
+    Raises:
+        EngineError: there is no engine of that id.
+    """
+    if engine is not None:
+        registry.get_engine(engine)
+    application = make_application()
+    window = make_window(settings, labels=labels if model else None)
+    if threads is not None:
+        window.remember(threads=threads)
+    window.show()
+    window.start(source, model, engine)
+    try:
+        return application.exec()
+    finally:
+        window.stop()
+
+
+def make_application() -> QApplication:
+    """Make the QApplication, in a way that lives beside OpenCV."""
+    prepare()
+    QApplication.setHighDpiScaleFactorRoundingPolicy(
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
+    )
+    existing = QApplication.instance()
+    application = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+    application.setApplicationName("Twinlens")
+    application.setDesktopFileName("twinlens")
+    application.setWindowIcon(QIcon(str(icon_path("twinlens"))))
+    return application
+
+
+def make_window(settings: SettingsStore, *, labels: Path | None = None) -> MainWindow:
+    """Make the window with the real engines, sources and models."""
+    window = MainWindow(
+        settings,
+        engine_choices(),
+        lambda text: _make_source(text, window),
+        lambda name: _resolve(name, labels),
+    )
+    still = QImage(str(picture_path("start.jpg")))
+    if not still.isNull():
+        window.stage.show_image(still)
+    return window
+
+
+def engine_choices() -> list[EngineChoice]:
+    """All engines, with the reason why one cannot be used."""
+    engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
+    return [EngineChoice(engine.id, engine.title, engine.available()) for engine in engines]
+
+
+def _make_source(text: str, window: MainWindow) -> Source:
+    chosen = window.settings
+    return open_source(
+        text, size=(chosen.camera_width, chosen.camera_height), fps=float(chosen.camera_fps)
+    )
+
+
+def _resolve(name: str, labels: Path | None) -> ModelSpec:
+    return resolve(name or DEFAULT_MODEL, labels=labels)

@@ -1,0 +1,162 @@
+"""What stands on each sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QFileDialog, QInputDialog
+
+from twinlens.app.qt.sheets import Heading, Row, SheetRow, SliderRow
+from twinlens.engine.image import CropAndScale
+from twinlens.models.catalog import cards
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window import MainWindow
+
+_VIDEO_FILTER = (
+    "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
+)
+
+
+class Menus:
+    """Builds the sheets of a window from its state."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+
+    def buttons(self) -> list[tuple[str, str, Callable[[], None]]]:
+        """(title, key, what it opens) of the sheet buttons."""
+        return [
+            ("Source", "O", self.source),
+            ("Model", "L", self.model),
+            ("View", "V", self.views),
+            ("Settings", ",", self.settings),
+            ("?", "?", self._window.toggle_cheat_sheet),
+        ]
+
+    def _then_close(self, act: Callable[[], None]) -> Callable[[], None]:
+        def both() -> None:
+            self._window.close_sheet()
+            act()
+
+        return both
+
+    def source(self) -> None:
+        """Cameras, files, streams, the screen, the clip, and what was used before."""
+        from twinlens.app.qt.cameras import camera_choices
+
+        window, chosen = self._window, self._window.settings.source
+        use = self._use_source
+        rows: list[SheetRow] = [Heading("Cameras")]
+        found = camera_choices()
+        rows += [Row(c.name, c.detail, use(c.text), c.text == chosen) for c in found]
+        if not found:
+            rows.append(Row("No camera found", "Plug one in, then open this sheet again."))
+        rows += [
+            Heading("Files"),
+            Row("Video or picture …", "", self._then_close(self._pick_file)),
+            Row("Folder of pictures …", "", self._then_close(self._pick_folder)),
+            Row("Bundled clip", "Comes with Twinlens.", use("clip"), chosen == "clip"),
+            Heading("Live"),
+            Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
+            Row("Screen", "The main screen", use("screen"), chosen == "screen"),
+        ]
+        recent = [text for text in window.settings.recent_sources if "/" in text or "\\" in text]
+        if recent:
+            rows.append(Heading("Recent"))
+            rows += [Row(Path(t).name or t, t, use(t), t == chosen) for t in recent[:4]]
+        window.open_sheet("Source", rows)
+
+    def _use_source(self, text: str) -> Callable[[], None]:
+        return self._then_close(partial(self._window.use_source, text))
+
+    def _pick_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._window, "Video or picture", "", _VIDEO_FILTER)
+        if path:
+            self._window.use_source(path)
+
+    def _pick_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self._window, "Folder of pictures")
+        if path:
+            self._window.use_source(path)
+
+    def _ask_stream(self) -> None:
+        text, ok = QInputDialog.getText(
+            self._window, "Network stream", "rtsp:// or http:// address"
+        )
+        if ok and text.strip():
+            self._window.use_source(text.strip())
+
+    def model(self) -> None:
+        """The catalog, files, and the precision that runs."""
+        window = self._window
+        state = window.session.state if window.session else None
+        serving = state.spec.id if state else ""
+        use = window.use_model
+        rows: list[SheetRow] = [Heading("Catalog")]
+        for card in cards():
+            if card.embedded:
+                act = self._then_close(partial(use, card.id))
+                rows.append(Row(card.title, card.accuracy, act, card.id == serving))
+        rows += [Heading("Files"), Row("ONNX file …", "", self._then_close(self._pick_model))]
+        recent = [m for m in window.settings.recent_models if Path(m).suffix == ".onnx"]
+        for path in recent[:4]:
+            act = self._then_close(partial(use, path))
+            rows.append(Row(Path(path).name, path, act, Path(path).stem == serving))
+        rows.append(Heading("Precision"))
+        info = state.info if state else None
+        rows.append(Row("fp32", info.detail if info else "", lambda: None, checked=True))
+        rows.append(Row("bf16, int8", "Not in this version."))
+        window.open_sheet("Model", rows)
+
+    def _pick_model(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", "ONNX models (*.onnx)")
+        if path:
+            self._window.use_model(path)
+
+    def views(self) -> None:
+        """What is shown, and how the picture is cropped for the network."""
+        window, settings = self._window, self._window.settings
+        close = self._then_close
+        rows: list[SheetRow] = [
+            Row("Top 5", "The five best classes. Key T", close(window.toggle_top5), settings.top5),
+            Row("Mirror", "Display only. Key M", close(window.toggle_mirror), settings.mirror),
+            Row("Full screen", "Key F", close(window.toggle_full_screen), window.isFullScreen()),
+            Heading("Crop for the network"),
+            Row("The model’s own", "", close(partial(window.set_crop, "")), not settings.crop),
+        ]
+        for crop in CropAndScale:
+            title = crop.value.replace("-", " ").capitalize()
+            act = close(partial(window.set_crop, crop.value))
+            rows.append(Row(title, _CROP_DETAIL[crop], act, settings.crop == crop.value))
+        window.open_sheet("View", rows)
+
+    def settings(self) -> None:
+        """Smoothing, threshold and theme."""
+        window, settings = self._window, self._window.settings
+        close = self._then_close
+        rows: list[SheetRow] = [
+            Heading("Answer"),
+            Row(
+                "Smooth over time",
+                "The label changes only when another one clearly wins.",
+                close(window.toggle_smoothing),
+                settings.smoothing,
+            ),
+            SliderRow("“Not sure” below", round(settings.threshold * 100), window.set_threshold),
+            Heading("Theme"),
+        ]
+        for theme in ("dark", "light", "system"):
+            act = close(partial(window.set_theme, theme))
+            rows.append(Row(theme.capitalize(), "", act, settings.theme == theme))
+        window.open_sheet("Settings", rows)
+
+
+_CROP_DETAIL = {
+    CropAndScale.CENTER_CROP: "The middle; edges are lost.",
+    CropAndScale.SCALE_FIT: "All of it, with bars.",
+    CropAndScale.SCALE_FILL: "All of it, stretched.",
+}

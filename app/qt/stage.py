@@ -1,0 +1,224 @@
+"""The stage: the picture from edge to edge with the overlays on it.
+
+A plain QWidget, painted by Qt's raster engine: a 720p frame takes 0.7 ms to paint at its own
+size and, turned to 32 bits first, 3.5 ms smoothly scaled to 1080p (8 ms from 24 bits), so that
+OpenGL, which is not everywhere, would gain nothing that is seen.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from PySide6.QtCore import QElapsedTimer, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from twinlens.app.core.types import Frame
+from twinlens.app.overlays import Overlays, Palette, engine_color
+from twinlens.app.qt.painters import PAINTERS, Canvas, paint_scrim
+from twinlens.app.qt.theme import color, font
+from twinlens.engine.image import PixelFormat
+
+FLIP_MS = 120
+_TICK_MS = 16
+_FORMATS = {
+    PixelFormat.BGR8: QImage.Format.Format_BGR888,
+    PixelFormat.RGB8: QImage.Format.Format_RGB888,
+    PixelFormat.BGRA8: QImage.Format.Format_RGB32,
+    PixelFormat.GRAY8: QImage.Format.Format_Grayscale8,
+}
+
+
+def frame_image(frame: Frame) -> QImage:
+    """A frame as a picture of 32 bits; the pixels are copied, so that it owns them."""
+    buffer = frame.buffer
+    form = _FORMATS.get(buffer.format)
+    if form is None or buffer.orientation != 1:
+        pixels = np.ascontiguousarray(buffer.to_bgr())
+        height, width = pixels.shape[:2]
+        wrapped = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_BGR888)
+        return wrapped.convertToFormat(QImage.Format.Format_RGB32)
+    wrapped = QImage(buffer.data.data, buffer.width, buffer.height, buffer.stride, form)
+    if form == QImage.Format.Format_RGB32:
+        return wrapped.copy()
+    return wrapped.convertToFormat(QImage.Format.Format_RGB32)
+
+
+class Stage(QWidget):
+    """The picture and what is drawn on it.
+
+    Signals:
+        painted: a frame was painted for the first time: its index and source id.
+    """
+
+    painted = Signal(int, int)
+
+    def __init__(self, palette: Palette, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAccessibleName("Picture")
+        self.palette_ = palette
+        self.mirror = False
+        self.drop_hint = ""
+        self._image: QImage | None = None
+        self._fresh: tuple[int, int] | None = None
+        self._overlays = Overlays()
+        self._accent = _Fading(QColor(255, 255, 255))
+        self._rows: dict[int, _Sliding] = {}
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self.update)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Small enough for half a laptop's screen."""
+        return QSize(480, 270)
+
+    def show_image(self, image: QImage) -> None:
+        """Show a still, such as the picture while starting."""
+        self._image = image
+        self.update()
+
+    def show_frame(self, frame: Frame) -> None:
+        """Show a frame."""
+        self._image = frame_image(frame)
+        self._fresh = (frame.index, frame.source_id)
+        self.update()
+
+    def show_overlays(self, overlays: Overlays) -> None:
+        """Show overlays; starts the animations that lead there."""
+        if overlays == self._overlays:
+            return
+        self._overlays = overlays
+        label = overlays.label
+        if label is not None:
+            self._accent.go(QColor(engine_color(label.engine_id)))
+            self.setAccessibleDescription(f"{label.label}, {label.confidence_text.strip()}")
+        rows = overlays.top.rows if overlays.top else ()
+        self._rows = {
+            row.index: self._rows.get(row.index, _Sliding(float(place))).to(float(place))
+            for place, row in enumerate(rows)
+        }
+        self._timer.start()
+        self.update()
+
+    @property
+    def overlays(self) -> Overlays:
+        """What is shown now."""
+        return self._overlays
+
+    def canvas(self) -> Canvas:
+        """Measures and colours of this moment."""
+        top = self._overlays.top
+        return Canvas(
+            width=self.width(),
+            height=self.height(),
+            palette=self.palette_,
+            accent=self._accent.now(),
+            row_places={index: row.now() for index, row in self._rows.items()},
+            rows=len(top.rows) if top else 0,
+        )
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Paint the picture, the scrim, then each overlay by its painter."""
+        del event
+        painter = QPainter(self)
+        try:
+            painter.setRenderHints(
+                QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform
+            )
+            self._paint_picture(painter)
+            self._paint_overlays(painter, self.canvas())
+        finally:
+            painter.end()
+        if not (self._accent.moving or any(row.moving for row in self._rows.values())):
+            self._timer.stop()
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None
+            self.painted.emit(*fresh)
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        painter.fillRect(self.rect(), color(self.palette_.scrim))
+        if self._image is None or self._image.isNull():
+            return
+        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+        target = QRectF(0, 0, size.width(), size.height())
+        target.moveCenter(QRectF(self.rect()).center())
+        painter.save()
+        if self.mirror:
+            painter.translate(self.width(), 0)
+            painter.scale(-1, 1)
+        painter.drawImage(target, self._image)
+        painter.restore()
+
+    def _paint_overlays(self, painter: QPainter, canvas: Canvas) -> None:
+        shown = self._overlays
+        if shown.label is not None:
+            paint_scrim(painter, canvas)
+        for overlay in (shown.label, shown.top, shown.status, shown.notice):
+            if overlay is not None:
+                PAINTERS[type(overlay)](painter, overlay, canvas)
+        if self.drop_hint:
+            painter.fillRect(self.rect(), color(self.palette_.scrim, 0.72))
+            painter.setPen(color(self.palette_.on_picture))
+            painter.setFont(font(4.2 * canvas.unit))
+            text = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            area = QRectF(self.rect()).adjusted(canvas.left, 0, -canvas.left, 0)
+            painter.drawText(area, text, self.drop_hint)
+
+
+class _Fading:
+    """A colour that runs to the next one in ``FLIP_MS``."""
+
+    def __init__(self, start: QColor) -> None:
+        self._start = self._end = start
+        self._timer = QElapsedTimer()
+        self._timer.start()
+        self._first = True
+
+    def go(self, end: QColor) -> None:
+        if end == self._end:
+            return
+        self._start, self._end = (end if self._first else self.now()), end
+        self._first = False
+        self._timer.restart()
+
+    @property
+    def moving(self) -> bool:
+        return self._start != self._end and self._timer.elapsed() < FLIP_MS
+
+    def now(self) -> QColor:
+        share = min(1.0, self._timer.elapsed() / FLIP_MS)
+        return QColor.fromRgbF(
+            self._start.redF() + (self._end.redF() - self._start.redF()) * share,
+            self._start.greenF() + (self._end.greenF() - self._start.greenF()) * share,
+            self._start.blueF() + (self._end.blueF() - self._start.blueF()) * share,
+        )
+
+
+class _Sliding:
+    """A row's place that runs to the next one."""
+
+    _MS = 180.0
+
+    def __init__(self, place: float) -> None:
+        self._start = self._end = place
+        self._began_s = 0.0
+
+    def to(self, place: float) -> _Sliding:
+        if place != self._end:
+            self._start, self._end = self.now(), place
+            self._began_s = time.perf_counter()
+        return self
+
+    @property
+    def moving(self) -> bool:
+        return self._start != self._end and self._share() < 1
+
+    def _share(self) -> float:
+        return min(1.0, (time.perf_counter() - self._began_s) * 1e3 / self._MS)
+
+    def now(self) -> float:
+        share = self._share()
+        eased = 1 - (1 - share) ** 3
+        return self._start + (self._end - self._start) * eased

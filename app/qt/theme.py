@@ -1,0 +1,80 @@
+"""Colours and type: sizes are shares of the window's height, so that every window looks alike."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFont, QGuiApplication
+
+from twinlens.app.overlays import PALETTES, Palette
+
+SMALLEST_TEXT = 0.018
+"""Share of the height under which no text may be."""
+
+_ACCENT_ROLE = "#2EC4E6"
+
+
+def palette_of(theme: str) -> tuple[str, Palette]:
+    """Name and palette of ``"dark"``, ``"light"``, or of the system's for ``"system"``."""
+    if theme not in PALETTES:
+        scheme = QGuiApplication.styleHints().colorScheme()
+        theme = "light" if scheme == Qt.ColorScheme.Light else "dark"
+    return theme, PALETTES[theme]
+
+
+def color(text: str, opacity: float = 1.0) -> QColor:
+    """``#RRGGBB`` with an opacity."""
+    made = QColor(text)
+    made.setAlphaF(opacity)
+    return made
+
+
+def font(pixels: float, *, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The interface font with tabular figures, so that numbers do not jitter."""
+    made = QFont(QGuiApplication.font())
+    made.setPixelSize(max(1, round(pixels)))
+    made.setWeight(weight)
+    made.setFeature(QFont.Tag("tnum"), 1)
+    return made
+
+
+def sheet_style(palette: Palette, unit: float) -> str:
+    """Style sheet of everything that stands on sheets; ``unit`` is 1 % of the window's height."""
+    return f"""
+    QFrame#panel {{
+        background: {palette.surface}; border: 1px solid {_line(palette)};
+        border-radius: {unit * 1.4:.0f}px;
+    }}
+    QLabel {{ color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent; }}
+    QLabel#title {{ font-size: {unit * 2.8:.0f}px; font-weight: 600; }}
+    QLabel#detail, QLabel#group {{ color: {palette.text_dim}; font-size: {unit * 1.9:.0f}px; }}
+    QLabel#group {{ font-weight: 600; }}
+    QLabel#key {{
+        font-weight: 600; border: 1px solid {_line(palette)}; border-radius: {unit * 0.6:.0f}px;
+        padding: {unit * 0.2:.0f}px {unit * 0.9:.0f}px;
+    }}
+    QPushButton {{
+        color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent;
+        border: 0; border-radius: {unit * 0.8:.0f}px; text-align: left;
+        padding: {unit * 0.9:.0f}px {unit * 1.4:.0f}px;
+    }}
+    QPushButton:hover {{ background: {_tint(palette)}; }}
+    QPushButton:focus {{ border: 2px solid {_ACCENT_ROLE}; }}
+    QPushButton:disabled {{ color: {palette.text_dim}; }}
+    QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: 0; }}
+    QSlider {{ min-height: {unit * 3:.0f}px; }}
+    QSlider::groove:horizontal {{
+        height: {unit * 0.6:.0f}px; background: {_line(palette)}; border-radius: {unit * 0.3:.0f}px;
+    }}
+    QSlider::handle:horizontal {{
+        background: {palette.text}; width: {unit * 2:.0f}px; margin: -{unit * 0.7:.0f}px 0;
+        border-radius: {unit:.0f}px;
+    }}
+    """
+
+
+def _line(palette: Palette) -> str:
+    return "#3A4250" if palette.text > palette.ground else "#C9CED6"
+
+
+def _tint(palette: Palette) -> str:
+    return "#2A313C" if palette.text > palette.ground else "#E6E9EE"

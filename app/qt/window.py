@@ -1,0 +1,572 @@
+"""The window: a stage, controls over it, and a session that runs on its own threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QEvent, QObject, QStandardPaths, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QImage,
+    QKeySequence,
+    QMouseEvent,
+    QResizeEvent,
+    QShortcut,
+)
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
+
+from twinlens.app.core.session import (
+    EngineReady,
+    Event,
+    LoadFailed,
+    News,
+    Session,
+    SourceEnded,
+    SourceFailed,
+    SourceOpened,
+)
+from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.core.source import Source
+from twinlens.app.overlays import (
+    CHEAT_SHEET,
+    Banner,
+    BannerKind,
+    Notice,
+    Overlays,
+    build_overlays,
+)
+from twinlens.app.qt.bridge import Background, NewsBridge
+from twinlens.app.qt.controls import Controls, EngineChoice
+from twinlens.app.qt.drop import Dropped, recognise
+from twinlens.app.qt.menus import Menus
+from twinlens.app.qt.progress import ProgressLine
+from twinlens.app.qt.sheets import BannerPanel, CheatCard, Sheet
+from twinlens.app.qt.stage import Stage
+from twinlens.app.qt.theme import palette_of
+from twinlens.engine.errors import TwinlensError
+from twinlens.engine.image import CropAndScale
+from twinlens.engine.protocol import EngineOptions, ModelSpec
+
+_BANNER_MS = 14_000
+_STATS_MS = 250
+_CROPS: tuple[str, ...] = ("", *(crop.value for crop in CropAndScale))
+
+
+class MainWindow(QMainWindow):
+    """The Twinlens window.
+
+    Args:
+        store: remembered settings.
+        engines: all engines, usable or not, in the order of the switch.
+        make_source: makes a source of its text form.
+        resolve: makes a model of a catalog name or path; called on another thread.
+        make_session: makes a session; None is the real one.
+    """
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        engines: Sequence[EngineChoice],
+        make_source: Callable[[str], Source],
+        resolve: Callable[[str], ModelSpec],
+        *,
+        make_session: Callable[..., Session] = Session,
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self.settings = store.load()
+        self._engines = list(engines)
+        self._make_source, self._resolve, self._make_session = make_source, resolve, make_session
+        self.session: Session | None = None
+        self._stopped = False
+        self._failed_source = ""
+        self._last: Any = None
+        theme, palette = palette_of(self.settings.theme)
+        self._theme, self._palette = theme, palette
+
+        self.setWindowTitle("Twinlens")
+        self.setAcceptDrops(True)
+        self.setMouseTracking(True)
+        self.stage = Stage(palette, self)
+        self.stage.setMouseTracking(True)
+        self.stage.mirror = self.settings.mirror
+        self.setCentralWidget(self.stage)
+        self.menus = Menus(self)
+        self.controls = Controls(
+            self._engines, self.use_engine, self.menus.buttons(), palette, self.stage
+        )
+        self.progress = ProgressLine(self.stage)
+        self._sheet: Sheet | CheatCard | None = None
+        self._banner: BannerPanel | None = None
+        self._banner_timer = QTimer(self)
+        self._banner_timer.setSingleShot(True)
+        self._banner_timer.timeout.connect(self.close_banner)
+        self._stats_timer = QTimer(self)
+        self._stats_timer.setInterval(_STATS_MS)
+        self._stats_timer.timeout.connect(self._refresh)
+        self._bridge = NewsBridge(self._on_news, self)
+        self._background = Background(self)
+        self._bind_keys()
+        self._restore_geometry()
+        self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
+
+    # --- starting and stopping -------------------------------------------------------------
+
+    def start(self, source: str | None, model: str | None, engine: str | None) -> None:
+        """Load the model on another thread, then start the session; returns at once."""
+        self._source_text = source or self.settings.source
+        self._engine_id = engine or self._usable(self.settings.engine)
+        wanted = model or self.settings.model
+        self.progress.set_busy(True)
+
+        def failed(error: Exception) -> None:
+            self._tell(error, "The embedded model is used instead.")
+            if wanted:
+                self._background.run("start", lambda: self._resolve(""), self._begin, self._tell)
+
+        self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
+
+    def _begin(self, spec: ModelSpec) -> None:
+        if self._stopped:
+            return
+        try:
+            source = self._make_source(self._source_text)
+        except TwinlensError as error:
+            self._tell(error)
+            source = self._make_source("clip")
+        self.session = self._make_session(
+            source,
+            spec,
+            self._engine_id,
+            options=EngineOptions(threads=self.settings.threads),
+            fallback_source=lambda: self._make_source("clip"),
+            smoothing=self.settings.smoothing,
+            on_news=self._bridge.notify,
+        )
+        self.session.set_crop(self.settings.crop_and_scale)
+        self.session.start()
+        self._stats_timer.start()
+        self.controls.wake()
+
+    def _usable(self, engine_id: str) -> str:
+        usable = [engine.id for engine in self._engines if engine.reason is None]
+        return engine_id if engine_id in usable or not usable else usable[0]
+
+    def stop(self) -> None:
+        """End the session and all threads; may be called twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._stats_timer.stop()
+        self._background.stop()
+        if self.session is not None:
+            self.session.stop()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Remember the window's place and stop."""
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        self.remember(window_geometry=geometry)
+        self.stop()
+        event.accept()
+
+    def _restore_geometry(self) -> None:
+        self.resize(1280, 720)
+        if self.settings.window_geometry:
+            saved = QByteArray.fromBase64(self.settings.window_geometry.encode("ascii"))
+            self.restoreGeometry(saved)
+
+    # --- news ------------------------------------------------------------------------------
+
+    def _on_news(self) -> None:
+        if self.session is None or self._stopped:
+            return
+        news = self.session.take()
+        self._show(news)
+        # Only now may the session tell of more: a slow window gets fewer, never later, frames.
+        self.session.acknowledge()
+
+    def _show(self, news: News) -> None:
+        for event in news.events:
+            self._on_event(event)
+        if news.frame is not None:
+            self.stage.show_frame(news.frame)
+        if news.result is not None:
+            flipped = self._last is None or self._last.info != news.result.info
+            self._last = news.result
+            self._refresh_answer(full=flipped)
+        if news.events:
+            self._refresh()
+
+    def _refresh_answer(self, *, full: bool) -> None:
+        """Show the newest answer; figures that would jitter wait for the timer unless full."""
+        shown = self._overlays()
+        if shown is None:
+            return
+        if not full:
+            old = self.stage.overlays
+            status = old.status if old.status and shown.status else shown.status
+            shown = Overlays(shown.label, shown.top, status, shown.dot, shown.notice)
+        self.stage.show_overlays(shown)
+
+    def _refresh(self) -> None:
+        """Show everything anew: figures, engine switch, progress."""
+        shown = self._overlays()
+        if shown is None or self.session is None:
+            return
+        self.stage.show_overlays(shown)
+        if shown.dot is not None:
+            self.controls.dot.show_dot(shown.dot)
+        state = self.session.state
+        live = state.info.engine_id if state.info else ""
+        self.controls.switch.show_state(live, state.engine_id if state.loading else live)
+        self.progress.set_busy(bool(shown.notice and shown.notice.busy))
+
+    def _overlays(self) -> Overlays | None:
+        if self.session is None:
+            return None
+        return build_overlays(self._last, self.session.stats(), self.settings, self.session.state)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, LoadFailed):
+            self._tell(event.error, "The engine that ran before goes on.")
+        elif isinstance(event, SourceFailed):
+            self._source_failed(event)
+        elif isinstance(event, EngineReady):
+            self.remember(engine=event.info.engine_id)
+        elif isinstance(event, SourceOpened):
+            self.setWindowTitle(f"{event.info.title} – Twinlens")
+        elif isinstance(event, SourceEnded):
+            self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
+
+    def _source_failed(self, event: SourceFailed) -> None:
+        self._failed_source = self._source_text
+        goes_on = "The bundled clip plays instead." if event.fallback else ""
+        if event.playing:
+            goes_on = f"{event.playing} goes on."
+        hint = f"{goes_on} {event.error.hint}".strip()
+        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
+        self.show_banner(banner, lambda: self.use_source(self._failed_source))
+
+    # --- what a person does ----------------------------------------------------------------
+
+    def remember(self, **changes: Any) -> Settings:
+        """Change settings and save them; a disk that does not take them is told, once."""
+        try:
+            self.settings = self._store.update(**changes)
+        except OSError as error:
+            self.show_banner(Banner(f"Settings cannot be saved: {error}", kind=BannerKind.WARN))
+        return self.settings
+
+    def use_engine(self, engine_id: str) -> None:
+        """Flip to an engine, or say why it cannot be."""
+        choice = next((e for e in self._engines if e.id == engine_id), None)
+        if choice is None or self.session is None:
+            return
+        if choice.reason is not None:
+            self.show_banner(Banner(f"{choice.title} is not available", choice.reason))
+            return
+        self.session.use_engine(engine_id)
+        self._refresh()
+
+    def next_engine(self) -> None:
+        """Flip to the next engine that can be used."""
+        usable = [engine.id for engine in self._engines if engine.reason is None]
+        if self.session is None or not usable:
+            return
+        now = self.session.state.engine_id
+        at = usable.index(now) if now in usable else -1
+        self.use_engine(usable[(at + 1) % len(usable)])
+
+    def use_source(self, text: str) -> None:
+        """Change to another source; the old one plays until the new one delivers."""
+        if self.session is None:
+            return
+        try:
+            source = self._make_source(text)
+        except TwinlensError as error:
+            self._tell(error)
+            return
+        self._source_text = text
+        self.close_banner()
+        self.session.use_source(source)
+        self.settings = self.settings.with_recent_source(text)
+        self.remember(source=text, recent_sources=self.settings.recent_sources)
+
+    def use_model(self, name: str) -> None:
+        """Change to another model; it is read, loaded and warmed while the old one serves."""
+        self.progress.set_busy(True)
+
+        def ready(spec: ModelSpec) -> None:
+            if self.session is None:
+                return
+            self.session.use_model(spec)
+            if spec.notes:
+                self.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
+            self.settings = self.settings.with_recent_model(name)
+            self.remember(model=name, recent_models=self.settings.recent_models)
+
+        def failed(error: Exception) -> None:
+            self.progress.set_busy(False)
+            self._tell(error, "The model that ran before goes on.")
+
+        self._background.run("model", lambda: self._resolve(name), ready, failed)
+
+    def toggle_pause(self) -> None:
+        """Pause or go on."""
+        if self.session is not None:
+            self.session.set_paused(not self.session.state.paused)
+            self._refresh()
+
+    def step(self) -> None:
+        """One frame, when paused."""
+        if self.session is not None and self.session.state.paused:
+            self.session.step()
+
+    def toggle_top5(self) -> None:
+        """Show or hide the five best classes."""
+        self.remember(top5=not self.settings.top5)
+        self._refresh()
+
+    def toggle_mirror(self) -> None:
+        """Mirror the display; the network sees the picture as it is."""
+        self.remember(mirror=not self.settings.mirror)
+        self.stage.mirror = self.settings.mirror
+        self.stage.update()
+
+    def toggle_smoothing(self) -> None:
+        """Smooth answers over time, or show each frame's own."""
+        self.remember(smoothing=not self.settings.smoothing)
+        if self.session is not None:
+            self.session.set_smoothing(self.settings.smoothing)
+
+    def set_threshold(self, percent: int) -> None:
+        """Set the confidence under which the label says that it is not sure."""
+        self.remember(threshold=percent / 100)
+        self._refresh()
+
+    def set_crop(self, crop: str) -> None:
+        """Choose how pictures are cropped; empty is the model's own."""
+        self.remember(crop=crop)
+        if self.session is not None:
+            self.session.set_crop(self.settings.crop_and_scale)
+
+    def next_crop(self) -> None:
+        """Go to the next crop and say which."""
+        crop = _CROPS[(_CROPS.index(self.settings.crop) + 1) % len(_CROPS)]
+        self.set_crop(crop)
+        self.show_banner(Banner(f"Crop: {crop.replace('-', ' ') or 'the model’s own'}"))
+
+    def set_theme(self, theme: str) -> None:
+        """Dark, light, or the system's."""
+        self.remember(theme=theme)
+        self._theme, self._palette = palette_of(theme)
+        self.close_sheet()
+
+    def toggle_full_screen(self) -> None:
+        """Full screen, or back."""
+        self.showNormal() if self.isFullScreen() else self.showFullScreen()
+
+    def screenshot(self) -> None:
+        """Save what the stage shows to the Pictures folder and say where."""
+        picture = QImage(self.stage.size(), QImage.Format.Format_RGB32)
+        self.stage.render(picture)
+        location = QStandardPaths.StandardLocation.PicturesLocation
+        folder = Path(QStandardPaths.writableLocation(location) or Path.home()) / "Twinlens"
+        path = folder / f"twinlens-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
+
+        def save() -> Path:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not picture.save(str(path)):
+                raise TwinlensError(f"{path}: cannot be written")
+            return path
+
+        def saved(where: Path) -> None:
+            self.show_banner(Banner("Screenshot saved", str(where)))
+
+        self._background.run("screenshot", save, saved, self._tell)
+
+    # --- sheets and banners ----------------------------------------------------------------
+
+    @property
+    def unit(self) -> float:
+        """1 % of the stage's height."""
+        return max(1.0, self.stage.height() / 100)
+
+    def open_sheet(self, title: str, rows: Sequence[Any]) -> None:
+        """Show a sheet in place of the one that is open; the same one again closes it."""
+        again = isinstance(self._sheet, Sheet) and self._sheet.title == title
+        self.close_sheet()
+        if again:
+            return
+        sheet = Sheet(title, rows, self._palette, self.unit, self.close_sheet, self.stage)
+        self._open(sheet)
+        if sheet.buttons:
+            next((b for b in sheet.buttons if b.isEnabled()), sheet.buttons[0]).setFocus()
+
+    def toggle_cheat_sheet(self) -> None:
+        """Show or hide the card with all keys."""
+        again = isinstance(self._sheet, CheatCard)
+        self.close_sheet()
+        if not again:
+            self._open(CheatCard(CHEAT_SHEET, self._palette, self.unit, self.stage))
+
+    def _open(self, sheet: Sheet | CheatCard) -> None:
+        self._sheet = sheet
+        self.controls.pinned = True
+        self.controls.wake()
+        sheet.place(self.stage.width(), self.stage.height(), self.unit)
+        sheet.show()
+        sheet.raise_()
+
+    def close_sheet(self) -> None:
+        """Close the open sheet, if there is one."""
+        self.controls.pinned = False
+        if self._sheet is not None:
+            self._sheet.hide()
+            self._sheet.deleteLater()
+            self._sheet = None
+            self.setFocus()
+
+    @property
+    def sheet(self) -> Sheet | CheatCard | None:
+        """The open sheet."""
+        return self._sheet
+
+    def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
+        """Show a banner in place of the one before; it goes by itself after a while."""
+        self.close_banner()
+        self._banner = BannerPanel(
+            banner, self._palette, self.unit, act, self.close_banner, self.stage
+        )
+        self._banner.place(self.stage.width(), self.stage.height(), self.unit)
+        self._banner.show()
+        self._banner.raise_()
+        self._banner_timer.start(_BANNER_MS)
+
+    def close_banner(self) -> None:
+        """Take the banner away."""
+        self._banner_timer.stop()
+        if self._banner is not None:
+            self._banner.hide()
+            self._banner.deleteLater()
+            self._banner = None
+
+    @property
+    def banner(self) -> Banner | None:
+        """The banner that is shown."""
+        return self._banner.banner if self._banner is not None else None
+
+    def _tell(self, error: Exception, goes_on: str = "") -> None:
+        if isinstance(error, TwinlensError):
+            banner = Banner(error.message, error.hint or goes_on, BannerKind.ERROR)
+        else:
+            told = f"{type(error).__name__}: {error}"
+            banner = Banner(f"Something unexpected happened: {told}", goes_on, BannerKind.ERROR)
+        self.show_banner(banner)
+
+    def back(self) -> None:
+        """Close what is open, else leave full screen."""
+        if self._sheet is not None:
+            self.close_sheet()
+        elif self._banner is not None:
+            self.close_banner()
+        elif self.isFullScreen():
+            self.showNormal()
+
+    # --- keys, pointer, drops --------------------------------------------------------------
+
+    def _bind_keys(self) -> None:
+        bound: dict[str, Callable[[], None]] = {
+            "E": self.next_engine,
+            "Space": self.toggle_pause,
+            "Right": self.step,
+            "T": self.toggle_top5,
+            "M": self.toggle_mirror,
+            "C": self.next_crop,
+            "S": self.screenshot,
+            "F": self.toggle_full_screen,
+            "F11": self.toggle_full_screen,
+            "Esc": self.back,
+            "O": self.menus.source,
+            "L": self.menus.model,
+            "V": self.menus.views,
+            ",": self.menus.settings,
+            "?": self.toggle_cheat_sheet,
+            "F1": self.toggle_cheat_sheet,
+        }
+        for number, engine in enumerate(self._engines[:4], 1):
+            bound[str(number)] = lambda chosen=engine.id: self.use_engine(chosen)  # type: ignore[misc]
+        for key, does in bound.items():
+            QShortcut(QKeySequence(key), self).activated.connect(does)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Quit), self).activated.connect(self.close)
+        application = QApplication.instance()
+        if application is not None:
+            application.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Any move of the pointer in the window, and any key, brings the controls back."""
+        wakes = event.type() in (QEvent.Type.MouseMove, QEvent.Type.KeyPress)
+        if wakes and isinstance(watched, QWidget) and watched.window() is self:
+            self.controls.wake()
+        return super().eventFilter(watched, event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Full screen, or back."""
+        self.toggle_full_screen()
+        event.accept()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Size everything for the new height."""
+        super().resizeEvent(event)
+        width, unit = self.stage.width(), self.unit
+        self.controls.restyle(unit)
+        self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
+        self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
+        self.close_sheet()
+        if self._banner is not None:
+            self.show_banner(self._banner.banner)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
+        """Say what a drop would do."""
+        dropped = _dropped(event)
+        if dropped is not None:
+            self.stage.drop_hint = dropped.says
+            self.stage.update()
+            event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802 - Qt's name
+        """Forget the hint."""
+        self.stage.drop_hint = ""
+        self.stage.update()
+        event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
+        """Use what was dropped."""
+        self.stage.drop_hint = ""
+        dropped = _dropped(event)
+        if dropped is not None:
+            self.use_dropped(dropped)
+            event.acceptProposedAction()
+
+    def use_dropped(self, dropped: Dropped) -> None:
+        """Use a dropped model or source, or say why it cannot be."""
+        if dropped.kind == "model":
+            self.use_model(str(dropped.path))
+        elif dropped.kind == "source":
+            self.use_source(str(dropped.path))
+        else:
+            hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
+            self.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
+
+
+def _dropped(event: QDropEvent) -> Dropped | None:
+    urls = event.mimeData().urls()
+    if not urls or not urls[0].isLocalFile():
+        return None
+    return recognise(Path(urls[0].toLocalFile()))
