@@ -59,6 +59,12 @@ class Pipeline:
             self._smoother.reset()
         self._smoother.enabled = smoothing
 
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def process(self, frame: Frame) -> Result:
         """Answer one frame.
 

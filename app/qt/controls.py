@@ -60,6 +60,7 @@ class EngineSwitch(QWidget):
         for number, engine in enumerate(engines, 1):
             button = QPushButton(engine.title, self)
             button.setCheckable(True)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setEnabled(engine.reason is None)
             button.setAccessibleName(f"Engine {engine.title}")
             told = engine.reason or f"Key {number}"
@@ -77,7 +78,7 @@ class EngineSwitch(QWidget):
         self._choose(engine_id)
 
     def show_state(self, live: str, pending: str) -> None:
-        """Light the engine that answers; underline the one that is being loaded."""
+        """Light the engine that answers; colour the name of the one that is being loaded."""
         self._live, self._pending = live, pending
         if live in self._buttons:
             self._buttons[live].setChecked(True)
@@ -100,12 +101,11 @@ class EngineSwitch(QWidget):
             accent = engine_color(engine_id)
             left = unit * 1.1 if place == 0 else 0
             right = unit * 1.1 if place == last else 0
-            edge = accent if engine_id == self._pending != self._live else "transparent"
+            words = accent if engine_id == self._pending != self._live else "#FFFFFF"
             button.setStyleSheet(f"""
                 QPushButton {{
-                    font-size: {unit * 2.2:.0f}px; font-weight: 600; color: #FFFFFF;
+                    font-size: {unit * 2.2:.0f}px; font-weight: 600; color: {words};
                     background: rgba(14, 17, 22, 205); border: 0;
-                    border-bottom: {max(2, unit * 0.35):.0f}px solid {edge};
                     padding: {unit * 0.9:.0f}px {unit * 1.8:.0f}px;
                     border-top-left-radius: {left:.0f}px;
                     border-bottom-left-radius: {left:.0f}px;
@@ -114,8 +114,8 @@ class EngineSwitch(QWidget):
                 }}
                 QPushButton:hover {{ background: rgba(42, 49, 60, 230); }}
                 QPushButton:checked {{ background: {accent}; color: #0E1116; }}
-                QPushButton:disabled {{ color: #9AA3B0; font-weight: 400; }}
-                QPushButton:focus {{ border-bottom-color: #FFFFFF; }}
+                QPushButton:disabled {{ color: #9AA3B0; }}
+                QPushButton:focus {{ text-decoration: underline; }}
                 """)
 
 
@@ -194,6 +194,7 @@ class Controls(QWidget):
         layout.addStretch(1)
         for title, key, opens in sheets:
             button = QPushButton(title, self)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setToolTip(f"Key {key}")
             button.setAccessibleName(f"{title} sheet")
             button.clicked.connect(lambda _=False, opens=opens: opens())

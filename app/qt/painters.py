@@ -90,10 +90,13 @@ class Canvas:
 def paint_scrim(painter: QPainter, canvas: Canvas) -> None:
     """The soft dark ground under all text, below and, more lightly, above."""
     palette = canvas.palette
-    start = max(0.0, canvas.label_top - 9 * canvas.unit)
+    start = max(0.0, canvas.label_top - 16 * canvas.unit)
     gradient = QLinearGradient(0, start, 0, canvas.height)
     text_from = (canvas.label_top - start) / max(1.0, canvas.height - start)
-    gradient.setColorAt(0, color(palette.scrim, 0))
+    # Eased, since the eye sees an edge where a straight ramp begins.
+    for share, part in ((0.0, 0.0), (0.3, 0.08), (0.6, 0.42), (0.85, 0.86)):
+        opacity = palette.scrim_opacity * part
+        gradient.setColorAt(min(0.95, text_from) * share, color(palette.scrim, opacity))
     gradient.setColorAt(min(0.95, text_from), color(palette.scrim, palette.scrim_opacity))
     gradient.setColorAt(1, color(palette.scrim, min(1.0, palette.scrim_opacity + 0.08)))
     painter.fillRect(QRectF(0, start, canvas.width, canvas.height - start), gradient)

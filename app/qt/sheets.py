@@ -116,6 +116,7 @@ class Sheet(Panel):
         self._list.addStretch(1)
         area.setWidget(content)
         outer.addWidget(area, 1)
+        self._head, self._content = head, content
 
     def _add(self, row: SheetRow, content: QWidget) -> None:
         if isinstance(row, Heading):
@@ -159,12 +160,14 @@ class Sheet(Panel):
         self._list.addWidget(slider)
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand at the right edge under the controls."""
+        """Stand at the right edge under the controls, as high as the rows need."""
         own_width = round(min(width * 0.46, unit * 62))
         top = round(unit * 10)
-        self.setGeometry(
-            width - own_width - round(unit * 3), top, own_width, height - top - round(unit * 3)
-        )
+        self.ensurePolished()
+        rows = self._content.sizeHint().height()
+        needed = rows + self._head.sizeHint().height() + round(unit * 7)
+        room = height - top - round(unit * 3)
+        self.setGeometry(width - own_width - round(unit * 3), top, own_width, min(needed, room))
 
 
 class CheatCard(Panel):

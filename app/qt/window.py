@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, QStandardPaths, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QObject, QStandardPaths, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -95,6 +95,9 @@ class MainWindow(QMainWindow):
         self.setMouseTracking(True)
         self.stage = Stage(palette, self)
         self.stage.setMouseTracking(True)
+        # Keys belong to the stage until somebody tabs on, so that Space pauses.
+        self.stage.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.stage.setFocus()
         self.stage.mirror = self.settings.mirror
         self.setCentralWidget(self.stage)
         self.menus = Menus(self)
@@ -431,7 +434,7 @@ class MainWindow(QMainWindow):
             self._sheet.hide()
             self._sheet.deleteLater()
             self._sheet = None
-            self.setFocus()
+            self.stage.setFocus()
 
     @property
     def sheet(self) -> Sheet | CheatCard | None:
