@@ -291,8 +291,8 @@ def _check_picture(operator: Operator) -> None:
 def _check_weight(operator: Operator, weight: Array) -> None:
     if weight.ndim != 4:
         raise operator.unsupported(f"its weight has shape {weight.shape}; 4 axes are required")
-    declared = operator.attribute("kernel_shape", None)
-    if declared is not None and tuple(declared) != weight.shape[2:]:
+    declared = operator.attribute("kernel_shape", list(weight.shape[2:]))
+    if tuple(declared) != weight.shape[2:]:
         raise operator.unsupported(
             f"kernel_shape {declared} is not that of its weight {weight.shape}"
         )

@@ -148,7 +148,7 @@ def _opset(model: onnx.ModelProto, title: str) -> int:
             f"{title}: its operators are of version (opset) {received}; "
             f"{OLDEST_OPSET} to {newest} are known"
         )
-    return max(versions)
+    return int(max(versions))
 
 
 def _node_names(proto: onnx.GraphProto) -> list[str]:

@@ -103,7 +103,7 @@ class Operator:
         """
         if not self.has(index):
             raise ModelFileError(f"node {self.name!r} ({self.type}) lacks input {index}")
-        name = self._proto.input[index]
+        name = str(self._proto.input[index])
         if name not in self._values.shapes:
             raise ModelFileError(
                 f"node {self.name!r} ({self.type}) reads {name!r}, which nothing before it writes"
@@ -171,7 +171,7 @@ class Operator:
             Name of the layer's output value.
         """
         suffix = f"/{step}" if step else ""
-        output = self._proto.output[0] + suffix
+        output = str(self._proto.output[0]) + suffix
         shape = layer.output_shape(*(self._values.shapes[name] for name in inputs))
         if all(name in self._values.constants for name in inputs):
             arrays = [self._values.constants[name] for name in inputs]

@@ -1,0 +1,128 @@
+"""Every layer against onnx's own operator cases and reference evaluator."""
+
+import numpy as np
+import pytest
+from helpers.onnx_cases import OPERATORS, in_double, node_cases, prepare, reference
+
+from twinlens.engine.errors import ModelError
+from twinlens.engine.formats import graph_from_onnx
+from twinlens.engine.formats.onnx_import import BUILDERS
+
+FLAT = "signals and volumes: classifiers of pictures have two spatial axes"
+TRAINING = "training only"
+MASK = "second output of training"
+INDICES = "second output (indices) serves unpooling, not classification"
+BLOCKED = "scales per block are for language models"
+ROUNDED = (
+    "the case divides by the unrounded output size; the operator's text and ONNX Runtime by the "
+    "rounded one"
+)
+
+# Cases that the importer refuses, each with its reason.
+REFUSED = {
+    "test_averagepool_1d_default": FLAT,
+    "test_averagepool_3d_default": FLAT,
+    "test_averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_False": FLAT,
+    "test_averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_True": FLAT,
+    "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_False": FLAT,
+    "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True": FLAT,
+    "test_averagepool_3d_dilations_small": FLAT,
+    "test_convtranspose_1d": FLAT,
+    "test_convtranspose_3d": FLAT,
+    "test_maxpool_1d_default": FLAT,
+    "test_maxpool_3d_default": FLAT,
+    "test_maxpool_3d_dilations": FLAT,
+    "test_maxpool_3d_dilations_use_ref_impl": FLAT,
+    "test_maxpool_3d_dilations_use_ref_impl_large": FLAT,
+    "test_batchnorm_epsilon_training_mode": TRAINING,
+    "test_batchnorm_example_training_mode": TRAINING,
+    "test_training_dropout": TRAINING,
+    "test_training_dropout_default": TRAINING,
+    "test_training_dropout_zero_ratio": TRAINING,
+    "test_dropout_default_mask": MASK,
+    "test_dropout_default_mask_ratio": MASK,
+    "test_training_dropout_default_mask": MASK,
+    "test_training_dropout_mask": MASK,
+    "test_training_dropout_zero_ratio_mask": MASK,
+    "test_maxpool_with_argmax_2d_precomputed_pads": INDICES,
+    "test_maxpool_with_argmax_2d_precomputed_strides": INDICES,
+    "test_dequantizelinear_blocked": BLOCKED,
+    "test_quantizelinear_blocked_asymmetric": BLOCKED,
+    "test_quantizelinear_blocked_symmetric": BLOCKED,
+    "test_reshape_allowzero_reordered": "an input without samples",
+}
+
+# Cases whose expected answer we do not share.
+DISPUTED = {
+    "test_resize_downsample_scales_cubic_align_corners": ROUNDED,
+    "test_resize_downsample_scales_linear_align_corners": ROUNDED,
+}
+
+# Relative and absolute tolerance: float32 adds in another order; float64 is exact but for that.
+SINGLE = (1e-5, 1e-6)
+DOUBLE = (1e-12, 1e-10)
+# Where the evaluator itself computes, or keeps its settings, in float32.
+DOUBLE_OF = dict.fromkeys(
+    ("Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Resize"), (1e-5, 1e-7)
+)
+# Some stored answers are written with four digits.
+STORED = (1e-4, 1e-4)
+
+COMPARED = sorted(set(node_cases()) - set(REFUSED) - set(DISPUTED))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", COMPARED)
+def test_layers_agree_with_onnx_reference(name, precision):
+    case = node_cases()[name]
+    model, inputs, stored = prepare(case)
+    tolerance = SINGLE
+    if precision == "float64":
+        model = in_double(model)
+        inputs = {
+            key: array.astype(np.float64) if array.dtype == np.float32 else array
+            for key, array in inputs.items()
+        }
+        operators = {node.op_type for node in model.graph.node}
+        tolerance = next((DOUBLE_OF[op] for op in operators if op in DOUBLE_OF), DOUBLE)
+    graph = graph_from_onnx(model, input_shapes={key: a.shape for key, a in inputs.items()})
+    answers = graph.run(inputs)
+    expected = reference(model, inputs)
+    assert len(answers) == len(expected) == len(stored)
+    for (output, answer), wanted, kept in zip(answers.items(), expected, stored, strict=True):
+        assert answer.dtype == wanted.dtype
+        assert answer.shape == graph.shapes[output] == wanted.shape
+        np.testing.assert_allclose(answer, wanted, rtol=tolerance[0], atol=tolerance[1])
+        np.testing.assert_allclose(answer, kept, rtol=STORED[0], atol=STORED[1])
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refused_cases_are_refused_before_anything_runs(name):
+    model, inputs, _ = prepare(node_cases()[name])
+    with pytest.raises(ModelError, match=model.graph.node[0].op_type):
+        graph_from_onnx(model, input_shapes={key: a.shape for key, a in inputs.items()})
+
+
+def test_the_tables_have_no_stale_names():
+    assert set(REFUSED) | set(DISPUTED) <= set(node_cases())
+
+
+@pytest.mark.parametrize("name", sorted(DISPUTED))
+def test_disputed_cases_still_differ(name):
+    model, inputs, stored = prepare(node_cases()[name])
+    (answer,) = graph_from_onnx(model).run(inputs).values()
+    assert not np.allclose(answer, stored[0], rtol=STORED[0], atol=STORED[1])
+
+
+def test_every_operator_is_covered():
+    covered = {node.op_type for name in COMPARED for node in node_cases()[name].model.graph.node}
+    assert covered == OPERATORS
+    # What is left works on shapes only and is tested with the networks that use it.
+    assert set(BUILDERS) - OPERATORS == {
+        "Cast",
+        "ConstantOfShape",
+        "Gather",
+        "Shape",
+        "Size",
+        "Slice",
+    }
