@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """How good a class's answers are at each confidence, measured on labelled pictures.
+
+    Attributes:
+        points: (confidence, precision, recall) triples: what holds for answers of at least that
+            confidence, by rising confidence.
+    """
+
+    points: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
 class ClassificationObservation:
     """One class and how sure the network is of it.
 
@@ -22,11 +34,38 @@ class ClassificationObservation:
         identifier: the class label.
         confidence: probability in [0, 1].
         index: class index, counted without background outputs.
+        curve: measured precision and recall of the class, where there is one.
     """
 
     identifier: str
     confidence: float
     index: int
+    curve: PrecisionRecallCurve | None = field(default=None, repr=False)
+
+    @property
+    def has_precision_recall_curve(self) -> bool:
+        """Whether the two questions below can be answered; without a curve they say no."""
+        return self.curve is not None
+
+    def has_minimum_precision(self, minimum: float, *, for_recall: float) -> bool:
+        """Whether this answer passes at the strictest threshold that keeps ``for_recall``.
+
+        The confidence has to reach that threshold, and of all answers there at least the share
+        ``minimum`` has to be right.
+        """
+        points = self.curve.points if self.curve else ()
+        wanted = [p for p in points if p[2] >= for_recall]
+        return bool(wanted) and wanted[-1][1] >= minimum and self.confidence >= wanted[-1][0]
+
+    def has_minimum_recall(self, minimum: float, *, for_precision: float) -> bool:
+        """Whether this answer passes at the lowest threshold that keeps ``for_precision``.
+
+        The confidence has to reach that threshold, and there at least the share ``minimum`` of
+        what there is to find has to be found.
+        """
+        points = self.curve.points if self.curve else ()
+        wanted = [p for p in points if p[1] >= for_precision]
+        return bool(wanted) and wanted[0][2] >= minimum and self.confidence >= wanted[0][0]
 
 
 def check_labels(spec: ModelSpec, output_width: int) -> None:

@@ -1,5 +1,46 @@
 """The high-level engine: a model file, requests and observations, on ONNX Runtime."""
 
+from typing import TYPE_CHECKING, Any
+
 from twinlens.engine.vision.engine import VisionEngine, available_providers
 
-__all__ = ["VisionEngine", "available_providers"]
+if TYPE_CHECKING:
+    from twinlens.engine.observations import ClassificationObservation, PrecisionRecallCurve
+    from twinlens.engine.vision.model import Model, ModelDescription, RequestCancelledError
+    from twinlens.engine.vision.request import (
+        ClassificationRequest,
+        ImageRequestHandler,
+        SequenceRequestHandler,
+    )
+
+__all__ = [
+    "ClassificationObservation",
+    "ClassificationRequest",
+    "ImageRequestHandler",
+    "Model",
+    "ModelDescription",
+    "PrecisionRecallCurve",
+    "RequestCancelledError",
+    "SequenceRequestHandler",
+    "VisionEngine",
+    "available_providers",
+]
+
+_HOMES = {
+    "ClassificationObservation": "twinlens.engine.observations",
+    "ClassificationRequest": "twinlens.engine.vision.request",
+    "ImageRequestHandler": "twinlens.engine.vision.request",
+    "Model": "twinlens.engine.vision.model",
+    "ModelDescription": "twinlens.engine.vision.model",
+    "PrecisionRecallCurve": "twinlens.engine.observations",
+    "RequestCancelledError": "twinlens.engine.vision.model",
+    "SequenceRequestHandler": "twinlens.engine.vision.request",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -56,6 +56,7 @@ class VisionRunner:
         self._session: Any = open_session(model.path, options)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
+        self._running: Any = None
         self._integers = model.recipe.dtype == "uint8"
         shape = model.recipe.input_shape
         _check_input(model, self._session)
@@ -84,15 +85,28 @@ class VisionRunner:
         """Run the network once; see ``Runner.run``."""
         return self._run(tensor).astype(np.float32, copy=False).reshape(-1)
 
+    def terminate(self) -> None:
+        """Make a run in progress fail soon; called from another thread."""
+        options = self._running
+        if options is not None:
+            options.terminate = True
+
     def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        import onnxruntime as ort
+
         if self._session is None:
             raise InferenceError(f"{self._title}: the model is closed")
+        # Options of this run alone: a termination that comes late must not hit the next one.
+        self._running = ort.RunOptions()
+        feeds = {self._input: tensor}
         try:
-            (output,) = self._session.run([self._output], {self._input: tensor})
+            (output,) = self._session.run([self._output], feeds, self._running)
         except Exception as error:
             raise InferenceError(
                 f"{self._title}: ONNX Runtime failed: {one_line(error)}"
             ) from error
+        finally:
+            self._running = None
         return np.asarray(output)
 
     def close(self) -> None:

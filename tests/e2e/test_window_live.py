@@ -1,0 +1,98 @@
+"""The real window on a real screen: engines flip, broken input is told, the stream goes on."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from helpers.live_window import LiveWindow, live_window
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed"),
+]
+
+FLIPS = 20
+MAX_GAP_S = 0.25
+MAX_GROWTH = 64 << 20
+MODEL = Path(__file__).parents[2] / "models" / "weights" / "baseline_student_208.onnx"
+
+
+def test_engine_flips_twenty_times_while_the_picture_keeps_moving(
+    test_data: Path, tmp_path: Path
+) -> None:
+    model = test_data / "models" / "mobilenet_v2_1.0_224.onnx"
+    clip = test_data / "clips" / "objects.mp4"
+    with live_window(tmp_path, source=clip, model=model, engine="vision") as window:
+        for _ in range(4):  # both engines are loaded once before memory is measured
+            window.press("e")
+            time.sleep(0.8)
+        before = window.report()
+        for _ in range(FLIPS):
+            window.press("e")
+            time.sleep(0.4)
+        after = window.report()
+        assert window.close() == 0
+    flips = len(after["engines"]) - len(before["engines"])
+    assert flips >= FLIPS - 1, after["engines"]
+    assert set(after["engines"]) == {"vision", "layers-cpu"}
+    assert after["max_gap_s"] < MAX_GAP_S
+    assert len(after["sources"]) == 1, "the source was restarted"
+    assert after["in_order"]
+    assert after["rss"] - before["rss"] < MAX_GROWTH
+    assert not after["banners"]
+
+
+def png_with_a_lying_header(path: Path) -> Path:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk
+    path.write_bytes(data + struct.pack(">I", zlib.crc32(chunk)) + b"\0" * 64)
+    return path
+
+
+def model_with_wrong_labels(path: Path) -> Path:
+    path.write_bytes(MODEL.read_bytes())
+    path.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    return path
+
+
+def test_each_broken_input_is_one_clear_error_and_the_stream_goes_on(tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.onnx"
+    truncated.write_bytes(MODEL.read_bytes()[: 1 << 20])
+    text = tmp_path / "text.onnx"
+    text.write_text("this is a letter, not a network\n", encoding="utf-8")
+    labels = model_with_wrong_labels(tmp_path / "labels.onnx")
+    picture = png_with_a_lying_header(tmp_path / "lying.png")
+    with live_window(tmp_path, source="clip", engine="vision") as window:
+        assert "truncated.onnx" in told(window, f"drop {truncated}")
+        assert "text.onnx" in told(window, f"drop {text}")
+        assert "2 labels" in told(window, f"drop {labels}")
+        assert "lying.png" in told(window, f"drop {picture}")
+        assert "127.0.0.1" in told(window, "source http://127.0.0.1:9/none.mjpg")
+        before = window.report()["painted"]
+        time.sleep(1.0)
+        after = window.report()
+        assert after["painted"] > before + 10
+        assert after["engines"] == ["vision"]
+        assert len(after["sources"]) == 1
+        assert len(after["banners"]) == 5
+        assert window.close() == 0
+
+
+def told(window: LiveWindow, command: str) -> str:
+    window.send(command)
+    return str(window.wait_for("banner", 30)["text"])
+
+
+def test_no_camera_plays_the_clip_and_says_so(tmp_path: Path) -> None:
+    with live_window(tmp_path, source="camera:77", engine="vision") as window:
+        report = window.report()
+        assert len(report["banners"]) == 1
+        assert "clip plays" in report["banners"][0]
+        assert window.close() == 0

@@ -1,0 +1,98 @@
+"""Drives the real window in a process of its own, on a display of its own."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from helpers.xvfb import virtual_display
+
+_PROBE = Path(__file__).with_name("window_probe.py")
+
+
+class LiveWindow:
+    """A running window: press keys, send commands, wait for what it reports."""
+
+    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]) -> None:
+        self._process, self._env = process, env
+        self._records: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._records.put(json.loads(line))
+
+    def send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def wait_for(self, event: str, timeout_s: float = 60) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                record = self._records.get(timeout=max(0.01, left))
+            except queue.Empty:
+                raise AssertionError(f"no {event!r} within {timeout_s} s") from None
+            if record["event"] == event:
+                return record
+
+    def press(self, key: str) -> None:
+        subprocess.run(["xdotool", "key", key], env=self._env, check=True, timeout=20)
+
+    def report(self) -> dict[str, Any]:
+        self.send("report")
+        return self.wait_for("report")
+
+    def close(self) -> int:
+        self.send("quit")
+        code = self._process.wait(30)
+        self._reader.join(10)
+        return code
+
+
+@contextmanager
+def live_window(
+    folder: Path, *, source: object, model: object = "", engine: str, size: str = "1280x720"
+) -> Iterator[LiveWindow]:
+    """Start the window on a source and wait until it answers."""
+    with virtual_display(size) as env:
+        process = subprocess.Popen(
+            [sys.executable, str(_PROBE), str(folder / "settings.json")]
+            + [str(source), str(model), engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "stderr.txt").open("w"),
+            text=True,
+            env=env,
+        )
+        window = LiveWindow(process, env)
+        try:
+            window.wait_for("answering", 90)
+            subprocess.run(
+                ["xdotool", "search", "--onlyvisible", "--name", "Twinlens", "windowfocus"],
+                env=env,
+                check=False,
+                timeout=20,
+                stdout=subprocess.DEVNULL,
+            )
+            yield window
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+            window._reader.join(10)
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()

@@ -1,0 +1,114 @@
+"""Runs the real window and reports what it did; started by tests as a process of its own.
+
+Usage: ``python window_probe.py SETTINGS SOURCE MODEL ENGINE``. Commands come as lines on standard
+input (``drop PATH``, ``source TEXT``, ``report``, ``quit``); answers go out as JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PySide6.QtCore import QObject, Qt, Signal
+
+from twinlens.app.core.settings import SettingsStore
+from twinlens.app.qt.drop import recognise
+from twinlens.app.qt.main import make_application, make_window
+
+
+class Commands(QObject):
+    line = Signal(str)
+
+
+class Probe:
+    def __init__(self, window: Any) -> None:
+        self.window = window
+        self.painted: list[float] = []
+        self.frames: list[tuple[int, int]] = []
+        self.engines: list[str] = []
+        self.banners: list[str] = []
+        self.answering_from: float | None = None
+        window.stage.painted.connect(self.on_painted)
+        window.show_banner = self.on_banner(window.show_banner)
+
+    def on_painted(self, index: int, source_id: int) -> None:
+        label = self.window.stage.overlays.label
+        if label is None:
+            return
+        self.painted.append(time.perf_counter())
+        self.frames.append((source_id, index))
+        if not self.engines:
+            say({"event": "answering"})
+        if not self.engines or self.engines[-1] != label.engine_id:
+            self.engines.append(label.engine_id)
+
+    def on_banner(self, show: Any) -> Any:
+        def wrapped(banner: Any, act: Any = None) -> None:
+            self.banners.append(f"{banner.title} | {banner.hint}")
+            say({"event": "banner", "text": self.banners[-1]})
+            show(banner, act)
+
+        return wrapped
+
+    def report(self) -> dict[str, Any]:
+        gaps = [b - a for a, b in zip(self.painted, self.painted[1:], strict=False)]
+        stats = self.window.session.stats()
+        return {
+            "event": "report",
+            "painted": len(self.painted),
+            "max_gap_s": max(gaps, default=0.0),
+            "sources": sorted({source for source, _ in self.frames}),
+            "in_order": self.frames == sorted(self.frames),
+            "engines": self.engines,
+            "rss": psutil.Process().memory_info().rss,
+            "captured": stats.captured,
+            "dropped": stats.dropped,
+            "banners": self.banners,
+            "label": self.window.stage.overlays.label.label,
+        }
+
+
+def say(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    settings, source, model, engine = sys.argv[1:5]
+    application = make_application()
+    window = make_window(SettingsStore(Path(settings)))
+    probe = Probe(window)
+    commands = Commands()
+
+    def act(line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "drop":
+            window.use_dropped(recognise(Path(rest)))
+        elif word == "source":
+            window.use_source(rest)
+        elif word == "report":
+            say(probe.report())
+        elif word == "quit":
+            window.close()
+
+    commands.line.connect(act, Qt.ConnectionType.QueuedConnection)
+
+    def listen() -> None:
+        for line in sys.stdin:
+            commands.line.emit(line.strip())
+
+    threading.Thread(target=listen, daemon=True).start()
+    window.show()
+    window.start(source, model or None, engine)
+    code = application.exec()
+    window.stop()
+    return int(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
