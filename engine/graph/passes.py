@@ -95,7 +95,14 @@ def remove_unused(graph: Graph) -> Graph:
 
 def fold_batch_norm(graph: Graph) -> Graph:
     """Merge each BatchNorm2d into the convolution or linear layer that only it reads."""
-    return _merge_into_producer(graph, _with_batch_norm)
+
+    def merge(producer: Node, node: Node) -> Node | None:
+        # Over other than two axes, a linear layer's outputs are not the norm's channels.
+        if isinstance(producer.layer, Linear) and len(graph.shapes[node.output]) != 2:
+            return None
+        return _with_batch_norm(producer, node)
+
+    return _merge_into_producer(graph, merge)
 
 
 def name_activations(graph: Graph) -> Graph:
@@ -159,9 +166,6 @@ def _with_batch_norm(producer: Node, node: Node) -> Node | None:
     if producer.activation is not None or not isinstance(norm, BatchNorm2d):
         return None
     if isinstance(layer, Linear):
-        # Over more than two axes the channels of the two layers are different axes.
-        if norm.channels != layer.weight.shape[0]:
-            return None
         per_output: tuple[int, ...] = (-1, 1)
     elif isinstance(layer, Conv2d):
         per_output = (-1, 1, 1, 1)

@@ -30,17 +30,76 @@ PARAMETERS = {
 }
 
 OPERATORS = frozenset(
-    """Add AveragePool BatchNormalization Celu Clip Concat Constant Conv ConvTranspose
-    DequantizeLinear Div Dropout Elu Erf Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool
-    HardSigmoid HardSwish Identity InstanceNormalization LRN LeakyRelu LogSoftmax MatMul MaxPool
-    Mish Mul PRelu Pad QuantizeLinear ReduceMean Relu Reshape Resize Selu Sigmoid Softmax Softplus
-    Softsign Squeeze Sub Swish Tanh ThresholdedRelu Transpose Unsqueeze Upsample""".split()
+    [
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Celu",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Conv",
+        "ConvTranspose",
+        "DequantizeLinear",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Erf",
+        "Flatten",
+        "Gelu",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "InstanceNormalization",
+        "LRN",
+        "LeakyRelu",
+        "LogSoftmax",
+        "MatMul",
+        "MaxPool",
+        "Mish",
+        "Mul",
+        "PRelu",
+        "Pad",
+        "QuantizeLinear",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Selu",
+        "Sigmoid",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "Squeeze",
+        "Sub",
+        "Swish",
+        "Tanh",
+        "ThresholdedRelu",
+        "Transpose",
+        "Unsqueeze",
+        "Upsample",
+    ]
 )
 
 # Types that NumPy has; not the floats and integers of 4, 6 and 8 bits, and not 16-bit floats.
 PLAIN_TYPES = frozenset(
     getattr(onnx.TensorProto, name)
-    for name in "FLOAT DOUBLE INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 BOOL".split()
+    for name in [
+        "FLOAT",
+        "DOUBLE",
+        "INT8",
+        "INT16",
+        "INT32",
+        "INT64",
+        "UINT8",
+        "UINT16",
+        "UINT32",
+        "UINT64",
+        "BOOL",
+    ]
 )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.onnx_nets import NETS
 
+from helpers.onnx_nets import NETS
 from twinlens.engine.formats import graph_from_onnx, load_onnx
 from twinlens.engine.graph import optimize
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.onnx_cases import OPERATORS, in_double, node_cases, prepare, reference
 
+from helpers.onnx_cases import OPERATORS, in_double, node_cases, prepare, reference
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats import graph_from_onnx
 from twinlens.engine.formats.onnx_import import BUILDERS

@@ -1,0 +1,96 @@
+"""The layers-cpu engine: what it loads, what it says, and how it fails."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save
+from twinlens.engine.errors import EngineError, InferenceError, ModelFileError, ShapeError
+from twinlens.engine.formats import load_onnx
+from twinlens.engine.image import Recipe
+from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.targets.cpu import LayersCpuEngine
+from twinlens.engine.targets.cpu.engine import blas_threads
+
+
+def _spec(path, **recipe):
+    labels = tuple(f"class {number}" for number in range(10))
+    return ModelSpec("net", "Net", Path(path), Recipe(**recipe), labels)
+
+
+@pytest.fixture
+def runner(tmp_path):
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    runner = LayersCpuEngine().load(_spec(path, width=33, height=33), EngineOptions())
+    yield runner
+    runner.close()
+
+
+def test_runs_and_says_what_runs(runner, tmp_path):
+    info = runner.info
+    assert (info.engine_id, info.engine_title) == ("layers-cpu", "Layers CPU")
+    assert (info.detail, info.precision) == ("NumPy reference", "fp32")
+    assert (info.input_shape, info.output_width) == ((1, 3, 33, 33), 10)
+    assert info.threads >= 1
+    assert info.fallbacks == ()
+    x = np.random.default_rng(0).standard_normal(info.input_shape).astype(np.float32)
+    first = runner.run(x)
+    expected = load_onnx(tmp_path / "net.onnx").run({"image": x.astype(np.float64)})
+    np.testing.assert_allclose(first, next(iter(expected.values()))[0], rtol=1e-4)
+    assert (first.shape, first.dtype) == ((10,), np.float32)
+    kept = first.copy()
+    second = runner.run(x + 1)
+    np.testing.assert_array_equal(first, kept)
+    assert not np.array_equal(first, second)
+
+
+def test_the_input_is_left_alone(runner):
+    x = np.full(runner.info.input_shape, -1, np.float32)
+    runner.run(x)
+    assert (x == -1).all()
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.zeros((1, 3, 33, 34), np.float32), np.zeros((1, 3, 33, 33), np.float64)]
+)
+def test_wrong_tensors_are_refused(runner, tensor):
+    with pytest.raises(InferenceError, match="Layers CPU"):
+        runner.run(tensor)
+
+
+def test_closed_runners_say_so(runner):
+    runner.close()
+    runner.close()
+    with pytest.raises(InferenceError, match="closed"):
+        runner.run(np.zeros((1, 3, 33, 33), np.float32))
+
+
+def test_channels_last_and_gray(tmp_path):
+    engine = LayersCpuEngine()
+    last = save(edgetpu_mobilenet(), tmp_path / "last.onnx")
+    spec = _spec(last, width=32, height=32, layout="NHWC")
+    assert engine.load(spec, EngineOptions()).info.input_shape == (1, 32, 32, 3)
+    gray = save(mnist(), tmp_path / "gray.onnx")
+    spec = _spec(gray, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
+    assert engine.load(spec, EngineOptions()).info.input_shape == (1, 1, 28, 28)
+
+
+def test_models_that_do_not_fit(tmp_path):
+    engine = LayersCpuEngine()
+    assert engine.available() is None
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    with pytest.raises(ShapeError, match="its recipe makes"):
+        engine.load(_spec(path, width=32, height=32), EngineOptions())
+    with pytest.raises(EngineError, match="fp32"):
+        engine.load(_spec(path, width=33, height=33), EngineOptions(precision="fp16"))
+    with pytest.raises(ModelFileError, match="does not exist"):
+        engine.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
+
+
+def test_threads_follow_the_blas_variables():
+    everything = blas_threads({})
+    assert blas_threads({"OPENBLAS_NUM_THREADS": "1"}) == 1
+    assert blas_threads({"OMP_NUM_THREADS": "1"}) == 1
+    assert blas_threads({"OPENBLAS_NUM_THREADS": "many"}) == everything
+    assert blas_threads({"OPENBLAS_NUM_THREADS": "100000"}) == everything
