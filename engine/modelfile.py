@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
+from twinlens.engine.formats.onnx_file import read_model
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import ModelSpec, OutputKind
 
-MAX_BYTES = 2 << 30
 _MAX_NODES = 50_000
 _MAX_LABEL_BYTES = 4 << 20
 _IMAGENET = 1000
@@ -55,7 +55,7 @@ def inspect(path: Path) -> ModelFile:
     Raises:
         ModelFileError: missing, too large, no ONNX file, truncated, or without one image input.
     """
-    model = _read_onnx(path)
+    model = read_model(path)
     graph = model.graph
     if len(graph.node) > _MAX_NODES:
         raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {_MAX_NODES}")
@@ -137,26 +137,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not lines:
         raise LabelError(f"{path}: has no labels")
     return lines
-
-
-def _read_onnx(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file")
-    size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        raise ModelFileError(f"{path}: {size} bytes, expected an ONNX file of at most 2 GiB")
-    hint = "The file is damaged, incomplete, or of another kind."
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: is not a readable ONNX file", hint=hint) from error
-    # Any short text can be parsed as an empty message, so what has to be there is asked for.
-    if not model.graph.node or not model.opset_import:
-        raise ModelFileError(f"{path}: is not an ONNX model (it has no network)", hint=hint)
-    return model
 
 
 def _ends_in_softmax(graph: Any) -> bool:

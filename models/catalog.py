@@ -115,7 +115,9 @@ def resolve(name_or_path: str | Path, *, labels: Path | None = None) -> ModelSpe
         raise ModelFileError(f"{path}: is a folder, expected an ONNX file")
     known = _recognise(path)
     if known is not None:
-        return known.spec(path, labels)
+        # A label file that somebody put beside a known model is meant.
+        beside = path.with_suffix(".labels.txt")
+        return known.spec(path, labels or (beside if beside.is_file() else None))
     return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
 
 

@@ -28,8 +28,8 @@ _BOX_FROM = 6.0
 def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Resize uint8 pixels (height, width, channels), antialiased where they shrink.
 
-    Enlarging is plain bilinear. Differences from Pillow's BILINEAR on photographs stay under
-    1 grey level on average.
+    Enlarging is plain bilinear. Differences from Pillow's BILINEAR stay under 1 grey level on
+    average and, for 99 of 100 values, under 6 (12 where an axis shrinks by less than 2).
     """
     target = (width, height)
     size = pixels.shape[1::-1]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -113,6 +119,55 @@ def test_bad_input_is_one_clear_line(words: tuple[str, ...], told: str) -> None:
 def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     env.pop("QT_QPA_PLATFORM", None)
-    run = twinlens("--source", "no-such-file.mp4", env=env)
-    assert "no display" in run.stderr
-    assert "no-such-file.mp4" in run.stderr
+    words = [sys.executable, "-m", "twinlens.app", "--source", "no-such.mp4", "--engine", "vision"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as run:
+        assert run.stdout is not None
+        lines = [run.stdout.readline() for _ in range(2)]
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == 130
+    for line in lines:
+        assert "Vision · MobileNet-v2 · fp32" in line
+        assert " fps " in line
+    assert "no display" in errors
+    assert "no-such.mp4" in errors
+    assert "Traceback" not in errors
+
+
+def test_keys_flip_the_engine_in_a_terminal() -> None:
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    env |= {"TERM": "xterm", "COLUMNS": "160", "LINES": "24"}
+    words = [sys.executable, "-m", "twinlens.app", "--source", "clip", "--engine", "vision"]
+    primary, secondary = pty.openpty()
+    with subprocess.Popen(
+        words, stdin=secondary, stdout=secondary, stderr=secondary, env=env
+    ) as run:
+        os.close(secondary)
+        try:
+            read_until(primary, b"Vision")
+            os.write(primary, b"e")
+            read_until(primary, b"Layers CPU")
+            os.write(primary, b"q")
+            drain(primary)
+            assert run.wait(30) == 0
+        finally:
+            run.kill()
+            os.close(primary)
+
+
+def read_until(terminal: int, wanted: bytes) -> None:
+    seen, deadline = b"", time.monotonic() + 60
+    while wanted not in seen:
+        assert time.monotonic() < deadline, seen[-500:]
+        if select.select([terminal], [], [], 1)[0]:
+            seen = seen[-4096:] + os.read(terminal, 4096)
+
+
+def drain(terminal: int) -> None:
+    # A terminal that nobody reads blocks the program that writes to it.
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 4096):
+            pass

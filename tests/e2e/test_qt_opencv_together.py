@@ -62,8 +62,8 @@ def test_window_answers_on_x11(imports: str, tmp_path: Path) -> None:
 def test_window_answers_on_wayland(imports: str, tmp_path: Path) -> None:
     if shutil.which("weston") is None:
         pytest.skip("weston is not installed (apt install weston)")
-    with virtual_display() as env:
-        env = {k: v for k, v in env.items() if k != "DISPLAY"}
+    with virtual_display() as screen:
+        env = {k: v for k, v in screen.items() if k != "DISPLAY"}
         env |= {"XDG_RUNTIME_DIR": str(tmp_path), "WAYLAND_DISPLAY": "wayland-test"}
         tmp_path.chmod(0o700)
         server = subprocess.Popen(

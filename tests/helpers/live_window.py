@@ -67,13 +67,13 @@ def live_window(
     folder: Path, *, source: object, model: object = "", engine: str, size: str = "1280x720"
 ) -> Iterator[LiveWindow]:
     """Start the window on a source and wait until it answers."""
-    with virtual_display(size) as env:
+    with virtual_display(size) as env, (folder / "stderr.txt").open("w") as errors:
+        settings = str(folder / "settings.json")
         process = subprocess.Popen(
-            [sys.executable, str(_PROBE), str(folder / "settings.json")]
-            + [str(source), str(model), engine],
+            [sys.executable, str(_PROBE), settings, str(source), str(model), engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(folder / "stderr.txt").open("w"),
+            stderr=errors,
             text=True,
             env=env,
         )
