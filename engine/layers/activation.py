@@ -363,7 +363,7 @@ class Softmax(Layer):
         return shape
 
     def forward(self, *inputs: Array) -> Array:
-        """Normalise one input; its largest value is taken off first, so that exp cannot overflow."""
+        """Normalise one input; its largest value goes first, so that exp cannot overflow."""
         (x,) = inputs
         self.output_shape(x.shape)
         powers = np.exp(x - x.max(axis=self.axis, keepdims=True))

@@ -1,0 +1,183 @@
+"""Catalog, bare model files, labels: what a name or a path stands for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from twinlens.engine import registry
+from twinlens.engine.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InferenceError,
+    LabelError,
+    ModelError,
+    ModelFileError,
+)
+from twinlens.engine.modelfile import read_labels
+from twinlens.engine.observations import probabilities, top_k
+from twinlens.models.catalog import DEFAULT_MODEL, cards, imagenet_labels, resolve
+
+
+def tiny_classifier(
+    path: Path,
+    classes: int,
+    *,
+    softmax: bool = True,
+    shape: tuple[object, ...] = (1, 3, 16, 16),
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """A classifier with random weights: global mean, linear, softmax."""
+    rng = np.random.default_rng(0)
+    channels = shape[1] if isinstance(shape[1], int) else 3
+    weight = numpy_helper.from_array(rng.normal(size=(channels, classes)).astype("f"), "w")
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["logits"]),
+    ]
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["logits"], ["y"]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [
+            helper.make_tensor_value_info(
+                "y" if softmax else "logits", TensorProto.FLOAT, [1, classes]
+            )
+        ],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(path))
+    return path
+
+
+def test_cards_describe_files_that_are_there() -> None:
+    names = [card.id for card in cards()]
+    assert len(names) == len(set(names))
+    assert DEFAULT_MODEL in names
+    for card in cards():
+        if card.embedded:
+            path = card.spec().path
+            assert path.stat().st_size == card.bytes
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == card.sha256
+
+
+def test_embedded_file_under_another_name_is_recognised(tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.onnx"
+    copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
+    assert resolve(copy).id == DEFAULT_MODEL
+    assert resolve(copy).path == copy
+
+
+def test_unknown_names_are_told_with_those_that_there_are() -> None:
+    with pytest.raises(ModelError, match="no-such-net") as caught:
+        resolve("no-such-net")
+    assert DEFAULT_MODEL in caught.value.hint
+
+
+def test_conventions_are_said_aloud(tmp_path: Path) -> None:
+    thousand = resolve(tiny_classifier(tmp_path / "a.onnx", 1000))
+    assert thousand.labels == imagenet_labels()
+    assert thousand.recipe.std == (0.229, 0.224, 0.225)
+    assert any("assumed" in note for note in thousand.notes)
+    with_background = resolve(tiny_classifier(tmp_path / "b.onnx", 1001))
+    assert with_background.background_outputs == 1
+    assert with_background.recipe.mean == (1.0, 1.0, 1.0)
+    logits = resolve(tiny_classifier(tmp_path / "c.onnx", 1000, softmax=False))
+    assert (thousand.output, logits.output) == ("probabilities", "logits")
+    grey = tiny_classifier(
+        tmp_path / "d.onnx",
+        10,
+        shape=(1, 1, 8, 12),
+        metadata={"labels": json.dumps(list("0123456789"))},
+    )
+    spec = resolve(grey)
+    assert (spec.recipe.color, spec.recipe.width, spec.recipe.height) == ("GRAY", 12, 8)
+    assert spec.labels == tuple("0123456789")
+
+
+def test_files_beside_the_model_are_used(tmp_path: Path) -> None:
+    path = tiny_classifier(tmp_path / "pets.onnx", 2)
+    (tmp_path / "pets.labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    (tmp_path / "pets.toml").write_text(
+        'title = "Pets"\n[recipe]\ncolor = "BGR"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n',
+        encoding="utf-8",
+    )
+    spec = resolve(path)
+    assert (spec.title, spec.labels, spec.recipe.color) == ("Pets", ("cat", "dog"), "BGR")
+    assert not spec.notes
+    (tmp_path / "pets.toml").write_text("[recipe", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"pets\.toml"):
+        resolve(path)
+
+
+def test_labels_that_do_not_match_name_both_numbers(tmp_path: Path) -> None:
+    path = tiny_classifier(tmp_path / "net.onnx", 7)
+    with pytest.raises(LabelError, match="7 outputs and brings no labels"):
+        resolve(path)
+    (tmp_path / "net.labels.txt").write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(LabelError, match=r"2 labels.*7 outputs"):
+        resolve(path)
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(LabelError, match="2 labels for 1000 outputs"):
+        registry.load(resolve(DEFAULT_MODEL, labels=wrong), "vision")
+
+
+def test_label_files_that_cannot_be_read(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n\n")
+    binary = tmp_path / "binary.txt"
+    binary.write_bytes(b"\xff\xfe\x00\x81")
+    for path in (empty, binary, tmp_path / "missing.txt"):
+        with pytest.raises(LabelError, match=path.name):
+            read_labels(path)
+
+
+def test_folders_and_models_that_take_no_picture_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="folder"):
+        resolve(tmp_path)
+    flat = tiny_classifier(tmp_path / "flat.onnx", 1000, shape=(1, 3, 16))
+    with pytest.raises(ModelFileError, match="3 axes"):
+        resolve(flat)
+
+
+@pytest.mark.parametrize("engine_id", ["vision", "layers-cpu"])
+def test_engines_give_the_softmax_of_logits(tmp_path: Path, engine_id: str) -> None:
+    path = tiny_classifier(tmp_path / "net.onnx", 1001, softmax=False)
+    spec = resolve(path)
+    runner = registry.load(spec, engine_id)
+    raw = runner.run(np.ones(runner.info.input_shape, np.float32))
+    runner.close()
+    shares = np.exp(raw.astype(float)) / np.exp(raw.astype(float)).sum()
+    assert np.allclose(probabilities(raw, spec), shares[1:], rtol=1e-5)
+
+
+def test_unknown_and_unavailable_engines_say_so() -> None:
+    with pytest.raises(EngineError, match="abacus") as caught:
+        registry.get_engine("abacus")
+    assert "vision" in caught.value.hint
+    with pytest.raises(EngineUnavailableError, match="Layers GPU"):
+        registry.load(resolve(DEFAULT_MODEL), "layers-gpu")
+
+
+def test_top_k_sorts_and_breaks_ties_by_index() -> None:
+    best = top_k(np.array([0.1, 0.4, 0.1, 0.4], np.float32), tuple("abcd"), 3)
+    assert [(o.identifier, o.index) for o in best] == [("b", 1), ("d", 3), ("a", 0)]
+    assert len(top_k(np.array([1.0], np.float32), ("a",), 5)) == 1
+
+
+def test_numbers_that_are_not_finite_are_an_error() -> None:
+    with pytest.raises(InferenceError, match="not finite"):
+        probabilities(np.array([1, np.nan], np.float32), resolve(DEFAULT_MODEL))
