@@ -7,11 +7,11 @@ macOS. It is not used for the frames, see ``twinlens.app.sources.camera``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt
-from PySide6.QtMultimedia import QCameraDevice, QMediaDevices
+from PySide6.QtMultimedia import QMediaDevices
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,13 @@ def camera_choices() -> tuple[CameraChoice, ...]:
     """Cameras that Qt sees now, the system's default first."""
     default = QMediaDevices.defaultVideoInput()
     found = []
-    for place, device in enumerate(QMediaDevices.videoInputs()):
+    devices = QMediaDevices.videoInputs()
+    texts = camera_texts([bytes(device.id().data()) for device in devices])
+    for text, device in zip(texts, devices, strict=True):
         largest = max((f.resolution() for f in device.videoFormats()), key=_area, default=None)
         detail = f"up to {largest.width()}×{largest.height()}" if largest else ""
-        found.append(
-            (device != default, CameraChoice(device.description(), _text(device, place), detail))
-        )
+        choice = CameraChoice(device.description(), text, detail)
+        found.append((device != default, choice))
     return tuple(choice for _, choice in sorted(found, key=lambda pair: pair[0]))
 
 
@@ -63,11 +64,19 @@ def ask_permission(
     )
 
 
-def _text(device: QCameraDevice, place: int) -> str:
-    # On Linux a device's id is its path; elsewhere OpenCV counts cameras in Qt's order.
-    path = bytes(device.id().data()).decode("utf-8", "replace")
-    number = path.removeprefix("/dev/video")
-    return f"camera:{number}" if number.isdigit() else f"camera:{place}"
+def camera_texts(ids: Sequence[bytes], platform: str = sys.platform) -> list[str]:
+    """What ``open_source`` calls the cameras of these Qt ids, in the same order.
+
+    On Linux an id is the device's path. On macOS OpenCV counts cameras in the order of their
+    unique ids, which are Qt's ids; on Windows in the system's order, as Qt does.
+    """
+    if platform == "darwin":
+        ranks = {id: rank for rank, id in enumerate(sorted(ids))}
+        return [f"camera:{ranks[id]}" for id in ids]
+    numbers = [id.decode("utf-8", "replace").removeprefix("/dev/video") for id in ids]
+    return [
+        f"camera:{number if number.isdigit() else place}" for place, number in enumerate(numbers)
+    ]
 
 
 def _area(size: object) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from twinlens.app.core.source import Source, SourceInfo
 from twinlens.app.sources.camera import Camera, CameraName, list_cameras
@@ -72,6 +71,9 @@ def _make_camera(text: str, options: SourceOptions) -> Source:
         device, name = int(wanted), None
     else:
         match = next((c for c in known if wanted.lower() in c.name.lower()), None)
+        if match is None and not Path(wanted).is_absolute():
+            names = ", ".join(camera.name for camera in known) or "none"
+            raise SourceError(f"no camera is called {wanted!r}", hint=f"Cameras found: {names}.")
         device = int(match.id) if match else wanted
         name = match.name if match else wanted
     return Camera(device, name=name, size=options.size, fps=options.fps)
@@ -131,7 +133,9 @@ SOURCES: tuple[SourceKind, ...] = (
     SourceKind("clip", _named("clip"), _make_clip),
     SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen),
     SourceKind(
-        "a URL (rtsp://…, http://…)", lambda text: urlsplit(text).scheme in SCHEMES, _make_stream
+        "a URL (rtsp://…, http://…)",
+        lambda text: text.partition("://")[0].lower() in SCHEMES,
+        _make_stream,
     ),
     SourceKind("the path of a picture or a folder of pictures", _is_picture, _make_pictures),
     SourceKind("the path of a video", lambda text: Path(text).suffix != "", _make_video),

@@ -24,6 +24,8 @@ from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer
 
 _PATIENCE_S = 5.0
+_GAP_S = 1.0
+_RETRY_S = 0.02
 _PROBED = 4
 _BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}
 
@@ -85,11 +87,7 @@ class Camera:
             )
         self._ask(self._capture)
         self._started_s = self._clock()
-        first = None
-        while first is None and self._clock() - self._started_s < _PATIENCE_S:
-            if self._stop.is_set():
-                break
-            first = self._decode()
+        first = self._await_frame(_PATIENCE_S)
         if first is None:
             self.close()
             raise SourceError(
@@ -122,12 +120,21 @@ class Camera:
         """
         if self._capture is None or self._stop.is_set():
             return None
-        frame = self._first or self._decode()
+        frame = self._first or self._await_frame(_GAP_S)
         self._first = None
         if frame is None and not self._stop.is_set():
             raise SourceError(
                 f"{self.title}: stopped delivering pictures", hint="Was it unplugged?"
             )
+        return frame
+
+    def _await_frame(self, patience_s: float) -> Frame | None:
+        # A cable's disturbance damages a JPEG now and then, and a waking camera gives nothing at
+        # first; a driver that fails at once must not be asked in a busy loop.
+        until_s = self._clock() + patience_s
+        while (frame := self._decode()) is None and self._clock() < until_s:
+            if self._stop.wait(_RETRY_S):
+                break
         return frame
 
     def _decode(self) -> Frame | None:

@@ -79,6 +79,9 @@ class Pictures:
 
     def _read_show(self) -> Frame | None:
         position_s = self._index / _FPS
+        if self._pacer.late_s(position_s) > 1 / _FPS:
+            # After a pause the show goes on where it was, instead of being rushed through.
+            self._pacer.restart()
         self._pacer.wait_for(position_s)
         if self._pacer.interrupted():
             return None

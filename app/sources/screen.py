@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import Any
 
@@ -44,6 +46,12 @@ class ScreenRegion:
         from mss import MSS
         from mss.exception import ScreenShotError
 
+        if sys.platform.startswith("linux") and os.environ.get("WAYLAND_DISPLAY"):
+            # Through XWayland the picture would be black, without an error.
+            raise SourceError(
+                "the screen cannot be read here: Wayland does not let programs see it",
+                hint="Log in to an X11 session, or choose another source.",
+            )
         try:
             # The grabber belongs to the thread that makes it, which is the capture thread.
             self._grabber = MSS()

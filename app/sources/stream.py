@@ -1,12 +1,12 @@
 """Network streams: RTSP, and MJPEG or video over HTTP.
 
-The capture thread reads as fast as frames come and keeps only the newest, so that no delay
-builds up behind a slow network.
+A live stream is read as fast as frames come, and only the newest is kept, so that no delay builds
+up behind a slow network. What has an end (a video file behind a URL) is played at its own pace.
 """
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
@@ -16,12 +16,15 @@ import cv2
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
 from twinlens.app.sources.opencv import Capture, open_capture
+from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 5000
+# Frames later than this are not caught up with.
+_GIVE_UP_S = 0.25
 
 
 class NetworkStream:
@@ -30,6 +33,10 @@ class NetworkStream:
     Args:
         url: ``rtsp://``, ``http://`` ...
         opener: opens a capture; tests bring their own.
+        pacer: clock and sleep, for what has an end.
+
+    Raises:
+        SourceError: the URL is none of a stream.
     """
 
     def __init__(
@@ -37,18 +44,20 @@ class NetworkStream:
         url: str,
         *,
         opener: Callable[[int | str, int, Sequence[int]], Capture] = open_capture,
+        pacer: Pacer | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in SCHEMES or not parts.hostname:
+        if not _is_address(url):
             raise SourceError(
                 f"{url}: not a stream's address, expected {'://…, '.join(SCHEMES)}://…"
             )
+        parts = urlsplit(url)
         self._url = url
         # Addresses of cameras often carry a password; it is not for the screen.
         self.title = f"{parts.scheme}://{parts.hostname}{parts.path}"
         self._opener = opener
         self._capture: Capture | None = None
-        self._stop = threading.Event()
+        self._pacer = pacer or Pacer()
+        self._ends = False
         self._first: Frame | None = None
         self._index = 0
         self._started_s = 0.0
@@ -64,6 +73,8 @@ class NetworkStream:
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_TIMEOUT_MS),
         )
         self._capture = self._opener(self._url, cv2.CAP_FFMPEG, timeouts)
+        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._ends = frames > 0
         self._started_s = time.perf_counter()
         self._first = self._decode() if self._capture.isOpened() else None
         if self._first is None:
@@ -79,24 +90,33 @@ class NetworkStream:
             width=self._first.buffer.width,
             height=self._first.buffer.height,
             fps=fps if 0 < fps <= 240 else 0.0,
-            live=True,
+            live=not self._ends,
+            frames=frames if self._ends else None,
         )
 
     def read(self) -> Frame | None:
-        """Next frame; None when interrupted.
+        """Next frame; None when interrupted, or at the end of what has one.
 
         Raises:
             SourceError: the stream broke off.
         """
-        if self._capture is None or self._stop.is_set():
+        if self._capture is None or self._pacer.interrupted():
             return None
         frame = self._first or self._decode()
         self._first = None
-        if frame is None and not self._stop.is_set():
+        if frame is None and not self._ends and not self._pacer.interrupted():
             raise SourceError(
                 f"{self.title}: the stream broke off", hint="Check the network and try again."
             )
-        return frame
+        return self._when_due(frame) if frame is not None and self._ends else frame
+
+    def _when_due(self, frame: Frame) -> Frame | None:
+        if self._pacer.late_s(frame.t_s) > _GIVE_UP_S:
+            self._pacer.restart()
+        self._pacer.wait_for(frame.t_s)
+        if self._pacer.interrupted():
+            return None
+        return dataclasses.replace(frame, captured_s=time.perf_counter())
 
     def _decode(self) -> Frame | None:
         if self._capture is None:
@@ -106,16 +126,26 @@ class NetworkStream:
             return None
         now = time.perf_counter()
         buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
-        frame = Frame(buffer, self._index, now, now - self._started_s)
+        position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._ends else None
+        t_s = now - self._started_s if position_s is None else position_s
+        frame = Frame(buffer, self._index, now, t_s)
         self._index += 1
         return frame
 
     def interrupt(self) -> None:
         """Make the next ``read`` return; a blocked one ends with its time-out."""
-        self._stop.set()
+        self._pacer.interrupt()
 
     def close(self) -> None:
         """Disconnect."""
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False

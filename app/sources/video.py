@@ -55,8 +55,8 @@ class VideoFile:
         self._capture: Capture | None = None
         self._first: Frame | None = None
         self._index = 0
-        self._at = 0
         self._fps = 0.0
+        self._position_s = 0.0
 
     def open(self) -> SourceInfo:
         """Open the file and decode its first frame.
@@ -69,6 +69,7 @@ class VideoFile:
         self._capture = self._opener(str(self.path), cv2.CAP_FFMPEG)
         fps = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
         self._fps = fps if 0 < fps <= 1000 else 30.0
+        self._position_s = -1 / self._fps
         frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._first = self._decode()
         if self._first is None:
@@ -110,20 +111,19 @@ class VideoFile:
         return frame
 
     def _skip_late(self) -> None:
-        late = self._pacer.late_s(self._at / self._fps)
+        late = self._pacer.late_s(self._position_s + 1 / self._fps)
         if late > _GIVE_UP_S:
             self._pacer.restart()
             return
         while late > 1 / self._fps and self._capture is not None and self._capture.grab():
-            self._at += 1
             self._index += 1
-            late -= 1 / self._fps
+            late -= self._go_on()
 
     def _rewind(self) -> bool:
         # Seeking to 0 is not exact in every container; opening again always is.
         self.close()
         self._capture = self._opener(str(self.path), cv2.CAP_FFMPEG)
-        self._at = 0
+        self._position_s = -1 / self._fps
         self._pacer.restart()
         return self._capture.isOpened()
 
@@ -133,13 +133,20 @@ class VideoFile:
         ok, pixels = self._capture.read()
         if not ok or pixels is None:
             return None
+        self._go_on()
         now = time.perf_counter()
-        frame = Frame(
-            PixelBuffer.from_array(pixels, timestamp_s=now), self._index, now, self._at / self._fps
-        )
+        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
+        frame = Frame(buffer, self._index, now, self._position_s)
         self._index += 1
-        self._at += 1
         return frame
+
+    def _go_on(self) -> float:
+        """Take over the position of the frame that was just read; returns the step, in seconds."""
+        before_s, usual_s = self._position_s, 1 / self._fps
+        told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture else 0.0
+        # The rate of a telephone's video varies: its timestamps count. Some files have none.
+        self._position_s = told_s if told_s > before_s else before_s + usual_s
+        return self._position_s - before_s
 
     def interrupt(self) -> None:
         """Make a waiting ``read`` return."""
