@@ -21,6 +21,8 @@ from twinlens.app.overlays import LiveDot, Palette, engine_color
 from twinlens.app.qt.theme import color, font
 
 IDLE_MS = 3000
+CONTROL_UNITS = 150
+"""Width of the row of controls in its own units, with room to spare."""
 _FADE_MS = 220
 _LIVE = "#5BD68C"
 
@@ -61,6 +63,7 @@ class EngineSwitch(QWidget):
             button = QPushButton(engine.title, self)
             button.setCheckable(True)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAutoDefault(True)
             button.setEnabled(engine.reason is None)
             button.setAccessibleName(f"Engine {engine.title}")
             told = engine.reason or f"Key {number}"
@@ -195,6 +198,7 @@ class Controls(QWidget):
         for title, key, opens in sheets:
             button = QPushButton(title, self)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAutoDefault(True)
             button.setToolTip(f"Key {key}")
             button.setAccessibleName(f"{title} sheet")
             button.clicked.connect(lambda _=False, opens=opens: opens())

@@ -22,6 +22,9 @@ from twinlens.app.overlays import Banner, BannerKind, CheatSheet, Palette
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.theme import sheet_style
 
+CARD_UNITS = 122
+"""Width of the card with all keys in its own units, with room to spare."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -100,6 +103,7 @@ class Sheet(Panel):
         head.addWidget(caption(title, "title", self), 1)
         done = QPushButton("Close", self)
         done.setAccessibleName(f"Close {title} sheet")
+        done.setAutoDefault(True)
         done.clicked.connect(lambda: close())
         head.addWidget(done)
         outer.addLayout(head)
@@ -130,6 +134,8 @@ class Sheet(Panel):
     def _add_row(self, row: Row, content: QWidget) -> None:
         button = QPushButton(("✓  " if row.checked else "") + row.title, content)
         button.setEnabled(row.act is not None)
+        # Outside a dialog, Return presses only a button that asks for it.
+        button.setAutoDefault(True)
         state = "in use. " if row.checked else ""
         button.setAccessibleName(row.title)
         button.setAccessibleDescription(state + row.detail)
@@ -241,10 +247,13 @@ class BannerPanel(Panel):
         row.addLayout(words, 1)
         if banner.action and act is not None:
             button = QPushButton(banner.action, self)
+            button.setObjectName("action")
+            button.setAutoDefault(True)
             button.clicked.connect(lambda: act())
             row.addWidget(button)
         done = QPushButton("✕", self)
         done.setAccessibleName("Dismiss")
+        done.setAutoDefault(True)
         done.clicked.connect(lambda: close())
         row.addWidget(done)
 

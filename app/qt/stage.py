@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 from PySide6.QtCore import QElapsedTimer, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from twinlens.app.core.types import Frame
@@ -165,6 +165,13 @@ class Stage(QWidget):
             text = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             area = QRectF(self.rect()).adjusted(canvas.left, 0, -canvas.left, 0)
             painter.drawText(area, text, self.drop_hint)
+            edge = 1.5 * canvas.unit
+            pen = QPen(color(canvas.palette.on_picture, 0.85), 0.4 * canvas.unit)
+            pen.setStyle(Qt.PenStyle.DashLine)
+            painter.setPen(pen)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            target = QRectF(self.rect()).adjusted(edge, edge, -edge, -edge)
+            painter.drawRoundedRect(target, 2 * canvas.unit, 2 * canvas.unit)
 
 
 class _Fading:

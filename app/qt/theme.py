@@ -57,6 +57,7 @@ def sheet_style(palette: Palette, unit: float) -> str:
         border: 0; border-radius: {unit * 0.8:.0f}px; text-align: left;
         padding: {unit * 0.9:.0f}px {unit * 1.4:.0f}px;
     }}
+    QPushButton#action {{ border: 1px solid {_line(palette)}; font-weight: 600; }}
     QPushButton:hover {{ background: {_tint(palette)}; }}
     QPushButton:focus {{ border: 2px solid {_ACCENT_ROLE}; }}
     QPushButton:disabled {{ color: {palette.text_dim}; }}

@@ -14,12 +14,13 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDropEvent,
     QImage,
+    QKeyEvent,
     QKeySequence,
     QMouseEvent,
     QResizeEvent,
     QShortcut,
 )
-from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QMainWindow, QWidget
 
 from twinlens.app.core.session import (
     EngineReady,
@@ -42,11 +43,12 @@ from twinlens.app.overlays import (
     build_overlays,
 )
 from twinlens.app.qt.bridge import Background, NewsBridge
-from twinlens.app.qt.controls import Controls, EngineChoice
+from twinlens.app.qt.controls import CONTROL_UNITS, Controls, EngineChoice
 from twinlens.app.qt.drop import Dropped, recognise
+from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
 from twinlens.app.qt.progress import ProgressLine
-from twinlens.app.qt.sheets import BannerPanel, CheatCard, Sheet
+from twinlens.app.qt.sheets import CARD_UNITS, BannerPanel, CheatCard, Sheet
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.errors import TwinlensError
@@ -55,6 +57,8 @@ from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 _BANNER_MS = 14_000
 _STATS_MS = 250
+_BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_SLIDER_KEYS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
 _CROPS: tuple[str, ...] = ("", *(crop.value for crop in CropAndScale))
 
 
@@ -79,13 +83,17 @@ class MainWindow(QMainWindow):
         make_session: Callable[..., Session] = Session,
     ) -> None:
         super().__init__()
-        self._store = store
-        self.settings = store.load()
+        self._background = Background(self)
+        self._memory = Memory(store, self._background, self._unsaved, self)
         self._engines = list(engines)
         self._make_source, self._resolve, self._make_session = make_source, resolve, make_session
         self.session: Session | None = None
         self._stopped = False
         self._failed_source = ""
+        # A model is remembered once it answers: one that cannot be loaded must not greet the
+        # next start.
+        self._asked_model: tuple[ModelSpec, str] | None = None
+        self._rescued = False
         self._last: Any = None
         theme, palette = palette_of(self.settings.theme)
         self._theme, self._palette = theme, palette
@@ -114,7 +122,6 @@ class MainWindow(QMainWindow):
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self._refresh)
         self._bridge = NewsBridge(self._on_news, self)
-        self._background = Background(self)
         self._bind_keys()
         self._restore_geometry()
         self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
@@ -170,6 +177,7 @@ class MainWindow(QMainWindow):
         self._background.stop()
         if self.session is not None:
             self.session.stop()
+        self._memory.save_now()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Remember the window's place and stop."""
@@ -237,15 +245,35 @@ class MainWindow(QMainWindow):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LoadFailed):
-            self._tell(event.error, "The engine that ran before goes on.")
+            self._load_failed(event)
         elif isinstance(event, SourceFailed):
             self._source_failed(event)
         elif isinstance(event, EngineReady):
-            self.remember(engine=event.info.engine_id)
+            self._engine_ready(event)
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
+
+    def _engine_ready(self, event: EngineReady) -> None:
+        self.remember(engine=event.info.engine_id)
+        asked = self._asked_model
+        if asked is not None and asked[0] is event.spec:
+            self._asked_model = None
+            recent = self.settings.with_recent_model(asked[1])
+            self.remember(model=recent.model, recent_models=recent.recent_models)
+
+    def _load_failed(self, event: LoadFailed) -> None:
+        session = self.session
+        if session is None or session.state.info is not None or self._rescued:
+            self._tell(event.error, "The engine that ran before goes on.")
+            return
+        # Nothing has ever answered: the model asked for at the start is broken.
+        self._rescued = True
+        self._tell(event.error, "The embedded model is used instead.")
+        self._background.run(
+            "model", lambda: self._resolve(""), session.use_model, lambda error: self._tell(error)
+        )
 
     def _source_failed(self, event: SourceFailed) -> None:
         self._failed_source = self._source_text
@@ -258,13 +286,18 @@ class MainWindow(QMainWindow):
 
     # --- what a person does ----------------------------------------------------------------
 
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._memory.settings
+
     def remember(self, **changes: Any) -> Settings:
-        """Change settings and save them; a disk that does not take them is told, once."""
-        try:
-            self.settings = self._store.update(**changes)
-        except OSError as error:
-            self.show_banner(Banner(f"Settings cannot be saved: {error}", kind=BannerKind.WARN))
-        return self.settings
+        """Change settings and save them a moment later."""
+        return self._memory.remember(**changes)
+
+    def _unsaved(self, error: Exception) -> None:
+        hint = "They hold until the window is closed. Check the folder's rights and space."
+        self.show_banner(Banner(f"Settings cannot be saved: {error}", hint, BannerKind.WARN))
 
     def use_engine(self, engine_id: str) -> None:
         """Flip to an engine, or say why it cannot be."""
@@ -298,8 +331,8 @@ class MainWindow(QMainWindow):
         self._source_text = text
         self.close_banner()
         self.session.use_source(source)
-        self.settings = self.settings.with_recent_source(text)
-        self.remember(source=text, recent_sources=self.settings.recent_sources)
+        recent = self.settings.with_recent_source(text)
+        self.remember(source=text, recent_sources=recent.recent_sources)
 
     def use_model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
@@ -308,11 +341,10 @@ class MainWindow(QMainWindow):
         def ready(spec: ModelSpec) -> None:
             if self.session is None:
                 return
+            self._asked_model = (spec, name)
             self.session.use_model(spec)
             if spec.notes:
                 self.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
-            self.settings = self.settings.with_recent_model(name)
-            self.remember(model=name, recent_models=self.settings.recent_models)
 
         def failed(error: Exception) -> None:
             self.progress.set_busy(False)
@@ -417,7 +449,8 @@ class MainWindow(QMainWindow):
         again = isinstance(self._sheet, CheatCard)
         self.close_sheet()
         if not again:
-            self._open(CheatCard(CHEAT_SHEET, self._palette, self.unit, self.stage))
+            unit = min(self.unit, self.stage.width() / CARD_UNITS)
+            self._open(CheatCard(CHEAT_SHEET, self._palette, unit, self.stage))
 
     def _open(self, sheet: Sheet | CheatCard) -> None:
         self._sheet = sheet
@@ -507,13 +540,25 @@ class MainWindow(QMainWindow):
             bound[str(number)] = lambda chosen=engine.id: self.use_engine(chosen)  # type: ignore[misc]
         for key, does in bound.items():
             QShortcut(QKeySequence(key), self).activated.connect(does)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.Quit), self).activated.connect(self.close)
+        # Spelled out, since Windows has no standard key for it; Qt makes it ⌘Q on a Mac.
+        QShortcut(QKeySequence("Ctrl+Q"), self).activated.connect(self.close)
         application = QApplication.instance()
         if application is not None:
             application.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Any move of the pointer in the window, and any key, brings the controls back."""
+        """Any move of the pointer in the window, and any key, brings the controls back.
+
+        A button or slider that has the focus gets its own keys before the shortcuts do.
+        """
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and isinstance(watched, QWidget)
+            and _needs(watched, event.key())
+        ):
+            event.accept()
+            return True
         wakes = event.type() in (QEvent.Type.MouseMove, QEvent.Type.KeyPress)
         if wakes and isinstance(watched, QWidget) and watched.window() is self:
             self.controls.wake()
@@ -528,12 +573,13 @@ class MainWindow(QMainWindow):
         """Size everything for the new height."""
         super().resizeEvent(event)
         width, unit = self.stage.width(), self.unit
-        self.controls.restyle(unit)
+        # A narrow window gets smaller controls rather than cut words.
+        self.controls.restyle(min(unit, width / CONTROL_UNITS))
         self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
         self.close_sheet()
         if self._banner is not None:
-            self.show_banner(self._banner.banner)
+            self._banner.place(self.stage.width(), self.stage.height(), unit)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Say what a drop would do."""
@@ -566,6 +612,12 @@ class MainWindow(QMainWindow):
         else:
             hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
             self.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
+
+
+def _needs(widget: QWidget, key: int) -> bool:
+    if isinstance(widget, QAbstractButton):
+        return key in _BUTTON_KEYS
+    return isinstance(widget, QAbstractSlider) and key in _SLIDER_KEYS
 
 
 def _dropped(event: QDropEvent) -> Dropped | None:
