@@ -1,9 +1,10 @@
 """opencv-python and PySide6 side by side.
 
 ``import cv2`` from opencv-python on Linux points ``QT_QPA_PLATFORM_PLUGIN_PATH`` and
-``QT_QPA_FONTDIR`` at the Qt 5 plugins that it carries; Qt 6 cannot load those and ends the process.
-The variables are read when the QApplication is made, so that it is enough to clear them just
-before, in whatever order the two were imported.
+``QT_QPA_FONTDIR`` at the Qt 5 plugins and the few fonts that it carries. Qt 6 would look there
+first: at plugins of another major version, which are of no use to it, and, without a window
+system, at those fonts only. The variables are read when the QApplication is made, so that it is
+enough to clear them just before, in whatever order the two were imported.
 """
 
 from __future__ import annotations
