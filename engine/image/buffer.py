@@ -106,6 +106,8 @@ class PixelBuffer:
                 f"pixel data must be one dimension of uint8, not {self.data.ndim} of "
                 f"{self.data.dtype}"
             )
+        if not self.data.flags.c_contiguous:  # rows() would read beyond a reversed view
+            raise ImageError("pixel data must be contiguous, not a view with steps")
         if self.data.size < self.required_bytes:
             raise ImageError(
                 f"{name} buffer of {size} with stride {self.stride} needs "

@@ -76,7 +76,10 @@ class Converter:
         return self._tensor
 
     def picture(self, buffer: PixelBuffer) -> Pixels:
-        """What the network sees: (height, width, 3) uint8 R, G, B, before values are scaled."""
+        """What the network sees: (height, width, 3) uint8 R, G, B, before values are scaled.
+
+        May share memory with the buffer, where nothing had to be done.
+        """
         target = (self.recipe.width, self.recipe.height)
         placement = place(buffer.upright_size, target, self._crop, self._region)
         pixels, rgb_code = _crop(buffer, placement.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
@@ -81,6 +82,10 @@ class Recipe:
     padding: int = 0
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.width, int) and isinstance(self.height, int)):
+            raise ModelError(
+                f"recipe: input of {self.width!r}×{self.height!r}, expected whole numbers"
+            )
         if not (0 < self.width <= 4096 and 0 < self.height <= 4096):
             raise ModelError(f"recipe: input of {self.width}×{self.height}, expected 1 to 4096")
         for name, known in _CHOICES.items():
@@ -94,6 +99,8 @@ class Recipe:
                     f"recipe: {name} has {len(getattr(self, name))} values, "
                     f"expected {self.channels} for {self.color}"
                 )
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
+            raise ModelError("recipe: scale, mean and std must be finite numbers")
         if not all(self.std):
             raise ModelError(f"recipe: std is {self.std}, expected no zeros")
         if not 0 <= self.padding <= 255:
