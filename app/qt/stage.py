@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 from PySide6.QtCore import QElapsedTimer, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from twinlens.app.core.types import Frame
@@ -50,9 +50,11 @@ class Stage(QWidget):
 
     Signals:
         painted: a frame was painted for the first time: its index and source id.
+        resized: the stage has another size.
     """
 
     painted = Signal(int, int)
+    resized = Signal()
 
     def __init__(self, palette: Palette, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -118,6 +120,11 @@ class Stage(QWidget):
             row_places={index: row.now() for index, row in self._rows.items()},
             rows=len(top.rows) if top else 0,
         )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell of the new size."""
+        super().resizeEvent(event)
+        self.resized.emit()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint the picture, the scrim, then each overlay by its painter."""

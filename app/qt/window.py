@@ -17,7 +17,6 @@ from PySide6.QtGui import (
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
-    QResizeEvent,
     QShortcut,
 )
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QMainWindow, QWidget
@@ -121,6 +120,7 @@ class MainWindow(QMainWindow):
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self._refresh)
+        self.stage.resized.connect(self._lay_out)
         self._bridge = NewsBridge(self._on_news, self)
         self._bind_keys()
         self._restore_geometry()
@@ -569,9 +569,8 @@ class MainWindow(QMainWindow):
         self.toggle_full_screen()
         event.accept()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Size everything for the new height."""
-        super().resizeEvent(event)
+    def _lay_out(self) -> None:
+        """Size everything on the stage for its new size."""
         width, unit = self.stage.width(), self.unit
         # A narrow window gets smaller controls rather than cut words.
         self.controls.restyle(min(unit, width / CONTROL_UNITS))
@@ -579,7 +578,7 @@ class MainWindow(QMainWindow):
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
         self.close_sheet()
         if self._banner is not None:
-            self._banner.place(self.stage.width(), self.stage.height(), unit)
+            self._banner.place(width, self.stage.height(), unit)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Say what a drop would do."""

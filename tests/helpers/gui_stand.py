@@ -1,0 +1,121 @@
+"""A window on fake engines and a fake source, off screen."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QFont, QImage
+from PySide6.QtWidgets import QApplication
+
+from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
+from twinlens.app.core.session import Session
+from twinlens.app.core.settings import SettingsStore
+from twinlens.app.qt.controls import EngineChoice
+from twinlens.app.qt.environment import prepare
+from twinlens.app.qt.window import MainWindow
+from twinlens.app.sources import open_source
+from twinlens.engine.errors import ModelFileError, SourceError
+from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
+
+prepare()
+
+ENGINES = [
+    EngineChoice("layers-cpu", "Layers CPU", None),
+    EngineChoice("layers-gpu", "Layers GPU", "compute shaders are not part of this version"),
+    EngineChoice("vision", "Vision", None),
+]
+
+
+def answer(shares: tuple[float, ...], engine_id: str) -> FakeEngine:
+    def make(spec: ModelSpec, options: EngineOptions) -> Runner:
+        del spec, options
+        return FakeRunner(shares, engine_id=engine_id)
+
+    return FakeEngine(id=engine_id, make=make)
+
+
+def make_source(text: str) -> Any:
+    if text == "broken":
+        return FakeSource(open_error=SourceError("broken: does not open", hint="Mend it."))
+    if text.startswith("fake"):
+        frames = [make_frame(n, value=n % 200, size=64) for n in range(4000)]
+        return FakeSource(frames, title=text, gated=True)
+    return open_source(text)
+
+
+def resolve(name: str) -> ModelSpec:
+    if "broken" in name:
+        raise ModelFileError(f"{name}: is not a model", hint="Use another one.")
+    return make_spec(Path(name).stem or "fake")
+
+
+class Stand:
+    """A window with handles on what is behind it."""
+
+    def __init__(self, window: MainWindow, source: FakeSource, qtbot: Any) -> None:
+        self.window, self.source, self._bot = window, source, qtbot
+
+    def feed(self, frames: int = 1) -> None:
+        """Let frames come, each one painted before the next."""
+        for _ in range(frames):
+            with self._bot.waitSignal(self.window.stage.painted, timeout=10_000):
+                self.source.allow(1)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        self._bot.waitUntil(holds, timeout=10_000)
+
+    def answered(self) -> Any:
+        """Feed until there is an answer, and return its label."""
+        self.feed(1)
+        self.until(lambda: self.window.stage.overlays.label is not None)
+        return self.window.stage.overlays.label
+
+
+@pytest.fixture
+def stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
+    """A shown window that has answered once."""
+    yield from run_stand(qtbot, tmp_path)
+
+
+def run_stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    application.setFont(QFont("DejaVu Sans"))
+    loader = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
+    source = make_source("fake clip")
+    first = [source]
+    window = MainWindow(
+        SettingsStore(tmp_path / "settings.json"),
+        ENGINES,
+        lambda text: first.pop() if first else make_source(text),
+        resolve,
+        make_session=partial(Session, loader=loader),
+    )
+    qtbot.addWidget(window)
+    window.resize(1280, 720)
+    window.show()
+    window.start("fake clip", "fake", "layers-cpu")
+    made = Stand(window, source, qtbot)
+    qtbot.waitUntil(lambda: window.session is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: bool(window.session and window.session.state.info), timeout=10_000)
+    made.answered()
+    try:
+        yield made
+    finally:
+        window.close()
+
+
+def pixels_of(window: MainWindow) -> np.ndarray:
+    """What the stage shows, (height, width, 4) uint8 B, G, R, A."""
+    image = window.stage.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    bits = np.frombuffer(image.constBits(), np.uint8)
+    return bits.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()].copy()
