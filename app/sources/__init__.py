@@ -71,7 +71,7 @@ def _make_camera(text: str, options: SourceOptions) -> Source:
         device, name = int(wanted), None
     else:
         match = next((c for c in known if wanted.lower() in c.name.lower()), None)
-        if match is None and not Path(wanted).is_absolute():
+        if match is None and not any(mark in wanted for mark in "/\\"):
             names = ", ".join(camera.name for camera in known) or "none"
             raise SourceError(f"no camera is called {wanted!r}", hint=f"Cameras found: {names}.")
         device = int(match.id) if match else wanted
