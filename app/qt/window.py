@@ -54,6 +54,8 @@ from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale
 from twinlens.engine.protocol import EngineOptions, ModelSpec
 
+# A key that is a shortcut comes as ShortcutOverride only.
+_WAKING = (QEvent.Type.MouseMove, QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride)
 _BANNER_MS = 14_000
 _STATS_MS = 250
 _BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -559,7 +561,7 @@ class MainWindow(QMainWindow):
         ):
             event.accept()
             return True
-        wakes = event.type() in (QEvent.Type.MouseMove, QEvent.Type.KeyPress)
+        wakes = event.type() in _WAKING
         if wakes and isinstance(watched, QWidget) and watched.window() is self:
             self.controls.wake()
         return super().eventFilter(watched, event)
