@@ -16,14 +16,19 @@ _START_S = 20.0
 
 
 @contextmanager
-def xvfb(size: str = "800x600x24") -> Iterator[dict[str, str]]:
-    """Run an X server on a free display; gives the environment that leads to it."""
+def xvfb(size: str = "800x600x24", *options: str) -> Iterator[dict[str, str]]:
+    """Run an X server on a free display; gives the environment that leads to it.
+
+    Args:
+        size: width, height and bits of a pixel.
+        options: more of Xvfb's.
+    """
     program = shutil.which("Xvfb")
     if program is None:
         pytest.skip("Xvfb is not installed: no X11 display to test on")
     reader, writer = os.pipe()
     server = subprocess.Popen(
-        [program, "-displayfd", str(writer), "-screen", "0", size, "-nolisten", "tcp"],
+        [program, "-displayfd", str(writer), "-screen", "0", size, "-nolisten", "tcp", *options],
         pass_fds=(writer,),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
