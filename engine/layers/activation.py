@@ -61,12 +61,9 @@ class Clip(Activation):
         if self.minimum is not None:
             result = np.maximum(result, _bound(self.minimum, x))
         if self.maximum is not None:
-            limit = _bound(self.maximum, x)
-            if result is x:
-                result = np.minimum(x, limit)
-            else:
-                np.minimum(result, limit, out=result if result.ndim else None)
-                result = np.minimum(result, limit) if not result.ndim else result
+            # A second pass in place: a fresh array costs more than the comparison itself.
+            reuse = result if result is not x and isinstance(result, np.ndarray) else None
+            result = np.minimum(result, _bound(self.maximum, x), out=reuse)
         return result.copy() if result is x else np.asarray(result)
 
     def describe(self) -> str:
@@ -366,6 +363,7 @@ class Softmax(Layer):
         """Normalise one input; its largest value goes first, so that exp cannot overflow."""
         (x,) = inputs
         self.output_shape(x.shape)
+        # Taking the largest value off first keeps exp from overflowing.
         powers = np.exp(x - x.max(axis=self.axis, keepdims=True))
         return np.asarray(powers / powers.sum(axis=self.axis, keepdims=True))
 

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
 from twinlens.engine.layers.checks import four_pads, image_input, pair, vector
-from twinlens.engine.layers.windows import kernel_extent, padded, window_grid
+from twinlens.engine.layers.windows import Window, kernel_extent, padded
 
 # Samples per block of channels in the depthwise loop: two float32 blocks stay in a level-2 cache.
 _BLOCK_SAMPLES = 32_768
@@ -81,8 +81,8 @@ class Conv2d(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         """(N, output channels, output height, output width)."""
         shape = image_input(self.kind, inputs, self.input_channels)
-        grid = window_grid(self.kind, shape, self.kernel, self.stride, self.dilation, self.pads)
-        return shape[0], self.output_channels, *grid
+        window = Window(self.kernel, self.stride, self.dilation, self.pads)
+        return shape[0], self.output_channels, *window.grid(self.kind, shape)
 
     def forward(self, *inputs: Array) -> Array:
         """Convolve one input (N, C, H, W)."""
@@ -170,14 +170,7 @@ class Conv2d(Layer):
 
     def describe(self) -> str:
         """Kernel, stride, dilation, groups and channels."""
-        return _describe(
-            self.kernel,
-            self.stride,
-            self.dilation,
-            self.groups,
-            self.input_channels,
-            self.output_channels,
-        )
+        return _describe(self)
 
 
 class DepthwiseConv2d(Conv2d):
@@ -339,14 +332,7 @@ class ConvTranspose2d(Layer):
 
     def describe(self) -> str:
         """Kernel, stride, dilation, groups and channels."""
-        return _describe(
-            self.kernel,
-            self.stride,
-            self.dilation,
-            self.groups,
-            self.input_channels,
-            self.output_channels,
-        )
+        return _describe(self)
 
 
 def transpose_padding(
@@ -414,16 +400,15 @@ def _weights(weight: Array, bias: Array | None) -> Mapping[str, Array]:
     return {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
 
 
-def _describe(
-    kernel: Shape, stride: Shape, dilation: Shape, groups: int, channels_in: int, channels_out: int
-) -> str:
-    parts = [f"{kernel[0]}×{kernel[1]}"]
-    if tuple(stride) != (1, 1):
-        same = stride[0] == stride[1]
-        parts.append(f"stride {stride[0]}" if same else f"stride {stride[0]}×{stride[1]}")
-    if tuple(dilation) != (1, 1):
-        parts.append(f"dilation {dilation[0]}×{dilation[1]}")
-    if groups > 1:
-        parts.append("depthwise" if groups == channels_in else f"{groups} groups")
-    parts.append(f"{channels_in} → {channels_out}")
+def _describe(layer: Conv2d | ConvTranspose2d) -> str:
+    parts = [f"{layer.kernel[0]}×{layer.kernel[1]}"]
+    if layer.stride != (1, 1):
+        rows, columns = layer.stride
+        parts.append(f"stride {rows}" if rows == columns else f"stride {rows}×{columns}")
+    if layer.dilation != (1, 1):
+        parts.append(f"dilation {layer.dilation[0]}×{layer.dilation[1]}")
+    if layer.groups > 1:
+        depthwise = layer.groups == layer.input_channels
+        parts.append("depthwise" if depthwise else f"{layer.groups} groups")
+    parts.append(f"{layer.input_channels} → {layer.output_channels}")
     return ", ".join(parts)

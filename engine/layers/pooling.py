@@ -10,7 +10,7 @@ import numpy as np
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape
 from twinlens.engine.layers.checks import channel_input, four_pads, image_input, pair
-from twinlens.engine.layers.windows import kernel_extent, padded, window_grid
+from twinlens.engine.layers.windows import Window, kernel_extent, padded
 
 
 class _Pool2d(Layer):
@@ -42,16 +42,8 @@ class _Pool2d(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         """(N, C, output height, output width)."""
         shape = image_input(self.kind, inputs)
-        grid = window_grid(
-            self.kind,
-            shape,
-            self.kernel,
-            self.stride,
-            self.dilation,
-            self.pads,
-            ceil_mode=self.ceil_mode,
-        )
-        return *shape[:2], *grid
+        window = Window(self.kernel, self.stride, self.dilation, self.pads, self.ceil_mode)
+        return *shape[:2], *window.grid(self.kind, shape)
 
     def _reach(self, shape: Shape, grid: Shape) -> tuple[int, int, int, int]:
         """Pads that cover every window, a hanging last one included."""

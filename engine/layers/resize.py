@@ -34,7 +34,7 @@ class Resize(Layer):
 
         half_pixel            (i + 0.5) / f - 0.5
         half_pixel_symmetric  the same, centred when n * f is not whole
-        pytorch_half_pixel    the same, 0 when m == 1 (nearest and linear clamp -0.5 to 0)
+        pytorch_half_pixel    the same, 0 when m == 1
         align_corners         i * (n - 1) / (m - 1), 0 when m == 1
         asymmetric            i / f
         tf_crop_and_resize    start * (n - 1) + i * (end - start) * (n - 1) / (m - 1)

@@ -9,6 +9,8 @@ Along one axis, with input size ``n``, kernel ``k``, stride ``s``, dilation ``d`
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from twinlens.engine.errors import ShapeError
@@ -35,51 +37,47 @@ def same_padding(
     return (small, large) if upper else (large, small)
 
 
-def window_count(
-    layer: str, size: int, kernel: int, stride: int, dilation: int, pads: Pair, ceil_mode: bool
-) -> int:
-    """Number of window positions along one axis.
+@dataclass(frozen=True)
+class Window:
+    """How a kernel walks along an image: all pairs are (height, width).
 
-    With ``ceil_mode`` a last window may hang over the end, but it must start inside the input
-    or the pad before it.
-
-    Raises:
-        ShapeError: the padded input is smaller than the kernel.
+    Attributes:
+        kernel: samples of the kernel.
+        stride: samples between two positions.
+        dilation: samples between two taps.
+        pads: (top, left, bottom, right).
+        ceil_mode: whether a last window may hang over the end; it must start inside the input
+            or the pad before it.
     """
-    room = size + pads[0] + pads[1] - kernel_extent(kernel, dilation)
-    if size < 1 or room < 0:
-        raise ShapeError(
-            f"{layer}: input size {size} with pads {pads} is smaller than the kernel's extent; "
-            f"at least {kernel_extent(kernel, dilation)} padded samples are required"
-        )
-    if not ceil_mode:
-        return room // stride + 1
-    count = -(-room // stride) + 1
-    return count - 1 if (count - 1) * stride >= size + pads[0] else count
 
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    pads: Pads
+    ceil_mode: bool = False
 
-def window_grid(
-    layer: str,
-    shape: Shape,
-    kernel: Pair,
-    stride: Pair,
-    dilation: Pair,
-    pads: Pads,
-    *,
-    ceil_mode: bool = False,
-) -> Pair:
-    """Output (height, width) for an input shape (N, C, H, W).
+    def grid(self, layer: str, shape: Shape) -> Pair:
+        """Output (height, width) for an input shape (N, C, H, W).
 
-    Raises:
-        ShapeError: the padded input is smaller than the kernel.
-    """
-    rows = window_count(
-        layer, shape[2], kernel[0], stride[0], dilation[0], (pads[0], pads[2]), ceil_mode
-    )
-    columns = window_count(
-        layer, shape[3], kernel[1], stride[1], dilation[1], (pads[1], pads[3]), ceil_mode
-    )
-    return rows, columns
+        Raises:
+            ShapeError: the padded input is smaller than the kernel; ``layer`` is named.
+        """
+        return self._count(layer, shape, 0), self._count(layer, shape, 1)
+
+    def _count(self, layer: str, shape: Shape, axis: int) -> int:
+        size, stride = shape[axis + 2], self.stride[axis]
+        before, after = self.pads[axis], self.pads[axis + 2]
+        extent = kernel_extent(self.kernel[axis], self.dilation[axis])
+        room = size + before + after - extent
+        if size < 1 or room < 0:
+            raise ShapeError(
+                f"{layer}: input {shape} has {size} samples on axis {axis + 2}, "
+                f"{size + before + after} with its pads; at least {extent} are required"
+            )
+        if not self.ceil_mode:
+            return room // stride + 1
+        count = -(-room // stride) + 1
+        return count - 1 if (count - 1) * stride >= size + before else count
 
 
 def padded(x: Array, pads: Pads, value: float = 0.0) -> Array:
