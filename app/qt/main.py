@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -11,6 +12,8 @@ from PySide6.QtWidgets import QApplication
 
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.source import Source
+from twinlens.app.overlays import Banner
+from twinlens.app.qt.cameras import ask_permission, camera_choices, watch_cameras
 from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
@@ -50,7 +53,13 @@ def run_window(
     if threads is not None:
         window.remember(threads=threads)
     window.show()
-    window.start(source, model, engine)
+    window.setProperty("cameras", watch_cameras(_tell_of_new_cameras(window), window))
+    wanted = source or window.settings.source
+    if wanted.startswith("camera"):
+        # macOS asks the person first; refused, the camera fails to open and the clip plays.
+        ask_permission(lambda _: window.start(source, model, engine), window)
+    else:
+        window.start(source, model, engine)
     try:
         return application.exec()
     finally:
@@ -89,6 +98,22 @@ def engine_choices() -> list[EngineChoice]:
     """All engines, with the reason why one cannot be used."""
     engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
     return [EngineChoice(engine.id, engine.title, engine.available()) for engine in engines]
+
+
+def _tell_of_new_cameras(window: MainWindow) -> Callable[[], None]:
+    """Make what is called when cameras change: one that is new is offered, never taken."""
+    known = {choice.text for choice in camera_choices()}
+
+    def changed() -> None:
+        nonlocal known
+        choices = camera_choices()
+        new = [choice for choice in choices if choice.text not in known]
+        known = {choice.text for choice in choices}
+        if new:
+            banner = Banner(f"{new[0].name} was plugged in", new[0].detail, action="Use it")
+            window.show_banner(banner, lambda: window.use_source(new[0].text))
+
+    return changed
 
 
 def _make_source(text: str, window: MainWindow) -> Source:

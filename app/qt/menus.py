@@ -16,6 +16,13 @@ from twinlens.models.catalog import cards
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
 
+_CAMERA_FORMATS = (
+    (640, 480, 30),
+    (1280, 720, 30),
+    (1280, 720, 60),
+    (1920, 1080, 30),
+    (1920, 1080, 60),
+)
 _VIDEO_FILTER = (
     "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
 )
@@ -55,6 +62,7 @@ class Menus:
         rows += [Row(c.name, c.detail, use(c.text), c.text == chosen) for c in found]
         if not found:
             rows.append(Row("No camera found", "Plug one in, then open this sheet again."))
+        rows.append(self._camera_format_row())
         rows += [
             Heading("Files"),
             Row("Video or picture …", "", self._then_close(self._pick_file)),
@@ -69,6 +77,23 @@ class Menus:
             rows.append(Heading("Recent"))
             rows += [Row(Path(t).name or t, t, use(t), t == chosen) for t in recent[:4]]
         window.open_sheet("Source", rows)
+
+    def _camera_format_row(self) -> Row:
+        settings = self._window.settings
+        now = (settings.camera_width, settings.camera_height, settings.camera_fps)
+        after = _CAMERA_FORMATS.index(now) + 1 if now in _CAMERA_FORMATS else 0
+        following = _CAMERA_FORMATS[after % len(_CAMERA_FORMATS)]
+
+        def change() -> None:
+            width, height, fps = following
+            self._window.remember(camera_width=width, camera_height=height, camera_fps=fps)
+            if self._window.settings.source.startswith("camera"):
+                self._window.use_source(self._window.settings.source)
+            self._window.close_sheet()
+            self.source()
+
+        detail = "Asked of cameras; what really comes is shown. Press for the next one."
+        return Row("Ask for {}×{} at {} fps".format(*now), detail, change)
 
     def _use_source(self, text: str) -> Callable[[], None]:
         return self._then_close(partial(self._window.use_source, text))
