@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinlens.app.core.source import Source, SourceInfo
-from twinlens.app.sources.camera import Camera, CameraName, list_cameras
+from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
 from twinlens.app.sources.picture import PICTURE_SUFFIXES, Pictures, pictures_in
 from twinlens.app.sources.screen import ScreenRegion
 from twinlens.app.sources.stream import SCHEMES, NetworkStream
@@ -68,7 +68,7 @@ def _make_camera(text: str, options: SourceOptions) -> Source:
         device: int | str = int(known[0].id) if known else 0
         name = known[0].name if known else None
     elif wanted.isdigit():
-        device, name = int(wanted), None
+        device, name = int(wanted), named_by_system(wanted)
     else:
         match = next((c for c in known if wanted.lower() in c.name.lower()), None)
         if match is None and not any(mark in wanted for mark in "/\\"):

@@ -178,6 +178,11 @@ def list_cameras(
     return tuple(found)
 
 
+def named_by_system(id: str, sysfs: Path = Path("/sys/class/video4linux")) -> str | None:
+    """Name of a camera where the system tells it without the camera being opened (Linux)."""
+    return next((camera.name for camera in _linux_cameras(sysfs) if camera.id == id), None)
+
+
 def _linux_cameras(sysfs: Path) -> tuple[CameraName, ...]:
     found = []
     for node in sorted(sysfs.glob("video*"), key=lambda path: int(path.name[5:])):
