@@ -24,10 +24,12 @@ class Score:
 
     @property
     def top1_error(self) -> float:
+        """Standard error of top-1."""
         return math.sqrt(self.top1 * (1 - self.top1) / self.count)
 
     @property
     def top5_error(self) -> float:
+        """Standard error of top-5."""
         return math.sqrt(self.top5 * (1 - self.top5) / self.count)
 
     def __str__(self) -> str:

@@ -51,6 +51,7 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and channels == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Answer the block's feature maps."""
         y = self.body(x)
         return x + y if self.shortcut else y
 
@@ -72,13 +73,13 @@ class Student(nn.Module):
         self.classifier = nn.Linear(1280, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Answer logits."""
         return self.classifier(self.features(x).mean((2, 3)))
 
     def units(self) -> list[nn.Sequential]:
         """All convolution units in the order in which they run."""
-        return [
-            m for m in self.modules() if isinstance(m, nn.Sequential) and isinstance(m[0], nn.Conv2d)
-        ]
+        chains = (m for m in self.modules() if isinstance(m, nn.Sequential))
+        return [chain for chain in chains if isinstance(chain[0], nn.Conv2d)]
 
 
 @torch.no_grad()
@@ -91,6 +92,8 @@ def start_from_folded(student: Student, path: Path, pictures: Tensor) -> None:
     """
     graph = onnx.load(path).graph
     constants = {t.name: torch.tensor(numpy_helper.to_array(t)) for t in graph.initializer}
+    for cast in (n for n in graph.node if n.op_type == "Cast"):  # weights stored as float16
+        constants[cast.output[0]] = constants[cast.input[0]].float()
     nodes = [n for n in graph.node if n.op_type == "Conv"]
     units = student.units()
     if len(nodes) != len(units):

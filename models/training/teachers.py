@@ -67,6 +67,7 @@ class Teacher(nn.Module):
         return y
 
     def forward(self, x: Tensor) -> Tensor:
+        """Answer logits without the background class."""
         values = {self.input_name: x.to(self.dtype)}
         self.statistics = []
         for kind, output, inputs, attributes in self.steps:
@@ -99,5 +100,6 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(teacher for _, teacher in teachers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Answer probabilities."""
         parts = [w * t(x).softmax(1) for w, t in zip(self.weights, self.members, strict=True)]
         return torch.stack(parts).sum(0)
