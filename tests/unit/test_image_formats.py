@@ -125,6 +125,13 @@ def test_mirrored_views_are_copied() -> None:
         ((random_bytes(99), PixelFormat.NV12, 4, 3, 4), "must be even"),
         ((random_bytes(99), PixelFormat.GRAY8, 0, 3, 4), "0×3"),
         ((random_bytes(99), PixelFormat.GRAY8, 4, 3, 4, 9), "orientation 9"),
+        ((random_bytes(99)[::-1], PixelFormat.GRAY8, 4, 3, 4), "contiguous"),
+        ((random_bytes(99)[::2], PixelFormat.GRAY8, 4, 3, 4), "contiguous"),
+        ((random_bytes(9, 11), PixelFormat.GRAY8, 4, 3, 4), "2 of uint8"),
+        ((random_bytes(99), PixelFormat.GRAY8, 40_000, 1, 40_000), "40000×1"),
+        ((random_bytes(99), PixelFormat.I420, 4, 4, 5), "must be even"),
+        ((random_bytes(23), PixelFormat.I420, 4, 4, 4), "needs 24 bytes, received 23"),
+        ((random_bytes(27), PixelFormat.NV12, 4, 4, 5), "must be even"),
         ((np.zeros(99, np.float32), PixelFormat.GRAY8, 4, 3, 4), "uint8"),
     ],
 )
