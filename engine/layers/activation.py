@@ -143,8 +143,8 @@ class CELU(_AlphaActivation):
     def function(self, x: Array) -> Array:
         """Bend the negative samples."""
         zero, alpha = x.dtype.type(0), x.dtype.type(self.alpha)
-        # For alpha < 0 the exponential grows with positive samples and min() cuts it off again.
-        safe = np.minimum(x, zero) if self.alpha > 0 else np.maximum(x, zero)
+        # The bent part is never below 0 for positive samples, whatever alpha's sign is.
+        safe = np.minimum(x, zero)
         return np.asarray(np.maximum(x, zero) + np.minimum(zero, alpha * np.expm1(safe / alpha)))
 
 
