@@ -227,12 +227,7 @@ class BannerPanel(Panel):
         self.banner = banner
         self.setAccessibleName(banner.title)
         self.setAccessibleDescription(banner.hint)
-        warn = banner.kind is not BannerKind.INFO
-        strip = palette.warning if warn else palette.text_dim
-        self.setStyleSheet(
-            sheet_style(palette, unit)
-            + f"QFrame#panel {{ border-left: {unit:.0f}px solid {strip}; }}"
-        )
+        self.restyle(palette, unit)
         row = QHBoxLayout(self)
         row.setContentsMargins(round(unit * 2), round(unit), round(unit), round(unit))
         words = QVBoxLayout()
@@ -256,6 +251,15 @@ class BannerPanel(Panel):
         done.setAutoDefault(True)
         done.clicked.connect(lambda: close())
         row.addWidget(done)
+
+    def restyle(self, palette: Palette, unit: float) -> None:
+        """Take the colours of a theme and the sizes of a unit of 1 % of the window's height."""
+        warn = self.banner.kind is not BannerKind.INFO
+        strip = palette.warning if warn else palette.text_dim
+        self.setStyleSheet(
+            sheet_style(palette, unit)
+            + f"QFrame#panel {{ border-left: {unit:.0f}px solid {strip}; }}"
+        )
 
     def place(self, width: int, height: int, unit: float) -> None:
         """Stand under the controls, in the middle."""

@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QGuiApplication,
     QImage,
     QKeyEvent,
     QKeySequence,
@@ -96,8 +97,9 @@ class MainWindow(QMainWindow):
         self._asked_model: tuple[ModelSpec, str] | None = None
         self._rescued = False
         self._last: Any = None
-        theme, palette = palette_of(self.settings.theme)
-        self._theme, self._palette = theme, palette
+        _, palette = palette_of(self.settings.theme)
+        self._palette = palette
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply_theme)
 
         self.setWindowTitle("Twinlens")
         self.setAcceptDrops(True)
@@ -402,8 +404,17 @@ class MainWindow(QMainWindow):
     def set_theme(self, theme: str) -> None:
         """Dark, light, or the system's."""
         self.remember(theme=theme)
-        self._theme, self._palette = palette_of(theme)
+        self._apply_theme()
+
+    def _apply_theme(self) -> None:
+        """Show the theme of the settings, or the system's new one."""
+        _, palette = palette_of(self.settings.theme)
+        if palette == self._palette:
+            return
+        self._palette = palette
         self.close_sheet()
+        if self._banner is not None:
+            self._banner.restyle(palette, self.unit)
 
     def toggle_full_screen(self) -> None:
         """Full screen, or back."""
@@ -580,6 +591,7 @@ class MainWindow(QMainWindow):
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
         self.close_sheet()
         if self._banner is not None:
+            self._banner.restyle(self._palette, unit)
             self._banner.place(width, self.stage.height(), unit)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name

@@ -224,6 +224,46 @@ def test_a_long_error_fits_its_banner(stand: Stand) -> None:
         assert fits(line), line.text()
 
 
+def banner_ground(stand: Stand) -> str:
+    panel = stand.window.findChild(BannerPanel)
+    assert panel is not None
+    at = panel.geometry()
+    blue, green, red = pixels_of(stand.window)[at.top() + 5, at.center().x(), :3]
+    return f"#{red:02X}{green:02X}{blue:02X}"
+
+
+def test_an_open_banner_takes_the_new_theme_and_size(stand: Stand) -> None:
+    window = stand.window
+    window.set_theme("dark")
+    window.show_banner(Banner("Something", "Do something."))
+    assert banner_ground(stand) == PALETTES["dark"].surface
+    window.set_theme("light")
+    assert banner_ground(stand) == PALETTES["light"].surface
+    panel = window.findChild(BannerPanel)
+    assert panel is not None
+    before = panel.lines[0].font().pixelSize()
+    window.resize(640, 360)
+    stand.feed(1)
+    assert panel.lines[0].font().pixelSize() < before
+
+
+def test_the_system_theme_is_followed_while_it_changes(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PySide6.QtGui import QGuiApplication
+
+    schemes = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}
+    now = [schemes["dark"]]
+    monkeypatch.setattr(type(QGuiApplication.styleHints()), "colorScheme", lambda _self: now[0])
+    window = stand.window
+    window.set_theme("system")
+    window.show_banner(Banner("Something", "Do something."))
+    for name in ("light", "dark", "light"):
+        now[0] = schemes[name]
+        QGuiApplication.styleHints().colorSchemeChanged.emit(now[0])
+        assert banner_ground(stand) == PALETTES[name].surface
+
+
 def test_a_banner_leaves_by_itself(stand: Stand) -> None:
     window = stand.window
     window.show_banner(Banner("Something", "Do something."))
