@@ -116,9 +116,13 @@ def test_bad_input_is_one_clear_line(words: tuple[str, ...], told: str) -> None:
     assert "Traceback" not in run.stderr
 
 
+def without_display() -> dict[str, str]:
+    told = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return {name: value for name, value in os.environ.items() if name not in told}
+
+
 def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    env.pop("QT_QPA_PLATFORM", None)
+    env = without_display()
     words = [sys.executable, "-m", "twinlens.app", "--source", "no-such.mp4", "--engine", "vision"]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
@@ -138,8 +142,7 @@ def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
 
 def test_keys_flip_the_engine_in_a_terminal() -> None:
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    env |= {"TERM": "xterm", "COLUMNS": "160", "LINES": "24"}
+    env = without_display() | {"TERM": "xterm"}
     words = [sys.executable, "-m", "twinlens.app", "--source", "clip", "--engine", "vision"]
     primary, secondary = pty.openpty()
     with subprocess.Popen(
