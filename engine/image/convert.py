@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
 from twinlens.engine.image.geometry import Rect, place, upright_to_stored
-from twinlens.engine.image.pixels import stored_bgr, turn_upright
+from twinlens.engine.image.pixels import planar_bgr, turn_upright
 from twinlens.engine.image.recipe import CropAndScale, Recipe, Region
 from twinlens.engine.image.resize import nearest, shrink
 
@@ -20,6 +20,10 @@ _RGB_FROM = {
     PixelFormat.BGRA8: cv2.COLOR_BGRA2RGB,
     PixelFormat.RGBA8: cv2.COLOR_RGBA2RGB,
     PixelFormat.GRAY8: cv2.COLOR_GRAY2RGB,
+}
+_RGB_FROM_PAIRS = {
+    PixelFormat.YUYV: cv2.COLOR_YUV2RGB_YUYV,
+    PixelFormat.UYVY: cv2.COLOR_YUV2RGB_UYVY,
 }
 
 
@@ -102,18 +106,21 @@ def _crop(buffer: PixelBuffer, upright: Rect) -> tuple[Pixels, int | None]:
     """Pixels of an upright rectangle as they are stored, and the code that makes them RGB."""
     rect = upright_to_stored(upright, (buffer.width, buffer.height), buffer.orientation)
     if buffer.format in _RGB_FROM:
-        rows, code = buffer.rows(), _RGB_FROM[buffer.format]
-    elif buffer.format.is_planar:
-        rows, code = stored_bgr(buffer), cv2.COLOR_BGR2RGB
+        part = buffer.rows()[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
+        return part, _RGB_FROM[buffer.format]
+    # Two pixels of a row share their chroma, so that a part starts and ends at an even column,
+    # and at an even row where two rows share it.
+    left, right = rect.x // 2 * 2, (rect.x + rect.width + 1) // 2 * 2
+    top, bottom = rect.y, rect.y + rect.height
+    if buffer.format.is_planar:
+        top, bottom = top // 2 * 2, (bottom + 1) // 2 * 2
+        pixels = planar_bgr(buffer, left, top, right - left, bottom - top)
+        code = cv2.COLOR_BGR2RGB
     else:
-        # Two pixels share their chroma, so that a crop has to start and end at an even column.
-        left, right = rect.x // 2 * 2, (rect.x + rect.width + 1) // 2 * 2
-        pairs = buffer.rows()[rect.y : rect.y + rect.height, left:right]
-        yuyv = buffer.format is PixelFormat.YUYV
-        how = cv2.COLOR_YUV2RGB_YUYV if yuyv else cv2.COLOR_YUV2RGB_UYVY
-        rgb = cv2.cvtColor(np.ascontiguousarray(pairs), how)
-        return rgb[:, rect.x - left : rect.x - left + rect.width], None  # type: ignore[return-value]
-    return rows[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width], code
+        pairs = np.ascontiguousarray(buffer.rows()[top:bottom, left:right])
+        pixels, code = cv2.cvtColor(pairs, _RGB_FROM_PAIRS[buffer.format]), None  # type: ignore[assignment]
+    x, y = rect.x - left, rect.y - top
+    return pixels[y : y + rect.height, x : x + rect.width], code
 
 
 def _value_tables(recipe: Recipe) -> NDArray[np.float32] | None:

@@ -23,30 +23,30 @@ _TO_BGR = {
 def stored_bgr(buffer: PixelBuffer) -> Pixels:
     """Pixels as they are stored, (height, width, 3) B, G, R; shares memory for BGR8."""
     if buffer.format.is_planar:
-        return _planar_bgr(buffer)
+        return planar_bgr(buffer, 0, 0, buffer.width, buffer.height)
     rows = buffer.rows()
     if buffer.format is PixelFormat.BGR8:
         return rows
     return cv2.cvtColor(rows, _TO_BGR[buffer.format])  # type: ignore[return-value]
 
 
-def _planar_bgr(buffer: PixelBuffer) -> Pixels:
-    height, width, stride = buffer.height, buffer.width, buffer.stride
-    strided = np.lib.stride_tricks.as_strided
-    luma = strided(buffer.data, (height, width), (stride, 1), writeable=False)
-    chroma = buffer.data[height * stride :]
+def planar_bgr(buffer: PixelBuffer, x: int, y: int, width: int, height: int) -> Pixels:
+    """Part of an NV12 or I420 buffer, (height, width, 3) B, G, R; all four numbers are even."""
+    strided, stride = np.lib.stride_tricks.as_strided, buffer.stride
+    luma = strided(buffer.data[y * stride + x :], (height, width), (stride, 1), writeable=False)
+    chroma = buffer.data[buffer.height * stride :]
     half = (height // 2, width // 2)
     if buffer.format is PixelFormat.NV12:
-        uv = strided(chroma, (*half, 2), (stride, 2, 1), writeable=False)
+        first = chroma[y // 2 * stride + x :]
+        uv = strided(first, (*half, 2), (stride, 2, 1), writeable=False)
         return cv2.cvtColorTwoPlane(luma, uv, cv2.COLOR_YUV2BGR_NV12)  # type: ignore[return-value]
     # OpenCV takes I420 only without row padding, with the planes one behind the other.
     packed = np.empty((height * 3 // 2, width), np.uint8)
     packed[:height] = luma
-    plane_bytes = half[0] * (stride // 2)
+    planes = packed.reshape(-1)[height * width :].reshape(2, *half)
     for index in range(2):
-        plane = strided(chroma[index * plane_bytes :], half, (stride // 2, 1), writeable=False)
-        start = height * width + index * half[0] * half[1]
-        packed.reshape(-1)[start : start + half[0] * half[1]] = plane.reshape(-1)
+        start = (index * (buffer.height // 2) + y // 2) * (stride // 2) + x // 2
+        planes[index] = strided(chroma[start:], half, (stride // 2, 1), writeable=False)
     return cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420)  # type: ignore[return-value]
 
 
