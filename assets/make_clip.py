@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[Any]  # OpenCV's stubs do not keep float32
 WIDTH, HEIGHT, FPS, SECONDS_EACH = 1280, 720, 30, 3
 _FOLDER = Path(__file__).parent
 
@@ -35,7 +36,8 @@ def desk(rng: np.random.Generator, colour: tuple[int, int, int]) -> Pixels:
     picture = np.where((y > edge)[..., None], table, wall + noise(rng, 90)[..., None] * 8)
     light = 1.12 - 0.42 * np.hypot(x / WIDTH - 0.3, y / HEIGHT - 0.25)
     picture = picture * light[..., None]
-    return cv2.GaussianBlur(picture, (0, 0), 5)
+    blurred: Pixels = cv2.GaussianBlur(picture, (0, 0), 5)
+    return blurred
 
 
 def shadow(picture: Pixels, centre: tuple[float, float], size: tuple[float, float]) -> None:
@@ -62,7 +64,9 @@ def orange(picture: Pixels, rng: np.random.Generator) -> None:
     """An orange with its pores, a second one behind it."""
     for centre, radius in (((470.0, 380.0), 150.0), ((690.0, 430.0), 210.0)):
         pores = cv2.GaussianBlur(noise(rng, 4), (0, 0), 1.6) * 26
-        skin = np.array((18, 128, 250), np.float32) + pores[..., None] * np.float32((0.3, 1, 0.6))
+        skin = np.array((18, 128, 250), np.float32) + pores[..., None] * np.array(
+            (0.3, 1, 0.6), np.float32
+        )
         shadow(picture, (centre[0] + 70, centre[1] + radius), (radius * 1.15, radius * 0.3))
         ball(picture, centre, radius, skin)
         spot = (int(centre[0] - radius * 0.1), int(centre[1] - radius * 0.72))
@@ -79,7 +83,7 @@ def tennis_ball(picture: Pixels, rng: np.random.Generator) -> None:
     for side in (-1, 1):
         bend = np.abs(nx * 0.9 + side * (0.62 - 0.55 * ny * ny) + 0.12 * ny)
         seam = np.clip(1 - bend / 0.045, 0, 1)[..., None]
-        skin = skin * (1 - seam) + np.float32((225, 238, 240)) * seam
+        skin = skin * (1 - seam) + np.array((225, 238, 240), np.float32) * seam
     shadow(picture, (720, 620), (250, 60))
     ball(picture, centre, radius, cv2.GaussianBlur(skin, (0, 0), 1.1))
 
@@ -99,7 +103,7 @@ def clock(picture: Pixels, rng: np.random.Generator) -> None:
             (round(640 + r * math.sin(angle)), round(350 - r * math.cos(angle)))
             for r in (radius - (30 if long else 18), radius - 8)
         ]
-        cv2.line(picture, *ends, (30, 30, 30), 6 if long else 2, cv2.LINE_AA)
+        cv2.line(picture, ends[0], ends[1], (30, 30, 30), 6 if long else 2, cv2.LINE_AA)
     # OpenCV writes text on 8-bit pictures only.
     face = np.clip(picture, 0, 255).astype(np.uint8)
     for hour in range(1, 13):
@@ -119,7 +123,9 @@ def clock(picture: Pixels, rng: np.random.Generator) -> None:
 def traffic_light(picture: Pixels, rng: np.random.Generator) -> None:
     """A traffic light against the sky; red is lit."""
     y = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
-    picture[...] = np.float32((235, 190, 140)) * (1 - y) + np.float32((240, 228, 215)) * y
+    picture[...] = (
+        np.array((235, 190, 140), np.float32) * (1 - y) + np.array((240, 228, 215), np.float32) * y
+    )
     picture += noise(rng, 120)[..., None] * 9
     cv2.rectangle(picture, (622, 520), (658, 720), (60, 62, 62), -1, cv2.LINE_AA)
     cv2.rectangle(picture, (520, 70), (760, 620), (28, 30, 30), -1, cv2.LINE_AA)
@@ -155,12 +161,14 @@ def filmed(picture: Pixels, t: float, rng: np.random.Generator) -> NDArray[np.ui
     angle = 1.6 * math.sin(t * 1.3) + 0.6 * math.sin(t * 2.9)
     zoom = 1.1 + 0.05 * math.sin(t * 0.9)
     turn = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), angle, zoom)
-    turn[:, 2] += (26 * math.sin(t * 1.1 + 1), 14 * math.sin(t * 1.7))
+    turn[0, 2] += 26 * math.sin(t * 1.1 + 1)
+    turn[1, 2] += 14 * math.sin(t * 1.7)
     frame = cv2.warpAffine(picture, turn, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
     frame = frame * (1 + 0.06 * math.sin(t * 0.8))
     grain = rng.normal(0, 1.5, (HEIGHT // 8, WIDTH // 8, 1)).astype(np.float32)
     frame = frame + cv2.resize(grain, (WIDTH, HEIGHT))[..., None]
-    return np.clip(frame, 0, 255).astype(np.uint8)
+    bytes_: NDArray[np.uint8] = np.clip(frame, 0, 255).astype(np.uint8)
+    return bytes_
 
 
 def main() -> None:

@@ -49,10 +49,12 @@ _VISION = frozenset(
 )
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # for a type checker it would hide the real names
 
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "twinlens.engine.vision" if name in _VISION else "twinlens.engine.image"
-    return getattr(import_module(home), name)
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = "twinlens.engine.vision" if name in _VISION else "twinlens.engine.image"
+        return getattr(import_module(home), name)

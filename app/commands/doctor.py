@@ -40,7 +40,7 @@ def examine(args: argparse.Namespace) -> dict[str, Any]:
     from twinlens.app.sources import list_cameras
     from twinlens.engine import registry
 
-    engines = []
+    engines: list[dict[str, Any]] = []
     for engine_id in registry.engine_ids():
         engine = registry.get_engine(engine_id)
         reason = engine.available()

@@ -23,13 +23,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Converter":
-        from twinlens.engine.image.convert import Converter
+if not TYPE_CHECKING:  # for a type checker it would hide the real names
 
-        return Converter
-    if name == "read_image":
-        from twinlens.engine.image.read import read_image
+    def __getattr__(name: str) -> Any:
+        if name == "Converter":
+            from twinlens.engine.image.convert import Converter
 
-        return read_image
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Converter
+        if name == "read_image":
+            from twinlens.engine.image.read import read_image
+
+            return read_image
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

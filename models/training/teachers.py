@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -47,7 +48,7 @@ class Teacher(nn.Module):
                 attributes["position"] = position
             self.steps.append((node.op_type, node.output[0], inputs, attributes))
 
-    def _convolve(self, x: Tensor, attributes: dict[str, object]) -> Tensor:
+    def _convolve(self, x: Tensor, attributes: dict[str, Any]) -> Tensor:
         position = attributes["position"]
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         if (top, left) != (bottom, right):
