@@ -53,7 +53,7 @@ class NetworkStream:
         parts = urlsplit(url)
         self._url = url
         # Addresses of cameras often carry a password; it is not for the screen.
-        self.title = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        self.title = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._opener = opener
         self._capture: Capture | None = None
         self._pacer = pacer or Pacer()

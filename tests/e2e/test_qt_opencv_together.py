@@ -93,9 +93,13 @@ sys.exit(status)
 """
 
 
+# A process that hangs says where before it is ended.
+WATCHED = "import faulthandler\nfaulthandler.dump_traceback_later(45, exit=True)\n"
+
+
 def run(code: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", WATCHED + code],
         env=environ,
         capture_output=True,
         text=True,
