@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -243,3 +245,22 @@ def test_nearest_takes_whole_pixels() -> None:
     recipe = Recipe(16, 16, interpolation="nearest", **PLAIN)
     small = Converter(recipe).picture(PixelBuffer.from_array(picture, "RGB8"))
     assert np.array_equal(small, picture[2::4, 2::4])
+
+
+def test_recipes_and_buffers_load_without_opencv() -> None:
+    code = (
+        "import sys, twinlens.engine.image, twinlens.engine.protocol; print('cv2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_frames_the_camera_lends_are_not_written_to() -> None:
+    pixels = detailed_picture(64, 48)
+    before = pixels.copy()
+    pixels.setflags(write=False)
+    buffer = PixelBuffer.from_array(pixels, "RGB8")
+    converter = Converter(Recipe(64, 48, CropAndScale.SCALE_FILL, **PLAIN))
+    assert np.array_equal(converter.picture(buffer), before)
+    assert np.array_equal(converter.convert(buffer)[0], before.transpose(2, 0, 1))
+    assert np.array_equal(pixels, before)
