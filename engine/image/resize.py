@@ -7,14 +7,15 @@ variance makes up the difference from the bilinear filter, ``(r² − 1) / 6``, 
 bilinearly.
 
 ``tests/bench/bench_convert.py`` prints times and differences from Pillow, in grey levels. Two
-cores of a server, OpenCV 5.0, centre crop to 224:
+cores of a server that other work kept busy (compare the times with each other), OpenCV 5.0,
+centre crop to 224:
 
 ============  =========  =====  =======  ==========  =====  =======
 way           720p, ms   mean   largest  1080p, ms   mean   largest
 ============  =========  =====  =======  ==========  =====  =======
-this one      0.28       0.42   21       0.45        0.33   13
-INTER_AREA    2.03       0.55   29       3.93        0.74   27
-INTER_LINEAR  0.12       1.89   96       0.14        2.26   107
+this one      0.47       0.42   21       1.24        0.33   13
+INTER_AREA    2.12       0.55   29       7.30        0.74   27
+INTER_LINEAR  0.15       1.89   96       0.32        2.26   107
 ============  =========  =====  =======  ==========  =====  =======
 """
 
