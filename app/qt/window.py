@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, QStandardPaths, Qt, QTimer
+from PySide6.QtCore import QByteArray, QStandardPaths, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -15,12 +15,9 @@ from PySide6.QtGui import (
     QDropEvent,
     QGuiApplication,
     QImage,
-    QKeyEvent,
-    QKeySequence,
     QMouseEvent,
-    QShortcut,
 )
-from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QMainWindow, QWidget
+from PySide6.QtWidgets import QMainWindow
 
 from twinlens.app.core.session import (
     EngineReady,
@@ -35,7 +32,6 @@ from twinlens.app.core.session import (
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import (
-    CHEAT_SHEET,
     Banner,
     BannerKind,
     Notice,
@@ -45,22 +41,19 @@ from twinlens.app.overlays import (
 from twinlens.app.qt.bridge import Background, NewsBridge
 from twinlens.app.qt.controls import CONTROL_UNITS, Controls, EngineChoice
 from twinlens.app.qt.drop import Dropped, recognise
+from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
+from twinlens.app.qt.popups import Popups
 from twinlens.app.qt.progress import ProgressLine
-from twinlens.app.qt.sheets import CARD_UNITS, BannerPanel, CheatCard, Sheet
+from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale
 from twinlens.engine.protocol import EngineOptions, ModelSpec
 
-# A key that is a shortcut comes as ShortcutOverride only.
-_WAKING = (QEvent.Type.MouseMove, QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride)
-_BANNER_MS = 14_000
 _STATS_MS = 250
-_BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
-_SLIDER_KEYS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
 _CROPS: tuple[str, ...] = ("", *(crop.value for crop in CropAndScale))
 
 
@@ -116,11 +109,7 @@ class MainWindow(QMainWindow):
             self._engines, self.use_engine, self.menus.buttons(), palette, self.stage
         )
         self.progress = ProgressLine(self.stage)
-        self._sheet: Sheet | CheatCard | None = None
-        self._banner: BannerPanel | None = None
-        self._banner_timer = QTimer(self)
-        self._banner_timer.setSingleShot(True)
-        self._banner_timer.timeout.connect(self.close_banner)
+        self.popups = Popups(self.stage, self.controls, palette)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self._refresh)
@@ -333,7 +322,7 @@ class MainWindow(QMainWindow):
             self._tell(error)
             return
         self._source_text = text
-        self.close_banner()
+        self.popups.close_banner()
         self.session.use_source(source)
         recent = self.settings.with_recent_source(text)
         self.remember(source=text, recent_sources=recent.recent_sources)
@@ -412,9 +401,7 @@ class MainWindow(QMainWindow):
         if palette == self._palette:
             return
         self._palette = palette
-        self.close_sheet()
-        if self._banner is not None:
-            self._banner.restyle(palette, self.unit)
+        self.popups.set_palette(palette)
 
     def toggle_full_screen(self) -> None:
         """Full screen, or back."""
@@ -446,70 +433,31 @@ class MainWindow(QMainWindow):
         """1 % of the stage's height."""
         return max(1.0, self.stage.height() / 100)
 
-    def open_sheet(self, title: str, rows: Sequence[Any]) -> None:
-        """Show a sheet in place of the one that is open; the same one again closes it."""
-        again = isinstance(self._sheet, Sheet) and self._sheet.title == title
-        self.close_sheet()
-        if again:
-            return
-        sheet = Sheet(title, rows, self._palette, self.unit, self.close_sheet, self.stage)
-        self._open(sheet)
-        if sheet.buttons:
-            next((b for b in sheet.buttons if b.isEnabled()), sheet.buttons[0]).setFocus()
-
-    def toggle_cheat_sheet(self) -> None:
-        """Show or hide the card with all keys."""
-        again = isinstance(self._sheet, CheatCard)
-        self.close_sheet()
-        if not again:
-            unit = min(self.unit, self.stage.width() / CARD_UNITS)
-            self._open(CheatCard(CHEAT_SHEET, self._palette, unit, self.stage))
-
-    def _open(self, sheet: Sheet | CheatCard) -> None:
-        self._sheet = sheet
-        self.controls.pinned = True
-        self.controls.wake()
-        sheet.place(self.stage.width(), self.stage.height(), self.unit)
-        sheet.show()
-        sheet.raise_()
-
-    def close_sheet(self) -> None:
-        """Close the open sheet, if there is one."""
-        self.controls.pinned = False
-        if self._sheet is not None:
-            self._sheet.hide()
-            self._sheet.deleteLater()
-            self._sheet = None
-            self.stage.setFocus()
-
     @property
     def sheet(self) -> Sheet | CheatCard | None:
         """The open sheet."""
-        return self._sheet
-
-    def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
-        """Show a banner in place of the one before; it goes by itself after a while."""
-        self.close_banner()
-        self._banner = BannerPanel(
-            banner, self._palette, self.unit, act, self.close_banner, self.stage
-        )
-        self._banner.place(self.stage.width(), self.stage.height(), self.unit)
-        self._banner.show()
-        self._banner.raise_()
-        self._banner_timer.start(_BANNER_MS)
-
-    def close_banner(self) -> None:
-        """Take the banner away."""
-        self._banner_timer.stop()
-        if self._banner is not None:
-            self._banner.hide()
-            self._banner.deleteLater()
-            self._banner = None
+        return self.popups.sheet
 
     @property
     def banner(self) -> Banner | None:
         """The banner that is shown."""
-        return self._banner.banner if self._banner is not None else None
+        return self.popups.banner
+
+    def open_sheet(self, title: str, rows: Sequence[Any]) -> None:
+        """Show a sheet; the same one again closes it."""
+        self.popups.open_sheet(title, rows)
+
+    def close_sheet(self) -> None:
+        """Close the open sheet, if there is one."""
+        self.popups.close_sheet()
+
+    def toggle_cheat_sheet(self) -> None:
+        """Show or hide the card with all keys."""
+        self.popups.toggle_cheat_sheet()
+
+    def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
+        """Show a banner; it goes by itself after a while."""
+        self.popups.show_banner(banner, act)
 
     def _tell(self, error: Exception, goes_on: str = "") -> None:
         if isinstance(error, TwinlensError):
@@ -521,17 +469,13 @@ class MainWindow(QMainWindow):
 
     def back(self) -> None:
         """Close what is open, else leave full screen."""
-        if self._sheet is not None:
-            self.close_sheet()
-        elif self._banner is not None:
-            self.close_banner()
-        elif self.isFullScreen():
+        if not self.popups.close_topmost() and self.isFullScreen():
             self.showNormal()
 
     # --- keys, pointer, drops --------------------------------------------------------------
 
     def _bind_keys(self) -> None:
-        bound: dict[str, Callable[[], None]] = {
+        bound: dict[str, Callable[[], object]] = {
             "E": self.next_engine,
             "Space": self.toggle_pause,
             "Right": self.step,
@@ -551,31 +495,9 @@ class MainWindow(QMainWindow):
         }
         for number, engine in enumerate(self._engines[:4], 1):
             bound[str(number)] = lambda chosen=engine.id: self.use_engine(chosen)  # type: ignore[misc]
-        for key, does in bound.items():
-            QShortcut(QKeySequence(key), self).activated.connect(does)
         # Spelled out, since Windows has no standard key for it; Qt makes it ⌘Q on a Mac.
-        QShortcut(QKeySequence("Ctrl+Q"), self).activated.connect(self.close)
-        application = QApplication.instance()
-        if application is not None:
-            application.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Any move of the pointer in the window, and any key, brings the controls back.
-
-        A button or slider that has the focus gets its own keys before the shortcuts do.
-        """
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and isinstance(watched, QWidget)
-            and _needs(watched, event.key())
-        ):
-            event.accept()
-            return True
-        wakes = event.type() in _WAKING
-        if wakes and isinstance(watched, QWidget) and watched.window() is self:
-            self.controls.wake()
-        return super().eventFilter(watched, event)
+        bound["Ctrl+Q"] = self.close
+        Keys(self, bound, self.controls.wake)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Full screen, or back."""
@@ -589,10 +511,7 @@ class MainWindow(QMainWindow):
         self.controls.restyle(min(unit, width / CONTROL_UNITS))
         self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
-        self.close_sheet()
-        if self._banner is not None:
-            self._banner.restyle(self._palette, unit)
-            self._banner.place(width, self.stage.height(), unit)
+        self.popups.lay_out()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Say what a drop would do."""
@@ -625,12 +544,6 @@ class MainWindow(QMainWindow):
         else:
             hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
             self.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
-
-
-def _needs(widget: QWidget, key: int) -> bool:
-    if isinstance(widget, QAbstractButton):
-        return key in _BUTTON_KEYS
-    return isinstance(widget, QAbstractSlider) and key in _SLIDER_KEYS
 
 
 def _dropped(event: QDropEvent) -> Dropped | None:

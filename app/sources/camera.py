@@ -19,9 +19,8 @@ import cv2
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
-from twinlens.app.sources.opencv import Capture, open_capture
+from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
 from twinlens.engine.errors import SourceError
-from twinlens.engine.image import PixelBuffer
 
 _PATIENCE_S = 5.0
 _GAP_S = 1.0
@@ -138,13 +137,10 @@ class Camera:
         return frame
 
     def _decode(self) -> Frame | None:
-        if self._capture is None:
+        buffer = read_buffer(self._capture, self._clock)
+        if buffer is None:
             return None
-        ok, pixels = self._capture.read()
-        if not ok or pixels is None:
-            return None
-        now = self._clock()
-        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
+        now = buffer.timestamp_s
         frame = Frame(buffer, self._index, now, now - self._started_s)
         self._index += 1
         return frame

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,10 @@ os.environ.setdefault("OPENCV_AVFOUNDATION_SKIP_AUTH", "1")
 
 import cv2
 
-cv2.utils.logging.setLogLevel(0)
+from twinlens.engine.image import PixelBuffer
+
+# Where this function lives has changed between OpenCV 4 and 5.
+getattr(cv2.utils, "logging", cv2).setLogLevel(0)
 
 
 class Capture(Protocol):
@@ -51,3 +55,15 @@ class Capture(Protocol):
 def open_capture(target: int | str, backend: int, parameters: Sequence[int] = ()) -> Capture:
     """Open a ``cv2.VideoCapture``; ``parameters`` are pairs of property and value."""
     return cv2.VideoCapture(target, backend, list(parameters))  # type: ignore[return-value]
+
+
+def read_buffer(
+    capture: Capture | None, clock: Callable[[], float] = time.perf_counter
+) -> PixelBuffer | None:
+    """Decode the next picture, stamped with its time of arrival; None when there is none."""
+    if capture is None:
+        return None
+    ok, pixels = capture.read()
+    if not ok or pixels is None:
+        return None
+    return PixelBuffer.from_array(pixels, timestamp_s=clock())

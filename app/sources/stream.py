@@ -15,10 +15,9 @@ import cv2
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
-from twinlens.app.sources.opencv import Capture, open_capture
+from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import SourceError
-from twinlens.engine.image import PixelBuffer
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 _OPEN_TIMEOUT_MS = 5000
@@ -119,15 +118,13 @@ class NetworkStream:
         return dataclasses.replace(frame, captured_s=time.perf_counter())
 
     def _decode(self) -> Frame | None:
-        if self._capture is None:
+        buffer = read_buffer(self._capture)
+        if buffer is None:
             return None
-        ok, pixels = self._capture.read()
-        if not ok or pixels is None:
-            return None
-        now = time.perf_counter()
-        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
-        position_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._ends else None
-        t_s = now - self._started_s if position_s is None else position_s
+        now = buffer.timestamp_s
+        t_s = now - self._started_s
+        if self._ends and self._capture is not None:
+            t_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         frame = Frame(buffer, self._index, now, t_s)
         self._index += 1
         return frame

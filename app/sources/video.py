@@ -10,10 +10,9 @@ import cv2
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
-from twinlens.app.sources.opencv import Capture, open_capture
+from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import SourceError
-from twinlens.engine.image import PixelBuffer
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv", ".ts")
@@ -128,14 +127,11 @@ class VideoFile:
         return self._capture.isOpened()
 
     def _decode(self) -> Frame | None:
-        if self._capture is None:
-            return None
-        ok, pixels = self._capture.read()
-        if not ok or pixels is None:
+        buffer = read_buffer(self._capture)
+        if buffer is None:
             return None
         self._go_on()
-        now = time.perf_counter()
-        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
+        now = buffer.timestamp_s
         frame = Frame(buffer, self._index, now, self._position_s)
         self._index += 1
         return frame

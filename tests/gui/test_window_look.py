@@ -267,8 +267,8 @@ def test_the_system_theme_is_followed_while_it_changes(
 def test_a_banner_leaves_by_itself(stand: Stand) -> None:
     window = stand.window
     window.show_banner(Banner("Something", "Do something."))
-    assert window._banner_timer.isActive()
-    window._banner_timer.start(1)
+    assert window.popups.banner_timer.isActive()
+    window.popups.banner_timer.start(1)
     stand.until(lambda: window.banner is None)
 
 

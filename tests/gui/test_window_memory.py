@@ -117,7 +117,7 @@ def test_choices_hold_though_the_disk_does_not_take_them_and_that_is_told_once(
     assert window.banner is not None
     assert "no space left" in window.banner.title
     assert window.banner.hint
-    window.close_banner()
+    window.popups.close_banner()
     before = len(threads)
     window.toggle_top5()
     qtbot.waitUntil(lambda: len(threads) > before, timeout=10_000)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from helpers.xvfb import virtual_display
+from helpers.displays import xvfb
 
 _PROBE = Path(__file__).with_name("window_probe.py")
 
@@ -67,7 +67,7 @@ def live_window(
     folder: Path, *, source: object, model: object = "", engine: str, size: str = "1280x720"
 ) -> Iterator[LiveWindow]:
     """Start the window on a source and wait until it answers."""
-    with virtual_display(size) as env, (folder / "stderr.txt").open("w") as errors:
+    with xvfb(f"{size}x24") as env, (folder / "stderr.txt").open("w") as errors:
         settings = str(folder / "settings.json")
         process = subprocess.Popen(
             [sys.executable, str(_PROBE), settings, str(source), str(model), engine],

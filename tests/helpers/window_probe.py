@@ -46,6 +46,7 @@ class Probe:
             say({"event": "answering"})
         if not self.engines or self.engines[-1] != label.engine_id:
             self.engines.append(label.engine_id)
+            say({"event": "engine", "id": label.engine_id})
 
     def on_banner(self, show: Any) -> Any:
         def wrapped(banner: Any, act: Any = None) -> None:
