@@ -1,6 +1,6 @@
 """Write a trained student as an ONNX file: normalisation folded, weights stored as float16.
 
-    python -m twinlens.models.training.export student_fp16.pt twinlens_default.onnx
+    python -m twinlens.models.training.export student_fp16.pt student_208_run2.onnx
 
 Each stored tensor is followed by a Cast to float32, which both importers fold away at load, so
 that the arithmetic is float32 and the file half the size.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ class Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
-    def add(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Append a node and answer the name of its output."""
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
@@ -70,7 +71,7 @@ def to_onnx(student: Student, size: int) -> onnx.ModelProto:
     """Build the ONNX model: "input" (1, 3, size, size) to "probabilities" (1, 1000)."""
     writer = Writer()
     for name, value in (("zero", 0.0), ("six", 6.0)):
-        writer.tensors.append(numpy_helper.from_array(np.float32(value), name))
+        writer.tensors.append(numpy_helper.from_array(np.array(value, np.float32), name))
     x = "input"
     for number, block in enumerate(student.features):
         if isinstance(block, InvertedResidual):
@@ -90,7 +91,7 @@ def to_onnx(student: Student, size: int) -> onnx.ModelProto:
     writer.add("Softmax", [x], "probabilities", axis=1)
     graph = helper.make_graph(
         writer.nodes,
-        "twinlens_default",
+        "student_208",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(bias)])],
         writer.tensors,

@@ -107,7 +107,12 @@ def start_from_folded(student: Student, path: Path, pictures: Tensor) -> None:
         unit[0].weight.copy_(weight * scale.view(-1, 1, 1, 1))
 
         def set_normalisation(
-            convolved: nn.Module, _: object, y: Tensor, unit=unit, bias=bias, scale=scale
+            convolved: nn.Module,
+            _: object,
+            y: Tensor,
+            unit: nn.Sequential = unit,
+            bias: Tensor = bias,
+            scale: Tensor = scale,
         ) -> None:
             variance, mean = torch.var_mean(y.float(), (0, 2, 3), unbiased=False)
             norm = unit[1]
