@@ -140,10 +140,10 @@ def traffic_light(picture: Pixels, rng: np.random.Generator) -> None:
 
 
 SCENES: tuple[tuple[int, str, tuple[int, int, int], Callable[..., None]], ...] = (
-    (950, "orange", (86, 120, 150), orange),
     (409, "analog clock", (120, 140, 160), clock),
-    (920, "traffic light", (120, 120, 120), traffic_light),
     (852, "tennis ball", (110, 96, 78), tennis_ball),
+    (950, "orange", (86, 120, 150), orange),
+    (920, "traffic light", (120, 120, 120), traffic_light),
 )
 
 

@@ -77,7 +77,7 @@ def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
         who=f"{info.engine_title} · {result.model_title} · {info.precision}",
         detail=info.detail,
         fps_text=f"{fixed(stats.answers_fps, 3, 0)} fps",
-        latency_text=f"{fixed(stats.latency_p50_ms, 5, 1)} ms",
+        latency_text=f"{_latency(stats.latency_p50_ms)} ms",
     )
 
 
@@ -106,6 +106,11 @@ def percent(share: float) -> str:
 def fixed(value: float, width: int, decimals: int) -> str:
     """A number padded with figure spaces to a fixed width."""
     return f"{value:.{decimals}f}".rjust(width, FIGURE_SPACE)
+
+
+def _latency(median_ms: float) -> str:
+    # Just after a flip nothing has been measured yet, which is not the same as 0.
+    return fixed(median_ms, 5, 1) if median_ms > 0 else "–".rjust(5, FIGURE_SPACE)
 
 
 def _row(observation: ClassificationObservation) -> TopRow:

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save
 from twinlens.engine.errors import EngineError, InferenceError, ModelFileError, ShapeError
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.registry import load
 from twinlens.engine.targets.cpu import LayersCpuEngine
-from twinlens.engine.targets.cpu.engine import blas_threads
+from twinlens.engine.targets.cpu.engine import thread_count
+from twinlens.models.catalog import DEFAULT_MODEL, resolve
 
 
 def _spec(path, **recipe):
@@ -88,9 +91,18 @@ def test_models_that_do_not_fit(tmp_path):
         engine.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
 
 
-def test_threads_follow_the_blas_variables():
-    everything = blas_threads({})
-    assert blas_threads({"OPENBLAS_NUM_THREADS": "1"}) == 1
-    assert blas_threads({"OMP_NUM_THREADS": "1"}) == 1
-    assert blas_threads({"OPENBLAS_NUM_THREADS": "many"}) == everything
-    assert blas_threads({"OPENBLAS_NUM_THREADS": "100000"}) == everything
+def test_threads_leave_a_processor_to_the_window_unless_told():
+    assert thread_count(EngineOptions(threads=1)) == 1
+    processors = thread_count(EngineOptions(threads=1000))
+    assert thread_count(EngineOptions()) == max(1, min(4, processors - 1))
+
+
+def test_blas_is_limited_only_while_the_network_runs():
+    pools = ThreadpoolController().select(user_api="blas")
+    if not pools:
+        pytest.skip("NumPy's BLAS here cannot be limited")
+    before = [pool["num_threads"] for pool in pools.info()]
+    runner = load(resolve(DEFAULT_MODEL), "layers-cpu", EngineOptions(threads=1))
+    assert runner.info.threads == 1
+    runner.run(np.zeros(runner.info.input_shape, np.float32))
+    assert [pool["num_threads"] for pool in pools.info()] == before
