@@ -76,7 +76,8 @@ def _make_camera(text: str, options: SourceOptions) -> Source:
             raise SourceError(f"no camera is called {wanted!r}", hint=f"Cameras found: {names}.")
         device = int(match.id) if match else wanted
         name = match.name if match else wanted
-    return Camera(device, name=name, size=options.size, fps=options.fps)
+    found = bool(wanted or known)
+    return Camera(device, name=name, known=found, size=options.size, fps=options.fps)
 
 
 def _make_screen(text: str, options: SourceOptions) -> Source:

@@ -42,7 +42,9 @@ class Camera:
 
     Args:
         device: index, or device path.
-        name: name that is shown; None is looked up.
+        name: name that is shown; None is made of the device.
+        known: whether a camera is known to be there; otherwise one that does not open is
+            most likely none at all, and the error says so.
         size: wanted (width, height); what really comes is in the frames.
         fps: wanted frame rate.
         opener: opens a capture; tests bring their own.
@@ -54,6 +56,7 @@ class Camera:
         device: int | str = 0,
         *,
         name: str | None = None,
+        known: bool = True,
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         opener: Callable[[int | str, int], Capture] = open_capture,
@@ -61,6 +64,7 @@ class Camera:
     ) -> None:
         self._device = device
         self.title = name or f"Camera {device}"
+        self._known = known
         self._size = size or (1280, 720)
         self._fps = fps or 30.0
         self._opener, self._clock = opener, clock
@@ -80,6 +84,8 @@ class Camera:
         self._capture = self._opener(self._device, backend)
         if not self._capture.isOpened():
             self.close()
+            if not self._known:
+                raise SourceError("No camera found", hint="Plug one in and try again.")
             raise SourceError(
                 f"{self.title}: cannot be opened",
                 hint="Plug it in, close other programs that use it, and allow camera access.",

@@ -107,3 +107,16 @@ def test_a_device_path_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "list_cameras", tuple)
     path = "/dev/v4l/by-id/usb-cam"
     assert open_source(f"camera:{path}").title == path
+
+
+def test_without_any_camera_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinlens.app.sources.list_cameras", tuple)
+    source = open_source("camera")
+    assert isinstance(source, Camera)
+    source._opener = lambda *_: closed_capture()
+    with pytest.raises(SourceError, match="No camera found"):
+        source.open()
+
+
+def closed_capture() -> cv2.VideoCapture:
+    return cv2.VideoCapture()
