@@ -106,9 +106,9 @@ def spec_of(
     sidecar = _sidecar(path)
     notes: list[str] = []
     background = int(sidecar.get("background_outputs", file.output_width == _IMAGENET + 1))
+    output: OutputKind = "probabilities" if file.ends_in_softmax else "logits"
     names = _labels(file, labels, background, imagenet_labels, notes)
     recipe = _recipe(file, sidecar, background, notes)
-    output: OutputKind = "probabilities" if file.ends_in_softmax else "logits"
     return ModelSpec(
         id=path.stem,
         title=str(sidecar.get("title") or path.stem),
@@ -154,9 +154,24 @@ def _sidecar(path: Path) -> dict[str, Any]:
     if not beside.is_file():
         return {}
     try:
-        return tomllib.loads(beside.read_text(encoding="utf-8"))
+        values = tomllib.loads(beside.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{beside}: cannot be read as a recipe ({error})") from error
+    for key, fits in _SIDECAR.items():
+        if key in values and not fits(values[key]):
+            raise ModelError(f"{beside}: {key} is {values[key]!r}, which is not allowed there")
+    if unknown := sorted(set(values) - set(_SIDECAR)):
+        raise ModelError(f"{beside}: unknown {', '.join(unknown)}; known are {', '.join(_SIDECAR)}")
+    return values
+
+
+# What may stand beside a model, and what it may be.
+_SIDECAR: dict[str, Callable[[Any], bool]] = {
+    "title": lambda value: isinstance(value, str),
+    "background_outputs": lambda value: type(value) is int and 0 <= value <= 1,
+    "output": lambda value: value in ("probabilities", "logits"),
+    "recipe": lambda value: isinstance(value, dict),
+}
 
 
 def _labels(

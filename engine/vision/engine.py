@@ -136,8 +136,11 @@ def session_options(options: EngineOptions) -> Any:
 
 
 def thread_count(options: EngineOptions) -> int:
-    """Compute threads in use."""
-    return options.threads or max(1, min(4, (os.cpu_count() or 1) - 1))
+    """Compute threads in use: as asked for, within what the machine has, else one core less."""
+    cores = os.cpu_count() or 1
+    if options.threads is None:
+        return max(1, min(4, cores - 1))
+    return max(1, min(options.threads, cores))
 
 
 def available_providers() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.errors import InferenceError, TwinlensError
+from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 from twinlens.engine.image import (
     Converter,
     CropAndScale,
@@ -54,6 +54,7 @@ class ClassificationRequest:
         self._completion_handler = completion_handler
         self._results: tuple[ClassificationObservation, ...] = ()
         self._cancelled = threading.Event()
+        self._running = threading.Event()
 
     @property
     def results(self) -> tuple[ClassificationObservation, ...]:
@@ -63,7 +64,8 @@ class ClassificationRequest:
     def cancel(self) -> None:
         """Give up the run in progress, or the next one; called from any thread."""
         self._cancelled.set()
-        self.model.terminate()
+        if self._running.is_set():  # the model may be at work for another request
+            self.model.terminate()
 
     def _perform(self, buffer: PixelBuffer) -> None:
         self._results = ()
@@ -84,11 +86,14 @@ class ClassificationRequest:
         self._raise_if_cancelled()
         tensor = self._converter.convert(buffer)
         self._raise_if_cancelled()
+        self._running.set()
         try:
             raw = self.model.predict(tensor)
         except InferenceError:
             self._raise_if_cancelled()
             raise
+        finally:
+            self._running.clear()
         self._raise_if_cancelled()
         return top_k(probabilities(raw, spec), spec.labels, len(spec.labels))
 
@@ -148,8 +153,12 @@ def as_buffer(image: Image, orientation: int | None = None) -> PixelBuffer:
         buffer = image
     elif isinstance(image, np.ndarray):
         buffer = PixelBuffer.from_array(image, _format_of(image))
-    else:
+    elif isinstance(image, (str, Path, bytes)):
         buffer = read_image(image)
+    else:
+        raise ImageError(
+            f"{type(image).__name__} is no picture; expected a path, bytes, pixels or a PixelBuffer"
+        )
     return buffer if orientation is None else replace(buffer, orientation=orientation)
 
 

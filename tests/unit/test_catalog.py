@@ -122,6 +122,23 @@ def test_files_beside_the_model_are_used(tmp_path: Path) -> None:
         resolve(path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'background_outputs = "x"',
+        "background_outputs = -1",
+        'recipe = "foo"',
+        'output = "y"',
+        "a = 1",
+    ],
+)
+def test_recipes_beside_the_model_are_checked(tmp_path: Path, line: str) -> None:
+    path = tiny_classifier(tmp_path / "net.onnx", 1000)
+    (tmp_path / "net.toml").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"net\.toml"):
+        resolve(path)
+
+
 def test_labels_that_do_not_match_name_both_numbers(tmp_path: Path) -> None:
     path = tiny_classifier(tmp_path / "net.onnx", 7)
     with pytest.raises(LabelError, match="7 outputs and brings no labels"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from twinlens.engine.errors import EngineUnavailableError, ImageError, LabelErro
 from twinlens.engine.observations import ClassificationObservation, PrecisionRecallCurve
 from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import Model, RequestCancelledError, VisionEngine
+from twinlens.engine.vision.engine import thread_count
 from twinlens.models import load_model
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 
@@ -84,6 +86,40 @@ def test_completion_handler_hears_of_results_and_errors(model: Model) -> None:
     handler.perform([request], PICTURE)
     assert [bool(results) for results, _ in heard] == [True, False, True]
     assert isinstance(heard[1][1], RequestCancelledError)
+
+
+def test_cancelling_one_request_leaves_the_other_alone(model: Model) -> None:
+    other = ClassificationRequest(model)
+
+    class Cancelling:
+        """Stands for the model while it works: cancels the other request in the middle."""
+
+        spec, terminated = model.spec, False
+
+        def predict(self, tensor: np.ndarray) -> np.ndarray:
+            other.cancel()
+            return model.predict(tensor)
+
+        def terminate(self) -> None:
+            self.terminated = True
+
+    middle = Cancelling()
+    other.model = middle  # type: ignore[assignment]
+    request = ClassificationRequest(middle)  # type: ignore[arg-type]
+    ImageRequestHandler(PICTURE).perform([request])
+    assert request.results
+    assert not middle.terminated
+
+
+def test_threads_stay_within_the_machine() -> None:
+    assert thread_count(EngineOptions(threads=1_000_000)) <= (os.cpu_count() or 1)
+    assert thread_count(EngineOptions(threads=-1)) == 1
+
+
+@pytest.mark.parametrize("thing", [None, [1, 2], 7])
+def test_things_that_are_no_pictures_are_named(thing: object) -> None:
+    with pytest.raises(ImageError, match=type(thing).__name__):
+        ImageRequestHandler(thing)  # type: ignore[arg-type]
 
 
 def test_description_and_compute_units_are_those_of_the_live_session(model: Model) -> None:
