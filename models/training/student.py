@@ -13,6 +13,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from .teachers import Answer
+
 # expansion, channels, repeats, first stride
 STAGES = (
     (1, 16, 1, 1),
@@ -74,7 +76,13 @@ class Student(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Answer logits."""
-        return self.classifier(self.features(x).mean((2, 3)))
+        return self.answer(x).logits
+
+    def answer(self, x: Tensor) -> Answer:
+        """Answer logits, and the features that training compares with the teachers'."""
+        bottleneck = self.features[:-1](x)
+        pooled = self.features[-1](bottleneck).mean((2, 3))
+        return Answer(self.classifier(pooled), pooled, bottleneck)
 
     def units(self) -> list[nn.Sequential]:
         """All convolution units in the order in which they run."""

@@ -6,9 +6,9 @@ class 0 is background and is left out of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 import torch
@@ -16,11 +16,21 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-Step = Callable[[dict[str, Tensor]], Tensor]
+
+class Answer(NamedTuple):
+    """What one network says of a batch, and what it saw on the way.
+
+    logits: (N, 1000) float32; pooled: (N, C) features behind the global average pool; bottleneck:
+    (N, C', h, w) what goes into the last convolution before that pool (stride 32).
+    """
+
+    logits: Tensor
+    pooled: Tensor
+    bottleneck: Tensor
 
 
 class Teacher(nn.Module):
-    """Runs the nodes of an ONNX file in order; answers (N, 1000) logits in float32.
+    """Runs the nodes of an ONNX file in order.
 
     Input: (N, 3, H, W) RGB in -1..1, of any size from about 96 px. With `keep_features` the mean
     and variance of every convolution's output, per channel, are kept in `statistics`.
@@ -32,7 +42,7 @@ class Teacher(nn.Module):
         constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.input_name = graph.input[0].name
         self.dtype = dtype
-        self.steps: list[tuple[str, str, list[str], dict[str, object]]] = []
+        self.steps: list[tuple[str, str, list[str], dict[str, Any]]] = []
         self.keep_features = False
         self.statistics: list[tuple[Tensor, Tensor]] = []
         for position, node in enumerate(graph.node):
@@ -47,6 +57,17 @@ class Teacher(nn.Module):
                 )
                 attributes["position"] = position
             self.steps.append((node.op_type, node.output[0], inputs, attributes))
+        self.bottleneck_name = self._last_convolution_before_the_pool()
+
+    def _last_convolution_before_the_pool(self) -> str:
+        """Name of what the last convolution before the pool reads."""
+        last = ""
+        for kind, _, inputs, _ in self.steps:
+            if kind == "GlobalAveragePool":
+                return last
+            if kind == "Conv":
+                last = inputs[0]
+        raise ValueError("a teacher without GlobalAveragePool")
 
     def _convolve(self, x: Tensor, attributes: dict[str, Any]) -> Tensor:
         position = attributes["position"]
@@ -67,10 +88,11 @@ class Teacher(nn.Module):
             self.statistics.append((wide.mean((0, 2, 3)), wide.var((0, 2, 3))))
         return y
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Answer logits without the background class."""
+    def forward(self, x: Tensor) -> Answer:
+        """Answer logits without the background class, and features."""
         values = {self.input_name: x.to(self.dtype)}
         self.statistics = []
+        pooled = x
         for kind, output, inputs, attributes in self.steps:
             y = values[inputs[0]]
             if kind == "Conv":
@@ -83,24 +105,37 @@ class Teacher(nn.Module):
                 y = y + values[inputs[1]]
             elif kind == "GlobalAveragePool":
                 y = y.mean((2, 3), keepdim=True)
+                pooled = y.flatten(1)
             elif kind == "Flatten":
                 y = y.flatten(1)
             elif kind != "Softmax":
                 raise ValueError(f"{kind} node in a teacher file; known: Conv, Relu, Clip, Add")
             values[output] = y
-        return y.float()[:, 1:]
+        return Answer(y.float()[:, 1:], pooled.float(), values[self.bottleneck_name])
 
 
 class Ensemble(nn.Module):
-    """The weighted mean of the teachers' probabilities, (N, 1000)."""
+    """Several teachers with weights that sum to 1."""
 
-    def __init__(self, teachers: list[tuple[float, Teacher]]) -> None:
+    def __init__(self, teachers: Iterable[tuple[float, Teacher]]) -> None:
         super().__init__()
-        total = sum(weight for weight, _ in teachers)
-        self.weights = [weight / total for weight, _ in teachers]
-        self.members = nn.ModuleList(teacher for _, teacher in teachers)
+        pairs = tuple(teachers)
+        total = sum(weight for weight, _ in pairs)
+        self.weights = [weight / total for weight, _ in pairs]
+        self.members = nn.ModuleList(teacher for _, teacher in pairs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Answer probabilities."""
-        parts = [w * t(x).softmax(1) for w, t in zip(self.weights, self.members, strict=True)]
-        return torch.stack(parts).sum(0)
+    def forward(self, x: Tensor) -> list[Answer]:
+        """Answer what each teacher says."""
+        return [teacher(x) for teacher in self.members]
+
+    def probabilities(self, answers: list[Answer]) -> Tensor:
+        """The weighted mean of the teachers' probabilities, (N, 1000)."""
+        pairs = zip(self.weights, answers, strict=True)
+        return torch.stack([w * a.logits.softmax(1) for w, a in pairs]).sum(0)
+
+    def logits(self, answers: list[Answer]) -> Tensor:
+        """The weighted mean of the teachers' centred logits, (N, 1000)."""
+        pairs = zip(self.weights, answers, strict=True)
+        return torch.stack([w * (a.logits - a.logits.mean(1, keepdim=True)) for w, a in pairs]).sum(
+            0
+        )
