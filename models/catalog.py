@@ -16,7 +16,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.modelfile import read_labels, spec_of
 from twinlens.engine.protocol import ModelSpec, OutputKind
 
-DEFAULT_MODEL = "baseline-student-208"
+DEFAULT_MODEL = "twinlens-208"
 """The embedded model that the app starts on."""
 
 _FOLDER = Path(str(files("twinlens.models")))

@@ -42,7 +42,9 @@ def speckled(
     noise.inputs["Scale"].default_value = scale
     noise.inputs["Detail"].default_value = 6.0
     ramp = nodes.new("ShaderNodeValToRGB")
-    for element, position, color in zip(ramp.color_ramp.elements, span, (first, second)):
+    for element, position, color in zip(
+        ramp.color_ramp.elements, span, (first, second), strict=True
+    ):
         element.position, element.color = position, (*color, 1.0)
     links.new(place.outputs["Object"], noise.inputs["Vector"])
     links.new(noise.outputs[0], ramp.inputs["Fac"])
@@ -77,7 +79,9 @@ def wooden(name: str, first: Color, second: Color, scale: float = 1.5) -> Any:
     wave.inputs["Detail"].default_value = 8.0
     wave.inputs["Distortion"].default_value = 1.2
     ramp = nodes.new("ShaderNodeValToRGB")
-    for element, position, color in zip(ramp.color_ramp.elements, (0.35, 0.65), (first, second)):
+    for element, position, color in zip(
+        ramp.color_ramp.elements, (0.35, 0.65), (first, second), strict=True
+    ):
         element.position, element.color = position, (*color, 1.0)
     links.new(place.outputs["Object"], stretch.inputs["Vector"])
     links.new(stretch.outputs["Vector"], wave.inputs["Vector"])

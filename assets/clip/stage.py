@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,7 @@ import bpy
 from . import materials as m
 from . import shapes as s
 from .objects import OBJECTS
-
-BACKGROUNDS = ("wood", "wall", "grass", "cloth", "sky", "white", "street")
-
-
-@dataclass(frozen=True)
-class Shot:
-    """How one object is shown. Angles in degrees; light is where the lamp starts and ends."""
-
-    name: str
-    background: str = "wood"
-    tilt: float = 15.0
-    turn: tuple[float, float] = (-20.0, 20.0)
-    distance: float = 6.0
-    lamp: tuple[float, float] = (-50.0, 20.0)
-    brightness: float = 1.0
-    lie: float = 0.0
+from .script import Shot
 
 
 def clear(size: tuple[int, int], samples: int) -> Any:
@@ -49,7 +33,7 @@ def clear(size: tuple[int, int], samples: int) -> Any:
 def set_up(shot: Shot, size: tuple[int, int], samples: int = 24) -> dict[str, Any]:
     """Build object, background, lamp and camera; answers what moves."""
     scene = clear(size, samples)
-    OBJECTS[shot.name][1]()
+    OBJECTS[shot.name]()
     handle = bpy.data.objects.new("handle", None)
     scene.collection.objects.link(handle)
     for item in list(scene.collection.objects):
@@ -76,6 +60,8 @@ def set_up(shot: Shot, size: tuple[int, int], samples: int = 24) -> dict[str, An
     bpy.ops.object.camera_add()
     camera = bpy.context.object
     camera.data.lens = 60
+    # The height sets the view, so that a wide picture shows what a square one does, and more.
+    camera.data.sensor_fit, camera.data.sensor_height = "VERTICAL", 36
     scene.camera = camera
     target = bpy.data.objects.new("target", None)
     scene.collection.objects.link(target)

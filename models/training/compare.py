@@ -1,7 +1,7 @@
 """Recipes measured one against the other: the same start, the same seconds, one process.
 
     python -m twinlens.models.training.compare --data FOLDER --out FOLDER --seconds 50 \
-        --start models/weights/baseline_student_208.onnx --synthetic synthetic.npz
+        --start models/weights/twinlens_208.onnx --synthetic synthetic.npz
 
 Writes `compare.tsv`: one line a recipe.
 """

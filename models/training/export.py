@@ -1,6 +1,6 @@
 """Write a trained student as an ONNX file: normalisation folded, weights stored as float16.
 
-    python -m twinlens.models.training.export student_fp16.pt student_208_run2.onnx
+    python -m twinlens.models.training.export student_fp16.pt twinlens_208.onnx
 
 Each stored tensor is followed by a Cast to float32, which both importers fold away at load, so
 that the arithmetic is float32 and the file half the size.
@@ -91,7 +91,7 @@ def to_onnx(student: Student, size: int) -> onnx.ModelProto:
     writer.add("Softmax", [x], "probabilities", axis=1)
     graph = helper.make_graph(
         writer.nodes,
-        "student_208",
+        "twinlens_208",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(bias)])],
         writer.tensors,

@@ -14,7 +14,7 @@ import onnxruntime
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.graph import optimize
 
-DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "baseline_student_208.onnx"
+DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
 
 
 def main(path: Path, rounds: int) -> None:

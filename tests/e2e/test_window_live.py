@@ -20,7 +20,7 @@ pytestmark = [
 FLIPS = 20
 MAX_GAP_S = 0.25
 MAX_GROWTH = 64 << 20
-MODEL = Path(__file__).parents[2] / "models" / "weights" / "baseline_student_208.onnx"
+MODEL = Path(__file__).parents[2] / "models" / "weights" / "twinlens_208.onnx"
 
 
 def test_engine_flips_twenty_times_while_the_picture_keeps_moving(

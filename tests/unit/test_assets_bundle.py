@@ -40,7 +40,7 @@ def test_the_timeline_names_classes_as_the_labels_do() -> None:
 
 
 def test_the_clip_stays_small_enough_for_a_clone() -> None:
-    assert clip_path().stat().st_size < 8 * MIB
+    assert clip_path().stat().st_size < 6 * MIB
 
 
 def test_the_clip_moves_in_every_scene() -> None:

@@ -11,7 +11,7 @@ from twinlens.engine.formats import graph_from_onnx, load_onnx
 from twinlens.engine.graph import optimize
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = ROOT / "models" / "weights" / "baseline_student_208.onnx"
+DEFAULT = ROOT / "models" / "weights" / "twinlens_208.onnx"
 
 # Largest difference, as a share of the largest value.
 AGAINST_ONNX_RUNTIME = 1e-4
