@@ -143,15 +143,28 @@ class AvgPool2d(_Pool2d):
         (x,) = inputs
         grid = self.output_shape(x.shape)[2:]
         total = self._reduce(padded(x, self._reach(x.shape, grid)), grid, np.add)
-        rows = self._counts(0, x.shape[2], grid[0])
-        columns = self._counts(1, x.shape[3], grid[1])
-        if min(rows) < 1 or min(columns) < 1:
+        counts = self.counts(x.shape)
+        if counts.min() < 1:
             raise ShapeError(
                 f"{self.kind}: a window over input {x.shape} holds only padding; "
                 "at least one sample per window is required"
             )
-        counts = np.multiply.outer(np.asarray(rows), np.asarray(columns))
         return np.asarray(total / counts.astype(x.dtype))
+
+    def counts(self, shape: Shape) -> Array:
+        """How many samples each window's mean is taken over.
+
+        Args:
+            shape: of the input (N, C, H, W).
+
+        Returns:
+            (output height, output width), int64.
+        """
+        grid = self.output_shape(shape)[2:]
+        rows = self._counts(0, shape[2], grid[0])
+        columns = self._counts(1, shape[3], grid[1])
+        result: Array = np.multiply.outer(np.asarray(rows), np.asarray(columns))
+        return result
 
     def _counts(self, axis: int, size: int, windows: int) -> list[int]:
         """Counted samples of each window along one axis."""

@@ -1,5 +1,6 @@
 """The layers-cpu engine: what it loads, what it says, and how it fails."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import EngineOptions, ModelSpec
 from twinlens.engine.registry import load
-from twinlens.engine.targets.cpu import LayersCpuEngine
-from twinlens.engine.targets.cpu.engine import thread_count
+from twinlens.engine.targets.cpu import LayersCpuEngine, engine
+from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
+from twinlens.engine.targets.cpu.isa import detect
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 
 
@@ -22,10 +24,13 @@ def _spec(path, **recipe):
     return ModelSpec("net", "Net", Path(path), Recipe(**recipe), labels)
 
 
-@pytest.fixture
-def runner(tmp_path):
+@pytest.fixture(params=["compiled", "NumPy"])
+def runner(request, tmp_path, monkeypatch):
+    if request.param == "NumPy":
+        monkeypatch.setattr(engine, "without_compiler", lambda: "llvmlite is not installed")
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
     runner = LayersCpuEngine().load(_spec(path, width=33, height=33), EngineOptions())
+    runner.kind = request.param
     yield runner
     runner.close()
 
@@ -33,7 +38,11 @@ def runner(tmp_path):
 def test_runs_and_says_what_runs(runner, tmp_path):
     info = runner.info
     assert (info.engine_id, info.engine_title) == ("layers-cpu", "Layers CPU")
-    assert (info.detail, info.precision) == ("NumPy reference", "fp32")
+    said = {
+        "compiled": f"{detect().title} kernels",
+        "NumPy": "NumPy reference: llvmlite is not installed",
+    }
+    assert (info.detail, info.precision) == (said[runner.kind], "fp32")
     assert (info.input_shape, info.output_width) == ((1, 3, 33, 33), 10)
     assert info.threads >= 1
     assert info.fallbacks == ()
@@ -70,34 +79,42 @@ def test_closed_runners_say_so(runner):
 
 
 def test_channels_last_and_gray(tmp_path):
-    engine = LayersCpuEngine()
+    layers = LayersCpuEngine()
     last = save(edgetpu_mobilenet(), tmp_path / "last.onnx")
     spec = _spec(last, width=32, height=32, layout="NHWC")
-    assert engine.load(spec, EngineOptions()).info.input_shape == (1, 32, 32, 3)
+    with closing(layers.load(spec, EngineOptions())) as runner:
+        assert runner.info.input_shape == (1, 32, 32, 3)
     gray = save(mnist(), tmp_path / "gray.onnx")
     spec = _spec(gray, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
-    assert engine.load(spec, EngineOptions()).info.input_shape == (1, 1, 28, 28)
+    assert layers.load(spec, EngineOptions()).info.input_shape == (1, 1, 28, 28)
 
 
 def test_models_that_do_not_fit(tmp_path):
-    engine = LayersCpuEngine()
-    assert engine.available() is None
+    layers = LayersCpuEngine()
+    assert layers.available() is None
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
     with pytest.raises(ShapeError, match="its recipe makes"):
-        engine.load(_spec(path, width=32, height=32), EngineOptions())
+        layers.load(_spec(path, width=32, height=32), EngineOptions())
     with pytest.raises(EngineError, match="fp32"):
-        engine.load(_spec(path, width=33, height=33), EngineOptions(precision="fp16"))
+        layers.load(_spec(path, width=33, height=33), EngineOptions(precision="fp16"))
     with pytest.raises(ModelFileError, match="does not exist"):
-        engine.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
+        layers.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
 
 
-def test_threads_leave_a_processor_to_the_window_unless_told():
+def test_blas_leaves_a_processor_to_the_window_unless_told():
+    assert blas_thread_count(EngineOptions(threads=1)) == 1
+    processors = blas_thread_count(EngineOptions(threads=1000))
+    assert blas_thread_count(EngineOptions()) == max(1, min(4, processors - 1))
+
+
+def test_compiled_layers_use_all_processors_up_to_four_unless_told():
     assert thread_count(EngineOptions(threads=1)) == 1
     processors = thread_count(EngineOptions(threads=1000))
-    assert thread_count(EngineOptions()) == max(1, min(4, processors - 1))
+    assert thread_count(EngineOptions()) == min(4, processors)
 
 
-def test_blas_is_limited_only_while_the_network_runs():
+def test_blas_is_limited_only_while_the_network_runs(monkeypatch):
+    monkeypatch.setattr(engine, "without_compiler", lambda: "not wanted here")
     pools = ThreadpoolController().select(user_api="blas")
     if not pools:
         pytest.skip("NumPy's BLAS here cannot be limited")

@@ -1,0 +1,1 @@
+"""Kernels: small builders of machine code, one file for each kind of work."""

@@ -1,0 +1,119 @@
+"""The compiled runner of the layers-cpu engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.engine.errors import EngineError, InferenceError
+from twinlens.engine.graph import Graph
+from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
+from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
+from twinlens.engine.targets.cpu.isa import Isa, detect
+from twinlens.engine.targets.cpu.program import Options, Program
+
+
+class CompiledRunner:
+    """A compiled graph that is ready to run; used by one thread at a time.
+
+    Args:
+        graph: one picture in, one row of outputs out; optimised.
+        expected: shape that the recipe makes.
+        options: precision, threads.
+        isa: what to compile for.
+        note: said beside what runs.
+
+    Raises:
+        ShapeError: the graph takes or gives something else.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        expected: tuple[int, ...],
+        options: Options,
+        isa: Isa,
+        note: str = "",
+    ) -> None:
+        self._face = face = Classifier.of(graph, expected)
+        self._program: Program | None = Program(graph, options, isa)
+        self._summary = graph.summary(self._program.kernels)
+        left = len(self._program.fallbacks)
+        parts = [f"{isa.title} kernels"]
+        if left:
+            parts.append(f"{left} layer{'s' if left > 1 else ''} in NumPy")
+        if note:
+            parts.append(note)
+        self._info = RunnerInfo(
+            engine_id=ID,
+            engine_title=TITLE,
+            detail=", ".join(parts),
+            precision=options.precision,
+            threads=options.threads,
+            input_shape=expected,
+            output_width=face.width,
+            fallbacks=self._program.fallbacks,
+        )
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What really runs."""
+        return self._info
+
+    @property
+    def program(self) -> Program | None:
+        """The compiled graph; None after ``close``."""
+        return self._program
+
+    def summary(self) -> str:
+        """A table of the network's nodes with the kernel that runs each."""
+        return self._summary
+
+    def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network once; see ``Runner.run``.
+
+        Raises:
+            InferenceError: the tensor has another shape or type, a layer failed (names it), or
+                the runner is closed.
+        """
+        if self._program is None:
+            raise InferenceError(f"{TITLE}: the network was closed")
+        checked_tensor(tensor, self._info.input_shape)
+        answer = self._program.run({self._face.input: tensor})[self._face.output]
+        return np.asarray(answer, np.float32).reshape(-1)
+
+    def close(self) -> None:
+        """End the threads and free the memory; may be called twice."""
+        program, self._program = self._program, None
+        if program is not None:
+            program.close()
+
+
+def precisions(isa: Isa) -> tuple[str, ...]:
+    """What a processor computes in."""
+    return ("fp32", *(["bf16"] if isa.bf16 else []), *(["int8"] if isa.vnni else []))
+
+
+def load_compiled(
+    graph: Graph,
+    expected: tuple[int, ...],
+    model: ModelSpec,
+    options: EngineOptions,
+    threads: int,
+) -> CompiledRunner:
+    """Compile a graph in the precision that is asked for.
+
+    Raises:
+        EngineError: the processor lacks that precision.
+        ShapeError: the graph is no classifier of one picture.
+    """
+    del model
+    isa = detect()
+    if options.precision not in ("auto", *precisions(isa)):
+        needed = {"bf16": "AVX512-BF16", "int8": "AVX512-VNNI"}[options.precision]
+        raise EngineError(
+            f"{TITLE}: {options.precision} needs a processor with {needed}; this one has "
+            f"{isa.title}",
+            hint="fp32 runs everywhere.",
+        )
+    return CompiledRunner(graph, expected, Options(precision="fp32", threads=threads), isa)
