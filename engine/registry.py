@@ -24,6 +24,9 @@ class _PlannedEngine:
     title: str
     reason: str
 
+    def precisions(self) -> tuple[str, ...]:
+        return ("fp32",)
+
     def available(self) -> str | None:
         return self.reason
 

@@ -37,6 +37,10 @@ class VisionEngine:
             return "ONNX Runtime is not installed (pip install onnxruntime)"
         return None
 
+    def precisions(self) -> tuple[str, ...]:
+        """As the file has it: ONNX Runtime computes in the types that a model declares."""
+        return ("fp32",)
+
     def load(self, model: ModelSpec, options: EngineOptions) -> VisionRunner:
         """Load a model file.
 

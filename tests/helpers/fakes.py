@@ -247,6 +247,9 @@ class FakeEngine:
     def title(self) -> str:
         return self.id.title()
 
+    def precisions(self) -> tuple[str, ...]:
+        return ("fp32",)
+
     def available(self) -> str | None:
         return self.reason
 

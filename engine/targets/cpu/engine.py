@@ -28,6 +28,16 @@ class LayersCpuEngine:
         """None: NumPy is always there."""
         return None
 
+    def precisions(self) -> tuple[str, ...]:
+        """fp32, and what the processor has instructions for."""
+        if without_compiler() is not None:
+            return ("fp32",)
+        from twinlens.engine.targets.cpu.isa import detect
+        from twinlens.engine.targets.cpu.runner import precisions
+
+        found = precisions(detect())
+        return found if len(found) == 1 else (*found, "auto")
+
     def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
         """Read, optimise and compile a network.
 
