@@ -117,7 +117,10 @@ class Lowering:
             if rule is None or not rule(self, node):
                 self._refer(node)
         outputs = {name: self.floats(name) for name in self.graph.outputs if name in self.values}
-        return Lowered(self.steps, outputs)
+        steps: list[Step] = []
+        for step in self.steps:
+            steps += step.parts() if isinstance(step, Op) else (step,)
+        return Lowered(steps, outputs)
 
     # What rules ask
 

@@ -57,6 +57,7 @@ from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise
 from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.engine.targets.cpu.kernels.pool import GlobalMean, Pool
 from twinlens.engine.targets.cpu.kernels.softmax import Softmax as SoftmaxKernel
+from twinlens.engine.targets.cpu.kernels.winograd import Winograd, suits
 from twinlens.engine.targets.cpu.lower import Lowering, Stored, per_channel, pixels
 from twinlens.engine.targets.cpu.tensor import Buffer, Tensor
 
@@ -92,6 +93,18 @@ def convolution(to: Lowering, node: Node) -> bool:
             ),
         )
     weight = float_array(layer.weight.transpose(0, 2, 3, 1))
+    if source.dtype == "f32" and _gains_from_winograd(layer, result):
+        small = Winograd(
+            source,
+            result,
+            weight,
+            float_array(bias),
+            (top, left),
+            node.activation,
+            nodes=(node.name,),
+        )
+        small.source = to.padded(source, small.border())
+        return to.emit(node.output, small)
     op = Convolve(
         source,
         result,
@@ -106,6 +119,14 @@ def convolution(to: Lowering, node: Node) -> bool:
         nodes=(node.name,),
     )
     return to.emit(node.output, op)
+
+
+def _gains_from_winograd(layer: Conv2d, result: Tensor) -> bool:
+    """Whether F(4×4, 3×3) computes a convolution, and faster."""
+    if layer.stride != (1, 1) or layer.dilation != (1, 1) or layer.groups != 1:
+        return False
+    channels = (layer.input_channels, layer.output_channels)
+    return suits(layer.kernel, (result.height, result.width), channels)
 
 
 def _border(layer: Conv2d, source: Tensor, result: Tensor) -> tuple[int, int, int, int]:
@@ -334,11 +355,11 @@ def _fused_add(to: Lowering, node: Node) -> bool:
     """Let the convolution that ran last add the other picture before it stores."""
     if node.inputs[0] == node.inputs[1] or to.shape(node.inputs[0]) != to.shape(node.inputs[1]):
         return False
-    found: tuple[int, Convolve, str] | None = None
+    found: tuple[int, Convolve | Winograd, str] | None = None
     for name, other in (node.inputs, node.inputs[::-1]):
         op = to.writers.get(name)
         if (
-            isinstance(op, Convolve)
+            isinstance(op, (Convolve, Winograd))
             and op.activation is None
             and op.residual is None
             and to.readers[name] == 1

@@ -90,6 +90,10 @@ class Op(ABC):
     def units(self, isa: Isa) -> int:
         """Into how many parts the work falls; any range of them can be computed by one call."""
 
+    def parts(self) -> tuple[Op, ...]:
+        """The kernels that it is run as; mostly itself."""
+        return (self,)
+
     def constants(self, isa: Isa) -> list[Array]:
         """Arrays that the code reads, packed as it reads them."""
         del isa
