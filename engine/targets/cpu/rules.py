@@ -93,7 +93,7 @@ def convolution(to: Lowering, node: Node) -> bool:
             ),
         )
     weight = float_array(layer.weight.transpose(0, 2, 3, 1))
-    if source.dtype == "f32" and _gains_from_winograd(layer, result):
+    if source.dtype != "u8" and _gains_from_winograd(layer, result):
         small = Winograd(
             source,
             result,

@@ -117,8 +117,9 @@ class Convolve(Op):
     def tiles(self, isa: Isa) -> tuple[Rows, Columns]:
         """How rows and columns are cut."""
         row = self.result.height * self.result.width if self.flat else self.result.width
-        narrow = self.product(isa).name == "fp32"
-        return choose(isa, row, self.columns_per_group, narrow=narrow)
+        product = self.product(isa)
+        narrow = product.name == "fp32"
+        return choose(isa, row, self.columns_per_group, narrow=narrow, folds=product.folds)
 
     def by_columns(self, isa: Isa) -> bool:
         """Whether units are blocks of columns."""

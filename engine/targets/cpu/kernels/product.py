@@ -21,11 +21,13 @@ class Product(ABC):
         name: as shown.
         step: values of the inner axis that one instruction takes.
         item: bytes of a packed weight.
+        folds: whether the instruction repeats its other factor from memory by itself.
     """
 
     name: ClassVar[str]
     step: ClassVar[int]
     item: ClassVar[int]
+    folds: bool = True
 
     def packed(self, matrix: Array, runs: Sequence[int], width: int) -> Array:
         """Weights (columns, inner) of one block as the code reads them.
@@ -80,6 +82,7 @@ class FloatProduct(Product):
 
     def __init__(self, source: str = "f32") -> None:
         self.source = source
+        self.folds = source == "f32"
 
     @property
     def stored(self) -> type[np.generic]:
@@ -108,6 +111,7 @@ class BFloatProduct(Product):
     name = "bf16"
     step = 2
     item = 2
+    folds = False
 
     @property
     def stored(self) -> type[np.generic]:

@@ -341,25 +341,31 @@ def _vectors(e: Emitter, channels: int, run: Callable[[Value, int], None]) -> No
         run(e.i64(4 * e.lanes * whole), rest)
 
 
+def _scaled(e: Emitter, offset: Value, tensor: Tensor) -> Value:
+    """A byte offset into float32 channels as one into a tensor's."""
+    return e.b.lshr(offset, e.i64({4: 0, 2: 1, 1: 2}[tensor.item]))
+
+
 def _emit_spread(
     op: Winograd, c: Context, first: Value, last: Value, place: Value, pitch: int
 ) -> None:
     """Transform the patches of tiles ``first`` to ``last``; ``place`` is the first tile's."""
     e, source = c.e, op.source
     start = e.at(c.address(ARENA), source.start(-op.pads[0], -op.pads[1]))
-    key = ("spread", source.row_bytes, source.pixel_bytes, source.channels, pitch)
+    key = ("spread", source.row_bytes, source.pixel_bytes, source.channels, source.dtype, pitch)
     row_bytes, pixel_bytes = source.row_bytes, source.pixel_bytes
 
     def write(inner: Emitter) -> None:
         taken, made = inner.function.args
 
         def run(offset: Value, count: int) -> None:
+            here = inner.at(taken, _scaled(inner, offset, source))
             patch = [
                 [
-                    inner.load(
-                        inner.at(inner.at(taken, offset), i * row_bytes + j * pixel_bytes),
-                        vector(F32, count),
-                        4,
+                    source.read(
+                        inner,
+                        inner.at(here, i * row_bytes + j * pixel_bytes),
+                        count,
                     )
                     for j in range(PATCH)
                 ]
@@ -548,8 +554,8 @@ class _Gathering:
         y, x = at
 
         def place(base: Value, tensor: Tensor) -> Value:
-            channel = e.b.lshr(offset, e.i64({4: 0, 2: 1, 1: 2}[tensor.item]))
-            return e.at(e.at(base, channel), y * tensor.row_bytes + x * tensor.pixel_bytes)
+            channel = e.at(base, _scaled(e, offset, tensor))
+            return e.at(channel, y * tensor.row_bytes + x * tensor.pixel_bytes)
 
         if residual is not None:
             value = e.b.fadd(value, residual.read(e, place(ends[1], residual), count))
