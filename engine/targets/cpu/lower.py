@@ -111,7 +111,6 @@ class Lowering:
         """Translate all nodes."""
         from twinlens.engine.targets.cpu.rules import RULES
 
-        self._take_inputs()
         for node in self.graph.nodes:
             rule = RULES.get(type(node.layer))
             if rule is None or not rule(self, node):
@@ -138,6 +137,11 @@ class Lowering:
             return self.values[name]
         reference = self._references.get(name)
         size = pixels(self.shape(name))
+        if size is not None and self._is_only_input(name):
+            stored = Stored(self.shape(name), Tensor.new(*size))
+            self.steps.insert(0, Input(stored.tensor, size[2]))
+            self.values[name] = stored
+            return stored
         if reference is None or size is None or name in self._integers:
             return None
         reference.result = self.values[name] = Stored(self.shape(name), Tensor.new(*size))
@@ -147,6 +151,30 @@ class Lowering:
         """A value as a picture in the graph's own order; None if it cannot be had."""
         stored = self.load(name)
         return None if stored is None or stored.planes else stored.tensor
+
+    def wide_input(self, name: str) -> Tensor | None:
+        """The colour picture that the graph is given, with a fourth channel of zeros.
+
+        Products that take two or four values at a time then find each pixel at a whole number of
+        them. None where that is of no use.
+        """
+        if self.precision == "fp32" or not self._is_only_input(name):
+            return None
+        size = pixels(self.shape(name))
+        if size is None or size[2] != 3:
+            return None
+        if self.precision == "bf16":
+            tensor = Tensor.new(*size[:2], 4, "bf16")
+        elif name in self.ranges:
+            tensor = Tensor.new(*size[:2], 4, "u8")
+            tensor.scale, tensor.zero_point = steps_of(*self.ranges[name])
+        else:
+            return None
+        self.steps.insert(0, Input(tensor, size[2]))
+        return tensor
+
+    def _is_only_input(self, name: str) -> bool:
+        return name in self.graph.inputs and len(self.graph.inputs) == 1
 
     def padded(self, tensor: Tensor, halo: tuple[int, int, int, int]) -> Tensor:
         """The same values with a border of zeros at least so wide."""
@@ -204,13 +232,6 @@ class Lowering:
     def withdraw(self, op: Op) -> None:
         """Take a kernel out again, to put a fused one in its place."""
         self.steps.remove(op)
-
-    def _take_inputs(self) -> None:
-        for name, shape in self.graph.inputs.items():
-            size = pixels(shape)
-            if size is not None and len(self.graph.inputs) == 1:
-                op = Input(Tensor.new(*size))
-                self.emit(name, op)
 
     def _refer(self, node: Node) -> None:
         stored = {

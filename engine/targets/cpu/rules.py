@@ -69,14 +69,17 @@ def convolution(to: Lowering, node: Node) -> bool:
     layer = node.layer
     if not isinstance(layer, Conv2d) or not has_code(node.activation):
         return False
-    source = to.picture(node.inputs[0])
+    single = layer.groups == layer.input_channels == layer.output_channels > 1
+    source = to.wide_input(node.inputs[0]) if layer.groups == 1 else None
+    if source is None:
+        source = to.picture(node.inputs[0])
     result = to.result(node.output)
     if source is None or result is None:
         return False
     top, left = layer.pads[:2]
     source = to.padded(source, _border(layer, source, result))
     bias = np.zeros(layer.output_channels) if layer.bias is None else layer.bias
-    if layer.groups == layer.input_channels == layer.output_channels > 1:
+    if single:
         weight = float_array(layer.weight[:, 0].transpose(1, 2, 0))
         return to.emit(
             node.output,
@@ -93,6 +96,9 @@ def convolution(to: Lowering, node: Node) -> bool:
             ),
         )
     weight = float_array(layer.weight.transpose(0, 2, 3, 1))
+    if layer.groups == 1 and source.channels > weight.shape[3]:
+        unused = source.channels - weight.shape[3]
+        weight = np.pad(weight, ((0, 0), (0, 0), (0, 0), (0, unused)))
     if source.dtype != "u8" and _gains_from_winograd(layer, result):
         small = Winograd(
             source,

@@ -16,11 +16,17 @@ _WOVEN = 4
 
 @dataclass(eq=False)
 class Input(Op):
-    """Copies the caller's float32 planes into the arena."""
+    """Copies the caller's float32 planes into the arena.
+
+    Attributes:
+        result: the picture; channels beyond the caller's are zeros.
+        planes: how many planes the caller has.
+    """
 
     kind: ClassVar[str] = "input"
 
     result: Tensor
+    planes: int
     nodes: tuple[str, ...] = field(default=())
 
     @property
@@ -82,8 +88,9 @@ class Input(Op):
             offset = 4 * first if isinstance(first, int) else e.mul(first, 4)
             values = [
                 e.load(e.at(e.at(source, offset), q * plane), vector(F32, count), 4)
-                for q in range(result.channels)
+                for q in range(self.planes)
             ]
+            values += [e.splat(0.0, count)] * (result.channels - self.planes)
             value = values[0]
             for q, more in enumerate(values[1:], 1):
                 # Rows of q values per pixel become rows of q + 1.
