@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from twinlens.engine.targets.cpu.isa import Isa
 
-
 # Cycles that repeating a value takes where the product cannot: a 14 × 16 tile of bf16 products
 # measured 82 G/s, a 7 × 64 tile 112 (Zen 4).
 _REPEAT = 0.35
