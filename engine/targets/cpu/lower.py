@@ -65,10 +65,12 @@ class Lowered:
         steps: kernels and reference nodes, in order.
         outputs: where the graph's outputs are; those that are missing come from reference nodes
             or are inputs or constants.
+        values: where all values are that kernels hold.
     """
 
     steps: list[Step]
     outputs: dict[str, Stored]
+    values: dict[str, Stored]
 
 
 def pixels(shape: Shape) -> tuple[int, int, int] | None:
@@ -119,7 +121,7 @@ class Lowering:
         steps: list[Step] = []
         for step in self.steps:
             steps += step.parts() if isinstance(step, Op) else (step,)
-        return Lowered(steps, outputs)
+        return Lowered(steps, outputs, self.values)
 
     # What rules ask
 

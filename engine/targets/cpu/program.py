@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,6 +192,21 @@ class Program:
         if step.result is not None:
             self._padded(step.result)[...] = 0
             self.view(step.result)[...] = answer
+
+    def values(self) -> Iterator[tuple[str, Array]]:
+        """All values that kernels hold, after a run of a program that shares no memory.
+
+        Gives (name, array as the graph has it), float32; valid until the next run. What was
+        fused away is not among them.
+        """
+        for name, stored in self._lowered.values.items():
+            tensor = stored.tensor
+            raw = self.view(stored)
+            if tensor.dtype == "bf16":
+                raw = (raw.astype(np.uint32) << 16).view(np.float32)
+            elif tensor.dtype == "u8":
+                raw = (raw.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
+            yield name, raw
 
     def view(self, stored: Stored) -> Array:
         """A value in the arena, as the graph has it: NCHW, or a row.

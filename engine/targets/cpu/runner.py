@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.assets import clip_path
 from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
 from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
+from twinlens.engine.targets.cpu.calibrate import Calibration
 from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
 from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.quantized import without_pairs
 
 
 class CompiledRunner:
@@ -22,6 +25,7 @@ class CompiledRunner:
         options: precision, threads.
         isa: what to compile for.
         note: said beside what runs.
+        agreement: share of pictures with fp32's best label, where that was measured.
 
     Raises:
         ShapeError: the graph takes or gives something else.
@@ -34,6 +38,7 @@ class CompiledRunner:
         options: Options,
         isa: Isa,
         note: str = "",
+        agreement: float | None = None,
     ) -> None:
         self._face = face = Classifier.of(graph, expected)
         self._program: Program | None = Program(graph, options, isa)
@@ -53,6 +58,7 @@ class CompiledRunner:
             input_shape=expected,
             output_width=face.width,
             fallbacks=self._program.fallbacks,
+            agreement=agreement,
         )
 
     @property
@@ -103,17 +109,36 @@ def load_compiled(
 ) -> CompiledRunner:
     """Compile a graph in the precision that is asked for.
 
+    A graph that comes quantised runs as int8 whatever is asked for, since that is what it is;
+    where the processor has no instructions for it, in fp32 with its rounded weights.
+
     Raises:
         EngineError: the processor lacks that precision.
+        ImageError: there are no pictures to calibrate with.
         ShapeError: the graph is no classifier of one picture.
     """
-    del model
     isa = detect()
-    if options.precision not in ("auto", *precisions(isa)):
-        needed = {"bf16": "AVX512-BF16", "int8": "AVX512-VNNI"}[options.precision]
+    here = precisions(isa)
+    asked = options.precision
+    if asked not in ("auto", *here):
+        needed = {"bf16": "AVX512-BF16", "int8": "AVX512-VNNI"}[asked]
         raise EngineError(
-            f"{TITLE}: {options.precision} needs a processor with {needed}; this one has "
-            f"{isa.title}",
+            f"{TITLE}: {asked} needs a processor with {needed}; this one has {isa.title}",
             hint="fp32 runs everywhere.",
         )
-    return CompiledRunner(graph, expected, Options(precision="fp32", threads=threads), isa)
+    graph, ranges = without_pairs(graph)
+    face = Classifier.of(graph, expected)
+    if ranges:
+        chosen = "int8" if "int8" in here else "fp32"
+        plan = Options(chosen, threads, ranges if chosen == "int8" else None)
+        return CompiledRunner(graph, expected, plan, isa, "a quantised network")
+    if asked == "fp32" or len(here) == 1:
+        return CompiledRunner(graph, expected, Options(threads=threads), isa)
+    pictures = options.calibration or clip_path()
+    others = tuple(p for p in here if p != "fp32")
+    found = Calibration(graph, face, model, pictures, others, threads, isa).findings()
+    precision = found.best() if asked == "auto" else asked
+    plan = Options(precision, threads, found.ranges if precision == "int8" else None)
+    note = "the fastest that agrees with fp32" if asked == "auto" else ""
+    agreement = found.agreement.get(precision)
+    return CompiledRunner(graph, expected, plan, isa, note, agreement)

@@ -1,0 +1,82 @@
+"""Networks that come quantised: their QuantizeLinear and DequantizeLinear pairs become ranges."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from twinlens.engine.graph import Graph, Node, optimize
+from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
+
+Ranges = dict[str, tuple[float, float]]
+
+
+def without_pairs(graph: Graph) -> tuple[Graph, Ranges]:
+    """Take out the pairs that only round a value to 8 bits.
+
+    The weights are floats already (the importer multiplies them out); kernels pack them to int8
+    again, without loss where a channel uses its whole range.
+
+    Args:
+        graph: as imported or optimised.
+
+    Returns:
+        The graph without them, optimised again, and the range that each such value was quantised
+        over; the graph itself and no ranges where there is no pair. A pair with a scale per
+        slice, or of other than 8 bits, stays.
+    """
+    readers: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers[name].append(node)
+    ranges: Ranges = {}
+    renamed: dict[str, str] = {}
+    gone: set[str] = set()
+    for node in graph.nodes:
+        ends = _ends(node)
+        back = readers[node.output]
+        if ends is None or node.output in graph.outputs or not back:
+            continue
+        if not all(_undoes(other, node) and other.output not in graph.outputs for other in back):
+            continue
+        source = renamed.get(node.inputs[0], node.inputs[0])
+        known = ranges.get(source, ends)
+        ranges[source] = (min(known[0], ends[0]), max(known[1], ends[1]))
+        renamed.update((other.output, source) for other in back)
+        gone.update((node.name, *(other.name for other in back)))
+    if not gone:
+        return graph, {}
+    kept = [
+        Node(
+            node.name,
+            node.layer,
+            tuple(renamed.get(name, name) for name in node.inputs),
+            node.output,
+            node.activation,
+        )
+        for node in graph.nodes
+        if node.name not in gone
+    ]
+    return optimize(graph.replace(kept)), ranges
+
+
+def _ends(node: Node) -> tuple[float, float] | None:
+    """Smallest and largest value that a node can give after a way back; None if it has several."""
+    layer = node.layer
+    if not isinstance(layer, QuantizeLinear) or layer.scale.size != 1 or layer.dtype.itemsize != 1:
+        return None
+    info = np.iinfo(layer.dtype)
+    zero = 0 if layer.zero_point is None else int(layer.zero_point.reshape(()))
+    scale = float(layer.scale.reshape(()))
+    return (info.min - zero) * scale, (info.max - zero) * scale
+
+
+def _undoes(other: Node, node: Node) -> bool:
+    """Whether a node dequantises what ``node`` quantised, by the same numbers."""
+    layer, first = other.layer, node.layer
+    if not isinstance(layer, DequantizeLinear) or not isinstance(first, QuantizeLinear):
+        return False
+    zeros = [0 if z is None else int(z.reshape(())) for z in (layer.zero_point, first.zero_point)]
+    same = layer.scale.size == 1 and float(layer.scale) == float(first.scale)
+    return same and zeros[0] == zeros[1]
