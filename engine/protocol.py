@@ -6,6 +6,7 @@ served by a worker process or a remote machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -13,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 
 OutputKind = Literal["probabilities", "logits"]
@@ -33,6 +35,8 @@ class ModelSpec:
             answer, so that a class has the same index whichever network names it.
         output: whether the network already ends in a softmax.
         notes: assumptions made about the file, for display (``"labels: ImageNet, assumed"``).
+        assemble: builds the network from layers by hand, taking its parameters from ``path``;
+            None where ``path`` is a model file that says itself what the network is.
     """
 
     id: str
@@ -43,6 +47,7 @@ class ModelSpec:
     background_outputs: int = 0
     output: OutputKind = "probabilities"
     notes: tuple[str, ...] = ()
+    assemble: Callable[[], Graph] | None = None
 
 
 @dataclass(frozen=True)

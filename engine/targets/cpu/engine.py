@@ -45,7 +45,7 @@ class LayersCpuEngine:
             ModelError: the file cannot be read, needs what we lack, or does not fit its recipe.
             EngineError: a precision that does not exist, or not on this machine.
         """
-        from twinlens.engine.formats import load_onnx
+        from twinlens.engine.formats import load_graph
 
         if options.precision not in PRECISIONS:
             raise EngineError(
@@ -57,7 +57,7 @@ class LayersCpuEngine:
             expected = (1, recipe.height, recipe.width, channels)
         else:
             expected = (1, channels, recipe.height, recipe.width)
-        graph = optimize(load_onnx(model.path, open_sizes=expected))
+        graph = optimize(load_graph(model, open_sizes=expected))
         return self._runner(graph, expected, model, options)
 
     def _runner(

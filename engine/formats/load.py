@@ -1,0 +1,27 @@
+"""A model as a graph of layers, whatever it is stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twinlens.engine.formats.onnx_import import load_onnx
+from twinlens.engine.graph import Graph
+from twinlens.engine.protocol import ModelSpec
+
+
+def load_graph(model: ModelSpec, *, open_sizes: Sequence[int] | None = None) -> Graph:
+    """Assemble a model that is built by hand, or read its file.
+
+    Args:
+        model: what to load.
+        open_sizes: sizes for the axes that the file leaves open.
+
+    Returns:
+        The graph as it is stored, not optimised.
+
+    Raises:
+        ModelError: the file cannot be read or needs what the layers lack.
+    """
+    if model.assemble is not None:
+        return model.assemble()
+    return load_onnx(model.path, open_sizes=open_sizes)
