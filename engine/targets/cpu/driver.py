@@ -1,14 +1,16 @@
 """The generated code around the kernels: in which order they run, and who does which part.
 
-Threads claim parts of a kernel's work from a counter, one after the other, so that a thread that
-another program keeps from running holds nobody up for longer than the part that it has. A counter
-holds the number of the run in its upper half: a thread that comes late finds another number and
-leaves. Nobody waits at a barrier that all must reach.
+Each thread has a share of every kernel's work and claims it part by part from a counter; a thread
+whose share is used up goes on with the others', so that a thread that another program keeps from
+running holds nobody up for longer than the part that it has. A counter holds the number of the
+run in its upper half: a thread that comes late finds a later number and leaves. Nobody waits at a
+barrier that all must reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -17,7 +19,8 @@ from twinlens.engine.targets.cpu.isa import Isa
 
 #: Byte offsets in the shared state: number of the run, range of kernels, threads.
 GO, FIRST, LAST, THREADS = 0, 8, 16, 24
-#: Bytes of the state's head, and of each kernel's counters (claimed, done): a cache line each.
+#: Bytes of the state's head, and of each counter: a cache line. A kernel has a counter of parts that
+#: are done, and one of claimed parts for each thread.
 LINE = 64
 
 #: Symbol of the operating system's "let somebody else run".
@@ -29,9 +32,24 @@ _PARTS = 4
 _SPINS = 1500
 
 
-def state_size(kernels: int) -> int:
+def state_size(kernels: int, threads: int) -> int:
     """Bytes of shared state."""
-    return LINE * (kernels + 1)
+    return LINE * (kernels * (threads + 1) + 1)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A part that was claimed, and where the code goes on.
+
+    Attributes:
+        value: the part.
+        again: claims another.
+        none: nothing is left to claim.
+    """
+
+    value: Value
+    again: ir.Block
+    none: ir.Block
 
 
 class Driver:
@@ -95,48 +113,76 @@ class Driver:
     def _step(self) -> ir.Function:
         """``step(table, state, thread, epoch, threads, index)``: claim parts of one kernel.
 
-        Answers 1 when all of the kernel's parts are done, 0 when the run is over.
+        A thread takes the parts of its own share first, which read what it wrote itself in the
+        kernel before, then what is left of the others' shares. Answers 1 when all of the kernel's
+        parts are done, 0 when the run is over.
         """
         e = self._function("step", I64, [PTR, PTR, *[I64] * 4])
         e.function.linkage = "internal"
         table, state, thread, epoch, threads, index = e.function.args
         b = e.b
-        counter = e.at(state, e.add(e.mul(index, LINE), LINE))
-        done = e.at(counter, 8)
+        block = e.add(b.mul(index, e.mul(e.add(threads, 1), LINE)), LINE)
+        done = e.at(state, block)
         most = e.least(self._entry(e, self.parts, index, I64), e.mul(threads, _PARTS))
         units = self._entry(e, self.units, index, I64)
-        names = ("look", "inside", "claim", "compute", "wait", "leave", "finish")
-        look, inside, claim, compute, wait, leave, finish = map(
-            e.function.append_basic_block, names
-        )
-        b.branch(look)
-        b.position_at_end(look)
-        seen = b.load_atomic(counter, "acquire", 8, typ=I64)
-        b.cbranch(b.icmp_unsigned("==", b.lshr(seen, i64(32)), epoch), inside, leave)
-        b.position_at_end(inside)
-        part = b.and_(seen, i64(0xFFFFFFFF))
-        b.cbranch(b.icmp_unsigned("<", part, most), claim, wait)
-        b.position_at_end(claim)
-        swapped = b.cmpxchg(counter, seen, b.add(seen, i64(1)), "acq_rel", "acquire")
-        b.cbranch(b.extract_value(swapped, 1), compute, look)
-        b.position_at_end(compute)
-        low = b.sdiv(b.mul(units, part), most)
-        high = b.sdiv(b.mul(units, b.add(part, i64(1))), most)
-        self._call(e, index, [table, thread, low, high])
-        b.atomic_rmw("add", done, i64(1), "acq_rel")
-        b.branch(look)
+        names = ("wait", "leave", "finish")
+        wait, leave, finish = map(e.function.append_basic_block, names)
+        with e.loop(0, threads) as turn:
+            owner = b.srem(e.add(thread, turn.index), threads)
+            first, last = (
+                b.sdiv(e.add(b.mul(most, n), e.add(threads, -1)), threads)
+                for n in (owner, e.add(owner, 1))
+            )
+            counter = e.at(done, e.mul(e.add(owner, 1), LINE))
+            part = self._claim(e, counter, epoch, first, last, leave)
+            low = b.sdiv(b.mul(units, part.value), most)
+            high = b.sdiv(b.mul(units, b.add(part.value, i64(1))), most)
+            self._call(e, index, [table, thread, low, high])
+            b.atomic_rmw("add", done, i64(1), "acq_rel")
+            b.branch(part.again)
+            b.position_at_end(part.none)
+        b.branch(wait)
         b.position_at_end(wait)
-        self._wait(e, counter, epoch, most, leave, finish)
+        self._wait(e, state, done, epoch, most, leave, finish)
         b.position_at_end(leave)
         b.ret(i64(0))
         b.position_at_end(finish)
         b.ret(i64(1))
         return e.function
 
+    def _claim(
+        self, e: Emitter, counter: Value, epoch: Value, first: Value, last: Value, leave: ir.Block
+    ) -> _Claim:
+        """Claim one part of a share; the builder then stands where a part was claimed.
+
+        A counter of an earlier run counts as zero, so that nobody has to reset it; one of a later
+        run means that this run is over.
+        """
+        b = e.b
+        names = ("look", "ours", "try", "compute", "none")
+        look, ours, attempt, compute, none = map(e.function.append_basic_block, names)
+        b.branch(look)
+        b.position_at_end(look)
+        seen = b.load_atomic(counter, "acquire", 8, typ=I64)
+        behind = b.trunc(b.sub(epoch, b.lshr(seen, i64(32))), I32)
+        b.cbranch(b.icmp_signed("<", behind, ir.Constant(I32, 0)), leave, ours)
+        b.position_at_end(ours)
+        current = b.icmp_signed("==", behind, ir.Constant(I32, 0))
+        taken = b.select(current, b.and_(seen, i64(0xFFFFFFFF)), i64(0))
+        part = b.add(first, taken)
+        b.cbranch(b.icmp_signed("<", part, last), attempt, none)
+        b.position_at_end(attempt)
+        following = b.or_(b.shl(epoch, i64(32)), b.add(taken, i64(1)))
+        swapped = b.cmpxchg(counter, seen, following, "acq_rel", "acquire")
+        b.cbranch(b.extract_value(swapped, 1), compute, look)
+        b.position_at_end(compute)
+        return _Claim(part, look, none)
+
     def _wait(
         self,
         e: Emitter,
-        counter: Value,
+        state: Value,
+        done: Value,
         epoch: Value,
         parts: Value,
         leave: ir.Block,
@@ -152,10 +198,10 @@ class Driver:
         b.position_at_end(check)
         spins = b.phi(I64)
         spins.add_incoming(i64(0), before)
-        ready = b.load_atomic(e.at(counter, 8), "acquire", 8, typ=I64)
+        ready = b.load_atomic(done, "acquire", 8, typ=I64)
         b.cbranch(b.icmp_unsigned(">=", ready, parts), finish, again)
         b.position_at_end(again)
-        number = b.lshr(b.load_atomic(counter, "acquire", 8, typ=I64), i64(32))
+        number = b.load_atomic(e.at(state, GO), "acquire", 8, typ=I64)
         self._pause(e)
         more = b.add(spins, i64(1))
         b.cbranch(b.icmp_unsigned("!=", number, epoch), leave, tired)
@@ -193,12 +239,10 @@ class Driver:
                 units = self._entry(e, self.units, turn.index, I64)
                 self._call(e, turn.index, [table, i64(0), i64(0), units])
             with together:
-                epoch = b.add(e.load(state, I64, 8), i64(1))
-                number = b.shl(epoch, i64(32))
+                epoch = b.and_(b.add(e.load(state, I64, 8), i64(1)), i64(0xFFFFFFFF))
+                stride = e.mul(e.add(threads, 1), LINE)
                 with e.loop(first, last) as turn:
-                    counter = e.at(state, e.add(e.mul(turn.index, LINE), LINE))
-                    e.store(i64(0), e.at(counter, 8), 8)
-                    e.store(number, counter, 8)
+                    e.store(i64(0), e.at(state, e.add(b.mul(turn.index, stride), LINE)), 8)
                 for value, place in ((first, FIRST), (last, LAST), (threads, THREADS)):
                     e.store(value, e.at(state, place), 8)
                 # What was stored above is seen by whoever sees the new number. A late thread

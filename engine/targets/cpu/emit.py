@@ -186,6 +186,11 @@ class Emitter:
             rounded = self.call("llvm.rint", limited)
             self.store(self.b.fptoui(rounded, vector(I8, count)), pointer, 1)
 
+    def prefetch(self, pointer: Value) -> None:
+        """Ask for a cache line that is read soon; an address outside the arrays does no harm."""
+        flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
+        self.intrinsic("llvm.prefetch.p0", VOID, pointer, *flags)
+
     def zero(self, pointer: Value, count: int, dtype: str, value: int = 0) -> None:
         """Fill ``count`` elements; ``value`` is a stored byte (a zero point) where dtype is u8."""
         size = SIZES[dtype]

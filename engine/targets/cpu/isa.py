@@ -29,6 +29,8 @@ class Isa:
         features: LLVM's feature string.
         bf16: has ``vdpbf16ps``.
         vnni: has ``vpdpbusd`` and ``vpdpwssd`` on 512-bit registers.
+        halves: multiplies in halves of a register: one full product a cycle, where others start
+            two, but a product of half the length takes half the time (Zen 4).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Isa:
     features: str
     bf16: bool = False
     vnni: bool = False
+    halves: bool = False
 
     @property
     def title(self) -> str:
@@ -67,6 +70,7 @@ def choose(machine: str, cpu: str, features: Mapping[str, bool], features_text: 
             features=features_text,
             bf16=has("avx512bf16"),
             vnni=has("avx512vnni"),
+            halves=cpu == "znver4",
         )
     if has("avx2", "fma"):
         return Isa("avx2", lanes=8, registers=16, cpu=cpu, features=features_text)

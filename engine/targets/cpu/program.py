@@ -75,7 +75,7 @@ class Program:
         del packed
         self._arena = _memory(self.arena_size)
         self._scratch = _memory(self.scratch_size * options.threads)
-        self._state = _memory(state_size(len(self.ops)))
+        self._state = _memory(state_size(len(self.ops), options.threads))
         self.kernels = {name: op.describe(isa) for op in self.ops for name in op.nodes}
         self.fallbacks = tuple(s.node.name for s in lowered.steps if isinstance(s, Reference))
         self._inputs, self._outputs = dict(graph.inputs), graph.outputs

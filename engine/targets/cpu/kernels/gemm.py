@@ -27,6 +27,9 @@ from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 # Packed weights above this do not stay in a level-2 cache beside the picture: then a thread
 # walks the columns, and each block of weights is read once.
 _LARGE_WEIGHTS = 300 * 1024
+# Bytes that weights are asked for before they are read: processors follow a stream by themselves
+# only to the end of a page. 8 KiB measured best of 1 to 32 (Zen 5): 141 G/s instead of 126.
+_AHEAD = 8192
 
 
 @dataclass(eq=False)
@@ -129,11 +132,10 @@ class Convolve(Op):
         return columns.blocks * self.groups > 1 and (one_row or size > _LARGE_WEIGHTS)
 
     def units(self, isa: Isa) -> int:
-        """Blocks of columns, tiles of rows, or rows of the picture."""
+        """Tiles of rows, or rows of the picture; of each block of columns, or of all at once."""
         rows, columns = self.tiles(isa)
-        if self.by_columns(isa):
-            return columns.blocks * self.groups
-        return rows.count if self.flat else self.result.height
+        lines = rows.count if self.flat else self.result.height
+        return lines * columns.blocks * self.groups if self.by_columns(isa) else lines
 
     def work(self) -> int:
         """Multiply-adds."""
@@ -198,6 +200,7 @@ class _Block:
 
     Attributes:
         group: channel group.
+        number: position among the group's blocks.
         column: first column in the group.
         weights: packed weights.
         vectors: bias, and for int8 scales and starting sums.
@@ -205,6 +208,7 @@ class _Block:
     """
 
     group: Value
+    number: Value
     column: Value
     weights: Value
     vectors: list[Value]
@@ -252,27 +256,36 @@ class _Writer:
         e.return_()
 
     def _units_of_columns(self) -> None:
-        """A unit is a block of columns of a group, over all rows."""
+        """A unit is a tile of rows (or a row of the picture) of a block of columns."""
         e, blocks = self.e, self.columns.blocks
-        if self.op.groups == 1:
-            self._blocks(self.c.low, self.c.high, e.i64(0), self._all_rows)
-            return
-        with e.loop(self.c.low, self.c.high) as unit:
-            group = e.b.sdiv(unit.index, i64(blocks))
-            block = e.b.srem(unit.index, i64(blocks))
-            self._blocks(block, e.add(block, 1), group, self._all_rows)
+        lines = i64(self.rows.count if self.op.flat else self.op.result.height)
+        first = e.b.sdiv(self.c.low, lines)
+        last = e.b.sdiv(e.add(e.add(self.c.high, lines), -1), lines)
 
-    def _all_rows(self, block: _Block) -> None:
-        """All tiles of rows of a block of columns."""
+        def rows(block: _Block) -> None:
+            start = e.b.mul(e.add(e.mul(block.group, blocks), block.number), lines)
+            low = e.most(e.b.sub(self.c.low, start), 0)
+            self._some_rows(block, low, e.least(e.b.sub(self.c.high, start), lines))
+
+        if self.op.groups == 1:
+            self._blocks(first, last, e.i64(0), rows)
+            return
+        with e.loop(first, last) as turn:
+            group = e.b.sdiv(turn.index, i64(blocks))
+            block = e.b.srem(turn.index, i64(blocks))
+            self._blocks(block, e.add(block, 1), group, rows)
+
+    def _some_rows(self, block: _Block, low: Value, high: Value) -> None:
+        """Some tiles of rows, or rows of the picture, of a block of columns."""
         e, op = self.e, self.op
 
         def tile(height: int, source: Value, target: Value, other: Value) -> None:
             self._call(height, source, target, other, block)
 
         if op.flat:
-            self._tiles(e.i64(0), e.i64(self.rows.count), tile)
+            self._tiles(low, high, tile)
             return
-        with e.loop(0, op.result.height) as turn:
+        with e.loop(low, high) as turn:
             first = e.add(e.mul(block.group, op.columns_per_group), block.column)
             clear_halo(e, op.result, self.arena, turn.index, first, block.width)
             self._tiles_of_row(turn.index, tile)
@@ -336,16 +349,18 @@ class _Writer:
         weights = e.at(self.weights, e.mul(group, of_group * column_bytes))
         vectors = [e.at(v, e.mul(group, 4 * of_group)) for v in self.vectors]
 
-        def block(column: Value, width: int) -> None:
+        def block(number: Value, width: int) -> None:
+            column = e.mul(number, columns.block)
             packed = e.at(weights, e.mul(column, column_bytes))
-            run(_Block(group, column, packed, [e.at(v, e.mul(column, 4)) for v in vectors], width))
+            beside = [e.at(v, e.mul(column, 4)) for v in vectors]
+            run(_Block(group, number, column, packed, beside, width))
 
         if columns.full:
             with e.loop(low, e.least(high, columns.full)) as turn:
-                block(e.mul(turn.index, columns.block), columns.block)
+                block(turn.index, columns.block)
         if columns.rest:
             with e.when(e.b.icmp_signed(">", high, i64(columns.full))):
-                block(e.i64(columns.full * columns.block), columns.rest)
+                block(e.i64(columns.full), columns.rest)
 
     def _call(self, height: int, source: Value, target: Value, other: Value, block: _Block) -> None:
         """Call the tile's function."""
@@ -463,6 +478,8 @@ class Tile:
                 product.weight(e, e.at(row, sum(lengths[:j]) * product.step * product.item), length)
                 for j, length in enumerate(lengths)
             ]
+            for line in range(0, step_bytes, 64):
+                e.prefetch(e.at(row, _AHEAD + line))
             here = e.at(source, e.mul(loop.index, step))
             following = []
             for i in range(self.height):

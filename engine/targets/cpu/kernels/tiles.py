@@ -9,6 +9,9 @@ from twinlens.engine.targets.cpu.isa import Isa
 # Cycles that repeating a value takes where the product cannot: a 14 × 16 tile of bf16 products
 # measured 82 G/s, a 7 × 64 tile 112 (Zen 4).
 _REPEAT = 0.35
+# Cycles that each vector of weights takes beside the products, because it comes from a further
+# level of the cache: 7 × 64 and 13 × 32 are otherwise equal, but measured 106 and 137 G/s (Zen 5).
+_STREAM = 0.25
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,9 @@ def choose(
     """Pick the tile that needs the fewest cycles, by counting instructions.
 
     A tile of R rows and V vectors does R*V products per step and loads V vectors and R single
-    values; two loads and one full product go each cycle, and fewer than 8 running sums leave the
-    multipliers idle between dependent products (Fog, "Instruction tables", 2024: 4 cycles).
+    values; two loads and two products go each cycle (on processors that multiply in halves one),
+    and fewer than 8 running sums leave the multipliers idle between dependent products (Fog,
+    "Instruction tables", 2024: 4 cycles).
 
     Args:
         isa: gives vector length and registers.
@@ -113,7 +117,7 @@ def choose(
         for height, many in ((cut.tall, cut.talls), (cut.tall - 1, cut.count - cut.talls)):
             for width, blocks in ((over.block, over.full), (over.rest, min(1, over.rest))):
                 if height and many and blocks:
-                    cycles = _cycles(height, over.widths(width), isa.lanes)
+                    cycles = _cycles(isa, height, over.widths(width))
                     cost += many * blocks * (cycles + (0 if folds else _REPEAT * height))
         if best is None or cost < best[0] * 0.98:
             best = (cost, cut, over)
@@ -122,9 +126,11 @@ def choose(
     return best[1], best[2]
 
 
-def _cycles(height: int, widths: tuple[int, ...], lanes: int) -> float:
-    products = height * len(widths)
+def _cycles(isa: Isa, height: int, widths: tuple[int, ...]) -> float:
+    """Cycles of one step of a tile."""
     loads = (height + len(widths)) / 2
-    # Half-length products take half the time.
-    effort = height * sum(0.5 if width * 2 <= lanes else 1.0 for width in widths)
-    return max(effort, loads, 4.0, products / 2) + 0.5
+    products = height * len(widths) / 2
+    if isa.halves:
+        short = sum(0.5 if width * 2 <= isa.lanes else 1.0 for width in widths)
+        products = max(products, height * short)
+    return max(products, loads, 4.0) + 0.5 + _STREAM * len(widths)
