@@ -1,9 +1,10 @@
-"""3 × 3 convolutions with 36 products instead of 144 for every 4 × 4 output pixels.
+"""3 × 3 convolutions with 36 products instead of 144 for every 4 × 4 output pixels, and 5 × 5 ones
+with 36 instead of 100 for every 2 × 2.
 
-F(4×4, 3×3) of Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016), with
-the points 0, ±1, ±2 and infinity: patches of 6 × 6 input pixels that overlap by two are
-transformed, multiplied by transformed weights channel by channel (36 matrix products), and
-transformed back. Rounding errors are a few times those of the direct sum.
+F(4×4, 3×3) and F(2×2, 5×5) of Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks"
+(CVPR 2016), both with the points 0, ±1, ±2 and infinity: patches of 6 × 6 input pixels that
+overlap are transformed, multiplied by transformed weights channel by channel (36 matrix
+products), and transformed back. Rounding errors are a few times those of the direct sum.
 
 Large pictures are computed in blocks of tiles that stay in a thread's cache; small ones in three
 kernels, so that each thread reads only its share of the transformed weights.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -34,8 +36,8 @@ from twinlens.engine.targets.cpu.kernels.product import FloatProduct
 from twinlens.engine.targets.cpu.kernels.tiles import Columns, Rows, choose
 from twinlens.engine.targets.cpu.tensor import Tensor, aligned, clear_halo
 
-#: Output pixels along a tile's side, and input pixels along its patch.
-OUT, PATCH = 4, 6
+#: Input pixels along a patch's side.
+PATCH = 6
 _POINTS = PATCH * PATCH
 
 # Up to so many tiles the stages are kernels of their own.
@@ -43,45 +45,40 @@ _FEW_TILES = 64
 # Tiles that a thread works on at once; a multiple of the tallest register tile.
 _BLOCK = 14
 
-_WEIGHTS = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
+# The points, but infinity, with the factor of each that leaves the other transforms whole numbers.
+_FINITE = ((0, 1 / 4), (1, -1 / 6), (-1, -1 / 6), (2, 1 / 24), (-2, 1 / 24))
 
 
 def transformed(weight: Array) -> Array:
-    """Weights (out, 3, 3, in) as 36 matrices (36, out, in), computed in float64."""
-    g = _WEIGHTS
+    """Weights (out, k, k, in) as 36 matrices (36, out, in), computed in float64."""
+    taps = weight.shape[1]
+    rows = [[factor * point**i for i in range(taps)] for point, factor in _FINITE]
+    g = np.array([*rows, [0.0] * (taps - 1) + [1.0]])
     points = np.einsum("ia,oabc,jb->ijoc", g, weight.astype(np.float64), g, optimize=True)
     return float_array(points.reshape(_POINTS, weight.shape[0], weight.shape[3]))
 
 
 def suits(kernel: tuple[int, int], size: tuple[int, int], channels: tuple[int, int]) -> bool:
-    """Whether a stride-1 convolution gains: 3 × 3, a map of 13 or more, enough channels.
+    """Whether a stride-1 convolution gains: 3 × 3 on a map of 13 or more, 5 × 5 on one of 7.
 
     Args:
         kernel: (height, width).
         size: (height, width) of the output.
-        channels: (input, output).
+        channels: (input, output); fewer than 8 make the transforms cost more than they save.
     """
-    return kernel == (3, 3) and min(size) >= 13 and min(channels) >= 8
+    smallest = {(3, 3): 13, (5, 5): 7}.get(kernel)
+    return smallest is not None and min(size) >= smallest and min(channels) >= 8
 
 
 @dataclass(eq=False)
 class Winograd(Op):
-    """A 3 × 3 convolution, stride 1.
+    """A 3 × 3 or 5 × 5 convolution, stride 1.
 
     The source needs a border of zeros as wide as ``border`` says.
 
     Attributes:
         source, result: input and output.
-        weight: (output channels, 3, 3, input channels), float32.
+        weight: (output channels, k, k, input channels), float32.
         bias: (output channels,), float32.
         pads: (top, left).
         activation: applied before storing.
@@ -109,15 +106,20 @@ class Winograd(Op):
         """The convolved picture."""
         return self.result
 
+    @cached_property
+    def out(self) -> int:
+        """Output pixels along a tile's side."""
+        return PATCH + 1 - int(self.weight.shape[1])
+
     @property
     def across(self) -> int:
         """Tiles along the width."""
-        return -(-self.result.width // OUT)
+        return -(-self.result.width // self.out)
 
     @property
     def count(self) -> int:
         """Tiles altogether."""
-        return self.across * -(-self.result.height // OUT)
+        return self.across * -(-self.result.height // self.out)
 
     @property
     def blocks(self) -> Rows:
@@ -127,8 +129,9 @@ class Winograd(Op):
     def border(self) -> tuple[int, int, int, int]:
         """Border (top, left, bottom, right) of the source that the patches reach."""
         top, left = self.pads
-        down = -(-self.result.height // OUT) * OUT + 2 - top - self.source.height
-        right = self.across * OUT + 2 - left - self.source.width
+        beyond = PATCH - self.out
+        down = -(-self.result.height // self.out) * self.out + beyond - top - self.source.height
+        right = self.across * self.out + beyond - left - self.source.width
         return top, left, max(0, down), max(0, right)
 
     def parts(self) -> tuple[Op, ...]:
@@ -150,14 +153,14 @@ class Winograd(Op):
 
     def work(self) -> int:
         """Multiply-adds that are left."""
-        return self.count * _POINTS * int(self.weight.size) // 9
+        return self.count * _POINTS * self.source.channels * self.result.channels
 
     def describe(self, isa: Isa) -> str:
         """Method and register tile."""
         rows = self.blocks.tall if self.count > _FEW_TILES else self.count
         tile, columns = choose(isa, rows, self.result.channels)
         added = " + add" if self.residual is not None else ""
-        return f"{self.kind} 4×4 {tile.tall}×{columns.block}{added}"
+        return f"{self.kind} {self.out}×{self.out} {tile.tall}×{columns.block}{added}"
 
     def constants(self, isa: Isa) -> list[Array]:
         """0 transformed weights, 1 zeros to start sums with, 2 bias."""
@@ -384,7 +387,7 @@ def _emit_spread(
     function = c.helper(key, [PTR] * 2, write)
     with e.loop(first, last) as turn:
         y, x = e.b.sdiv(turn.index, e.i64(op.across)), e.b.srem(turn.index, e.i64(op.across))
-        offset = e.add(e.mul(y, OUT * row_bytes), e.mul(x, OUT * pixel_bytes))
+        offset = e.add(e.mul(y, op.out * row_bytes), e.mul(x, op.out * pixel_bytes))
         tile = e.b.sub(turn.index, first)
         e.b.call(function, [e.at(start, offset), e.at(place, e.mul(tile, source.channels * 4))])
 
@@ -456,9 +459,9 @@ def _emit_gather(
     other_pixel = 0 if residual is None else residual.pixel_bytes
     with e.loop(first, last) as turn:
         y, x = e.b.sdiv(turn.index, e.i64(op.across)), e.b.srem(turn.index, e.i64(op.across))
-        top, left = e.mul(y, OUT), e.mul(x, OUT)
+        top, left = e.mul(y, op.out), e.mul(x, op.out)
         with e.when(e.b.icmp_signed("==", x, e.i64(0))):
-            bottom = e.least(e.add(top, OUT), result.height)
+            bottom = e.least(e.add(top, op.out), result.height)
             with e.loop(top, bottom) as line:
                 clear_halo(e, result, arena, line.index)
         offset = e.mul(e.b.sub(turn.index, first), result.channels * 4)
@@ -481,16 +484,16 @@ def _place(e: Emitter, y: Value, x: Value, row_bytes: int, pixel_bytes: int) -> 
 
 def _cases(op: Winograd, e: Emitter, y: Value, x: Value) -> Iterator[tuple[Value, int, int]]:
     """(condition, height, width) of whole tiles and of those cut by the picture's edge."""
-    down = -(-op.result.height // OUT)
-    heights = {OUT, op.result.height - (down - 1) * OUT}
-    widths = {OUT, op.result.width - (op.across - 1) * OUT}
+    down = -(-op.result.height // op.out)
+    heights = {op.out, op.result.height - (down - 1) * op.out}
+    widths = {op.out, op.result.width - (op.across - 1) * op.out}
     last_row = e.b.icmp_signed("==", y, e.i64(down - 1))
     last_column = e.b.icmp_signed("==", x, e.i64(op.across - 1))
 
     def holds(size: int, sizes: set[int], last: Value) -> Value:
         if len(sizes) == 1:
             return e.b.icmp_signed("==", e.i64(0), e.i64(0))
-        return e.b.not_(last) if size == OUT else last
+        return e.b.not_(last) if size == op.out else last
 
     for height in sorted(heights, reverse=True):
         for width in sorted(widths, reverse=True):
@@ -506,7 +509,7 @@ def _gather_key(op: Winograd, pitch: int, height: int, width: int) -> object:
         return (*rows, tensor.dtype, tensor.channels, tensor.scale, tensor.zero_point)
 
     ends = (stored(op.result), stored(op.residual), activation_key(op.activation))
-    return ("gather", pitch, height, width, ends)
+    return ("gather", op.out, pitch, height, width, ends)
 
 
 @dataclass(frozen=True)
@@ -530,10 +533,10 @@ class _Gathering:
                 points = [
                     e.load(e.at(start, (i * PATCH + j) * self.pitch), kind, 4) for j in range(PATCH)
                 ]
-                rows.append(_backward(e, points))
+                rows.append(_backward(e, points, self.op.out))
             added = e.load(e.at(bias, offset), kind, 4)
             for x in range(self.width):
-                column = _backward(e, [rows[i][x] for i in range(PATCH)])
+                column = _backward(e, [rows[i][x] for i in range(PATCH)], self.op.out)
                 for y in range(self.height):
                     value = e.b.fadd(column[y], added)
                     self._finish(e, value, (y, x), offset, (target, other))
@@ -583,14 +586,17 @@ def _forward(e: Emitter, v: Sequence[Value]) -> list[Value]:
     ]
 
 
-def _backward(e: Emitter, m: Sequence[Value]) -> list[Value]:
-    """Six sums of a line, transformed to four pixels."""
+def _backward(e: Emitter, m: Sequence[Value], out: int) -> list[Value]:
+    """Six sums of a line, transformed to two or four pixels."""
     count = m[0].type.count
     a, b = e.b.fadd(m[1], m[2]), e.b.fsub(m[1], m[2])
     c, d = e.b.fadd(m[3], m[4]), e.b.fsub(m[3], m[4])
+    first, second = e.b.fadd(e.b.fadd(m[0], a), c), e.fma(d, e.splat(2.0, count), b)
+    if out == 2:
+        return [first, e.b.fadd(second, m[5])]
     return [
-        e.b.fadd(e.b.fadd(m[0], a), c),
-        e.fma(d, e.splat(2.0, count), b),
+        first,
+        second,
         e.fma(c, e.splat(4.0, count), a),
         e.b.fadd(e.fma(d, e.splat(8.0, count), b), m[5]),
     ]
