@@ -231,9 +231,10 @@ class Lowering:
         self.values[name] = stored or Stored(self.shape(name), op.output)
         return True
 
-    def withdraw(self, op: Op) -> None:
-        """Take a kernel out again, to put a fused one in its place."""
+    def withdraw(self, op: Op, name: str) -> None:
+        """Take a kernel out again, to put a fused one in its place; its value is not kept."""
         self.steps.remove(op)
+        del self.values[name], self.writers[name]
 
     def _refer(self, node: Node) -> None:
         stored = {

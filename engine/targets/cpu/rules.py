@@ -366,7 +366,7 @@ def _fused_add(to: Lowering, node: Node) -> bool:
     """Let the convolution that ran last add the other picture before it stores."""
     if node.inputs[0] == node.inputs[1] or to.shape(node.inputs[0]) != to.shape(node.inputs[1]):
         return False
-    found: tuple[int, Convolve | Winograd, str] | None = None
+    found: tuple[int, Convolve | Winograd, str, str] | None = None
     for name, other in (node.inputs, node.inputs[::-1]):
         op = to.writers.get(name)
         if (
@@ -380,15 +380,15 @@ def _fused_add(to: Lowering, node: Node) -> bool:
         ):
             position = to.steps.index(op)
             if found is None or position > found[0]:
-                found = (position, op, other)
+                found = (position, op, name, other)
     if found is None:
         return False
-    residual, result = to.picture(found[2]), to.result(node.output)
+    _, op, name, other = found
+    residual, result = to.picture(other), to.result(node.output)
     if residual is None or result is None:
         return False
     # The other picture may be written after the convolution; that one moves behind it.
-    op = found[1]
-    to.withdraw(op)
+    to.withdraw(op, name)
     fused = replace(
         op,
         result=result,
