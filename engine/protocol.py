@@ -59,7 +59,7 @@ class EngineOptions:
         precision: one of the engine's ``precisions()``. ``"auto"`` is the fastest that gives the
             same best label as fp32 on 99.5 % of the calibration pictures.
         calibration: a video or a folder of pictures, to find ranges for int8 and to compare
-            precisions on; None means the bundled clip.
+            precisions on. None means none: an engine that needs it then says so.
         providers: ONNX Runtime execution providers by name, best first; None means the default.
     """
 

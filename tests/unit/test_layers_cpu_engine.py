@@ -8,7 +8,14 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save
-from twinlens.engine.errors import EngineError, InferenceError, ModelFileError, ShapeError
+from twinlens.assets import picture_path
+from twinlens.engine.errors import (
+    EngineError,
+    ImageError,
+    InferenceError,
+    ModelFileError,
+    ShapeError,
+)
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import EngineOptions, ModelSpec
@@ -99,6 +106,20 @@ def test_models_that_do_not_fit(tmp_path):
         layers.load(_spec(path, width=33, height=33), EngineOptions(precision="fp16"))
     with pytest.raises(ModelFileError, match="does not exist"):
         layers.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
+
+
+@pytest.mark.skipif("bf16" not in LayersCpuEngine().precisions(), reason="no bf16 here")
+def test_other_precisions_need_pictures_and_take_what_is_given(tmp_path):
+    layers = LayersCpuEngine()
+    spec = _spec(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
+    with pytest.raises(EngineError, match="bf16 is compared with fp32 on pictures"):
+        layers.load(spec, EngineOptions(precision="bf16"))
+    with pytest.raises(ImageError, match="nowhere"):
+        layers.load(spec, EngineOptions(precision="bf16", calibration=tmp_path / "nowhere"))
+    options = EngineOptions(precision="bf16", calibration=picture_path("start.jpg").parent)
+    with closing(layers.load(spec, options)) as runner:
+        assert runner.info.precision == "bf16"
+        assert 0 <= runner.info.agreement <= 1
 
 
 def test_blas_leaves_a_processor_to_the_window_unless_told():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.assets import clip_path
 from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
 from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
@@ -113,8 +112,9 @@ def load_compiled(
     where the processor has no instructions for it, in fp32 with its rounded weights.
 
     Raises:
-        EngineError: the processor lacks that precision.
-        ImageError: there are no pictures to calibrate with.
+        EngineError: the processor lacks that precision, or no pictures to calibrate with were
+            given.
+        ImageError: the pictures cannot be read.
         ShapeError: the graph is no classifier of one picture.
     """
     isa = detect()
@@ -134,9 +134,13 @@ def load_compiled(
         return CompiledRunner(graph, expected, plan, isa, "a quantised network")
     if asked == "fp32" or len(here) == 1:
         return CompiledRunner(graph, expected, Options(threads=threads), isa)
-    pictures = options.calibration or clip_path()
+    if options.calibration is None:
+        raise EngineError(
+            f"{TITLE}: {asked} is compared with fp32 on pictures, and none were given",
+            hint="Give a video or a folder of pictures (--calibration PATH), or choose fp32.",
+        )
     others = tuple(p for p in here if p != "fp32")
-    found = Calibration(graph, face, model, pictures, others, threads, isa).findings()
+    found = Calibration(graph, face, model, options.calibration, others, threads, isa).findings()
     precision = found.best() if asked == "auto" else asked
     plan = Options(precision, threads, found.ranges if precision == "int8" else None)
     note = "the fastest that agrees with fp32" if asked == "auto" else ""
