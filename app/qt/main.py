@@ -111,7 +111,7 @@ def _tell_of_new_cameras(window: MainWindow) -> Callable[[], None]:
         known = {choice.text for choice in choices}
         if new:
             banner = Banner(f"{new[0].name} was plugged in", new[0].detail, action="Use it")
-            window.show_banner(banner, lambda: window.use_source(new[0].text))
+            window.show_banner(banner, lambda: window.choose.source(new[0].text))
 
     return changed
 

@@ -88,7 +88,7 @@ class Menus:
             width, height, fps = following
             self._window.remember(camera_width=width, camera_height=height, camera_fps=fps)
             if self._window.settings.source.startswith("camera"):
-                self._window.use_source(self._window.settings.source)
+                self._window.choose.source(self._window.settings.source)
             self._window.close_sheet()
             self.source()
 
@@ -96,31 +96,31 @@ class Menus:
         return Row("Ask for {}×{} at {} fps".format(*now), detail, change)
 
     def _use_source(self, text: str) -> Callable[[], None]:
-        return self._then_close(partial(self._window.use_source, text))
+        return self._then_close(partial(self._window.choose.source, text))
 
     def _pick_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Video or picture", "", _VIDEO_FILTER)
         if path:
-            self._window.use_source(path)
+            self._window.choose.source(path)
 
     def _pick_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self._window, "Folder of pictures")
         if path:
-            self._window.use_source(path)
+            self._window.choose.source(path)
 
     def _ask_stream(self) -> None:
         text, ok = QInputDialog.getText(
             self._window, "Network stream", "rtsp:// or http:// address"
         )
         if ok and text.strip():
-            self._window.use_source(text.strip())
+            self._window.choose.source(text.strip())
 
     def model(self) -> None:
         """The catalog, files, and the precision that runs."""
         window = self._window
         state = window.session.state if window.session else None
         serving = state.spec.id if state else ""
-        use = window.use_model
+        use = window.choose.model
         rows: list[SheetRow] = [Heading("Catalog")]
         for card in cards():
             if card.embedded:
@@ -140,42 +140,42 @@ class Menus:
     def _pick_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", "ONNX models (*.onnx)")
         if path:
-            self._window.use_model(path)
+            self._window.choose.model(path)
 
     def views(self) -> None:
         """What is shown, and how the picture is cropped for the network."""
         window, settings = self._window, self._window.settings
-        close = self._then_close
+        look, close = window.look, self._then_close
         rows: list[SheetRow] = [
-            Row("Top 5", "The five best classes. Key T", close(window.toggle_top5), settings.top5),
-            Row("Mirror", "Display only. Key M", close(window.toggle_mirror), settings.mirror),
-            Row("Full screen", "Key F", close(window.toggle_full_screen), window.isFullScreen()),
+            Row("Top 5", "The five best classes. Key T", close(look.toggle_top5), settings.top5),
+            Row("Mirror", "Display only. Key M", close(look.toggle_mirror), settings.mirror),
+            Row("Full screen", "Key F", close(look.toggle_full_screen), window.isFullScreen()),
             Heading("Crop for the network"),
-            Row("The model’s own", "", close(partial(window.set_crop, "")), not settings.crop),
+            Row("The model’s own", "", close(partial(look.set_crop, "")), not settings.crop),
         ]
         for crop in CropAndScale:
             title = crop.value.replace("-", " ").capitalize()
-            act = close(partial(window.set_crop, crop.value))
+            act = close(partial(look.set_crop, crop.value))
             rows.append(Row(title, _CROP_DETAIL[crop], act, settings.crop == crop.value))
         window.open_sheet("View", rows)
 
     def settings(self) -> None:
         """Smoothing, threshold and theme."""
         window, settings = self._window, self._window.settings
-        close = self._then_close
+        look, close = window.look, self._then_close
         rows: list[SheetRow] = [
             Heading("Answer"),
             Row(
                 "Smooth over time",
                 "The label changes only when another one clearly wins.",
-                close(window.toggle_smoothing),
+                close(look.toggle_smoothing),
                 settings.smoothing,
             ),
-            SliderRow("“Not sure” below", round(settings.threshold * 100), window.set_threshold),
+            SliderRow("“Not sure” below", round(settings.threshold * 100), look.set_threshold),
             Heading("Theme"),
         ]
         for theme in ("dark", "light", "system"):
-            act = close(partial(window.set_theme, theme))
+            act = close(partial(look.set_theme, theme))
             rows.append(Row(theme.capitalize(), "", act, settings.theme == theme))
         window.open_sheet("Settings", rows)
 

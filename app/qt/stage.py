@@ -8,14 +8,26 @@ OpenGL, which is not everywhere, would gain nothing that is seen.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QElapsedTimer, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QImage,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QWidget
 
 from twinlens.app.core.types import Frame
 from twinlens.app.overlays import Overlays, Palette, engine_color
+from twinlens.app.qt.drop import Dropped, recognise
 from twinlens.app.qt.painters import PAINTERS, Canvas, paint_scrim
 from twinlens.app.qt.theme import color, font
 from twinlens.engine.image import PixelFormat
@@ -51,15 +63,18 @@ class Stage(QWidget):
     Signals:
         painted: a frame was painted for the first time: its index and source id.
         resized: the stage has another size.
+        dropped: a file or folder was dropped on it: a ``Dropped``.
     """
 
     painted = Signal(int, int)
     resized = Signal()
+    dropped = Signal(object)
 
     def __init__(self, palette: Palette, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Picture")
+        self.setAcceptDrops(True)
         self.palette_ = palette
         self.mirror = False
         self.drop_hint = ""
@@ -126,6 +141,28 @@ class Stage(QWidget):
         super().resizeEvent(event)
         self.resized.emit()
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
+        """Say what a drop would do."""
+        dropped = _dropped(event)
+        if dropped is not None:
+            self.drop_hint = dropped.says
+            self.update()
+            event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802 - Qt's name
+        """Forget the hint."""
+        self.drop_hint = ""
+        self.update()
+        event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell what was dropped."""
+        self.drop_hint = ""
+        dropped = _dropped(event)
+        if dropped is not None:
+            self.dropped.emit(dropped)
+            event.acceptProposedAction()
+
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint the picture, the scrim, then each overlay by its painter."""
         del event
@@ -179,6 +216,13 @@ class Stage(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             target = QRectF(self.rect()).adjusted(edge, edge, -edge, -edge)
             painter.drawRoundedRect(target, 2 * canvas.unit, 2 * canvas.unit)
+
+
+def _dropped(event: QDropEvent) -> Dropped | None:
+    urls = event.mimeData().urls()
+    if not urls or not urls[0].isLocalFile():
+        return None
+    return recognise(Path(urls[0].toLocalFile()))
 
 
 class _Fading:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QStandardPaths, Qt, QTimer
+from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QGuiApplication,
-    QImage,
     QMouseEvent,
 )
 from PySide6.QtWidgets import QMainWindow
@@ -39,22 +34,22 @@ from twinlens.app.overlays import (
     build_overlays,
 )
 from twinlens.app.qt.bridge import Background, NewsBridge
+from twinlens.app.qt.choose import Choose
 from twinlens.app.qt.controls import CONTROL_UNITS, Controls, EngineChoice
-from twinlens.app.qt.drop import Dropped, recognise
 from twinlens.app.qt.keys import Keys
+from twinlens.app.qt.look import Look
 from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
 from twinlens.app.qt.popups import Popups
 from twinlens.app.qt.progress import ProgressLine
+from twinlens.app.qt.screenshot import save_screenshot
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.image import CropAndScale
 from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 _STATS_MS = 250
-_CROPS: tuple[str, ...] = ("", *(crop.value for crop in CropAndScale))
 
 
 class MainWindow(QMainWindow):
@@ -80,22 +75,17 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._background = Background(self)
         self._memory = Memory(store, self._background, self._unsaved, self)
-        self._engines = list(engines)
         self._make_source, self._resolve, self._make_session = make_source, resolve, make_session
+        self.choose = Choose(self, engines, make_source, resolve, self._background)
+        self.look = Look(self)
         self.session: Session | None = None
         self._stopped = False
-        self._failed_source = ""
-        # A model is remembered once it answers: one that cannot be loaded must not greet the
-        # next start.
-        self._asked_model: tuple[ModelSpec, str] | None = None
-        self._rescued = False
         self._last: Any = None
         _, palette = palette_of(self.settings.theme)
         self._palette = palette
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply_theme)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self.apply_theme)
 
         self.setWindowTitle("Twinlens")
-        self.setAcceptDrops(True)
         self.setMouseTracking(True)
         self.stage = Stage(palette, self)
         self.stage.setMouseTracking(True)
@@ -106,14 +96,15 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.stage)
         self.menus = Menus(self)
         self.controls = Controls(
-            self._engines, self.use_engine, self.menus.buttons(), palette, self.stage
+            self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
         self.progress = ProgressLine(self.stage)
         self.popups = Popups(self.stage, self.controls, palette)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
-        self._stats_timer.timeout.connect(self._refresh)
+        self._stats_timer.timeout.connect(self.refresh)
         self.stage.resized.connect(self._lay_out)
+        self.stage.dropped.connect(self.choose.dropped)
         self._bridge = NewsBridge(self._on_news, self)
         self._bind_keys()
         self._restore_geometry()
@@ -123,15 +114,15 @@ class MainWindow(QMainWindow):
 
     def start(self, source: str | None, model: str | None, engine: str | None) -> None:
         """Load the model on another thread, then start the session; returns at once."""
-        self._source_text = source or self.settings.source
-        self._engine_id = engine or self._usable(self.settings.engine)
+        self.choose.source_text = source or self.settings.source
+        self._engine_id = engine or self.choose.usable_or_first(self.settings.engine)
         wanted = model or self.settings.model
         self.progress.set_busy(True)
 
         def failed(error: Exception) -> None:
-            self._tell(error, "The embedded model is used instead.")
+            self.tell(error, "The embedded model is used instead.")
             if wanted:
-                self._background.run("start", lambda: self._resolve(""), self._begin, self._tell)
+                self._background.run("start", lambda: self._resolve(""), self._begin, self.tell)
 
         self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
 
@@ -139,9 +130,9 @@ class MainWindow(QMainWindow):
         if self._stopped:
             return
         try:
-            source = self._make_source(self._source_text)
+            source = self._make_source(self.choose.source_text)
         except TwinlensError as error:
-            self._tell(error)
+            self.tell(error)
             source = self._make_source("clip")
         self.session = self._make_session(
             source,
@@ -156,10 +147,6 @@ class MainWindow(QMainWindow):
         self.session.start()
         self._stats_timer.start()
         self.controls.wake()
-
-    def _usable(self, engine_id: str) -> str:
-        usable = [engine.id for engine in self._engines if engine.reason is None]
-        return engine_id if engine_id in usable or not usable else usable[0]
 
     def stop(self) -> None:
         """End the session and all threads; may be called twice."""
@@ -205,7 +192,7 @@ class MainWindow(QMainWindow):
             self._last = news.result
             self._refresh_answer(full=flipped)
         if news.events:
-            self._refresh()
+            self.refresh()
 
     def _refresh_answer(self, *, full: bool) -> None:
         """Show the newest answer; figures that would jitter wait for the timer unless full."""
@@ -218,7 +205,7 @@ class MainWindow(QMainWindow):
             shown = Overlays(shown.label, shown.top, status, shown.dot, shown.notice)
         self.stage.show_overlays(shown)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Show everything anew: figures, engine switch, progress."""
         shown = self._overlays()
         if shown is None or self.session is None:
@@ -238,44 +225,15 @@ class MainWindow(QMainWindow):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LoadFailed):
-            self._load_failed(event)
+            self.choose.load_failed(event)
         elif isinstance(event, SourceFailed):
-            self._source_failed(event)
+            self.choose.source_failed(event)
         elif isinstance(event, EngineReady):
-            self._engine_ready(event)
+            self.choose.ready(event)
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
-
-    def _engine_ready(self, event: EngineReady) -> None:
-        self.remember(engine=event.info.engine_id)
-        asked = self._asked_model
-        if asked is not None and asked[0] is event.spec:
-            self._asked_model = None
-            recent = self.settings.with_recent_model(asked[1])
-            self.remember(model=recent.model, recent_models=recent.recent_models)
-
-    def _load_failed(self, event: LoadFailed) -> None:
-        session = self.session
-        if session is None or session.state.info is not None or self._rescued:
-            self._tell(event.error, "The engine that ran before goes on.")
-            return
-        # Nothing has ever answered: the model asked for at the start is broken.
-        self._rescued = True
-        self._tell(event.error, "The embedded model is used instead.")
-        self._background.run(
-            "model", lambda: self._resolve(""), session.use_model, lambda error: self._tell(error)
-        )
-
-    def _source_failed(self, event: SourceFailed) -> None:
-        self._failed_source = self._source_text
-        goes_on = "The bundled clip plays instead." if event.fallback else ""
-        if event.playing:
-            goes_on = f"{event.playing} goes on."
-        hint = f"{goes_on} {event.error.hint}".strip()
-        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
-        self.show_banner(banner, lambda: self.use_source(self._failed_source))
 
     # --- what a person does ----------------------------------------------------------------
 
@@ -292,139 +250,32 @@ class MainWindow(QMainWindow):
         hint = "They hold until the window is closed. Check the folder's rights and space."
         self.show_banner(Banner(f"Settings cannot be saved: {error}", hint, BannerKind.WARN))
 
-    def use_engine(self, engine_id: str) -> None:
-        """Flip to an engine, or say why it cannot be."""
-        choice = next((e for e in self._engines if e.id == engine_id), None)
-        if choice is None or self.session is None:
-            return
-        if choice.reason is not None:
-            self.show_banner(Banner(f"{choice.title} is not available", choice.reason))
-            return
-        self.session.use_engine(engine_id)
-        self._refresh()
-
-    def next_engine(self) -> None:
-        """Flip to the next engine that can be used."""
-        usable = [engine.id for engine in self._engines if engine.reason is None]
-        if self.session is None or not usable:
-            return
-        now = self.session.state.engine_id
-        at = usable.index(now) if now in usable else -1
-        self.use_engine(usable[(at + 1) % len(usable)])
-
-    def use_source(self, text: str) -> None:
-        """Change to another source; the old one plays until the new one delivers."""
-        if self.session is None:
-            return
-        try:
-            source = self._make_source(text)
-        except TwinlensError as error:
-            self._tell(error)
-            return
-        self._source_text = text
-        self.popups.close_banner()
-        self.session.use_source(source)
-        recent = self.settings.with_recent_source(text)
-        self.remember(source=text, recent_sources=recent.recent_sources)
-
-    def use_model(self, name: str) -> None:
-        """Change to another model; it is read, loaded and warmed while the old one serves."""
-        self.progress.set_busy(True)
-
-        def ready(spec: ModelSpec) -> None:
-            if self.session is None:
-                return
-            self._asked_model = (spec, name)
-            self.session.use_model(spec)
-            if spec.notes:
-                self.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
-
-        def failed(error: Exception) -> None:
-            self.progress.set_busy(False)
-            self._tell(error, "The model that ran before goes on.")
-
-        self._background.run("model", lambda: self._resolve(name), ready, failed)
-
     def toggle_pause(self) -> None:
         """Pause or go on."""
         if self.session is not None:
             self.session.set_paused(not self.session.state.paused)
-            self._refresh()
+            self.refresh()
 
     def step(self) -> None:
         """One frame, when paused."""
         if self.session is not None and self.session.state.paused:
             self.session.step()
 
-    def toggle_top5(self) -> None:
-        """Show or hide the five best classes."""
-        self.remember(top5=not self.settings.top5)
-        self._refresh()
+    def screenshot(self) -> None:
+        """Save what the stage shows to the Pictures folder and say where."""
 
-    def toggle_mirror(self) -> None:
-        """Mirror the display; the network sees the picture as it is."""
-        self.remember(mirror=not self.settings.mirror)
-        self.stage.mirror = self.settings.mirror
-        self.stage.update()
+        def saved(where: Path) -> None:
+            self.show_banner(Banner("Screenshot saved", str(where)))
 
-    def toggle_smoothing(self) -> None:
-        """Smooth answers over time, or show each frame's own."""
-        self.remember(smoothing=not self.settings.smoothing)
-        if self.session is not None:
-            self.session.set_smoothing(self.settings.smoothing)
+        save_screenshot(self.stage, self._background, saved, self.tell)
 
-    def set_threshold(self, percent: int) -> None:
-        """Set the confidence under which the label says that it is not sure."""
-        self.remember(threshold=percent / 100)
-        self._refresh()
-
-    def set_crop(self, crop: str) -> None:
-        """Choose how pictures are cropped; empty is the model's own."""
-        self.remember(crop=crop)
-        if self.session is not None:
-            self.session.set_crop(self.settings.crop_and_scale)
-
-    def next_crop(self) -> None:
-        """Go to the next crop and say which."""
-        crop = _CROPS[(_CROPS.index(self.settings.crop) + 1) % len(_CROPS)]
-        self.set_crop(crop)
-        self.show_banner(Banner(f"Crop: {crop.replace('-', ' ') or 'the model’s own'}"))
-
-    def set_theme(self, theme: str) -> None:
-        """Dark, light, or the system's."""
-        self.remember(theme=theme)
-        self._apply_theme()
-
-    def _apply_theme(self) -> None:
+    def apply_theme(self) -> None:
         """Show the theme of the settings, or the system's new one."""
         _, palette = palette_of(self.settings.theme)
         if palette == self._palette:
             return
         self._palette = palette
         self.popups.set_palette(palette)
-
-    def toggle_full_screen(self) -> None:
-        """Full screen, or back."""
-        self.showNormal() if self.isFullScreen() else self.showFullScreen()
-
-    def screenshot(self) -> None:
-        """Save what the stage shows to the Pictures folder and say where."""
-        picture = QImage(self.stage.size(), QImage.Format.Format_RGB32)
-        self.stage.render(picture)
-        location = QStandardPaths.StandardLocation.PicturesLocation
-        folder = Path(QStandardPaths.writableLocation(location) or Path.home()) / "Twinlens"
-        path = folder / f"twinlens-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-
-        def save() -> Path:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not picture.save(str(path)):
-                raise TwinlensError(f"{path}: cannot be written")
-            return path
-
-        def saved(where: Path) -> None:
-            self.show_banner(Banner("Screenshot saved", str(where)))
-
-        self._background.run("screenshot", save, saved, self._tell)
 
     # --- sheets and banners ----------------------------------------------------------------
 
@@ -459,7 +310,8 @@ class MainWindow(QMainWindow):
         """Show a banner; it goes by itself after a while."""
         self.popups.show_banner(banner, act)
 
-    def _tell(self, error: Exception, goes_on: str = "") -> None:
+    def tell(self, error: Exception, goes_on: str = "") -> None:
+        """Show an error, and what goes on all the same where the error has no hint."""
         if isinstance(error, TwinlensError):
             banner = Banner(error.message, error.hint or goes_on, BannerKind.ERROR)
         else:
@@ -472,19 +324,19 @@ class MainWindow(QMainWindow):
         if not self.popups.close_topmost() and self.isFullScreen():
             self.showNormal()
 
-    # --- keys, pointer, drops --------------------------------------------------------------
+    # --- keys, pointer, size --------------------------------------------------------------
 
     def _bind_keys(self) -> None:
         bound: dict[str, Callable[[], object]] = {
-            "E": self.next_engine,
+            "E": self.choose.next_engine,
             "Space": self.toggle_pause,
             "Right": self.step,
-            "T": self.toggle_top5,
-            "M": self.toggle_mirror,
-            "C": self.next_crop,
+            "T": self.look.toggle_top5,
+            "M": self.look.toggle_mirror,
+            "C": self.look.next_crop,
             "S": self.screenshot,
-            "F": self.toggle_full_screen,
-            "F11": self.toggle_full_screen,
+            "F": self.look.toggle_full_screen,
+            "F11": self.look.toggle_full_screen,
             "Esc": self.back,
             "O": self.menus.source,
             "L": self.menus.model,
@@ -493,15 +345,15 @@ class MainWindow(QMainWindow):
             "?": self.toggle_cheat_sheet,
             "F1": self.toggle_cheat_sheet,
         }
-        for number, engine in enumerate(self._engines[:4], 1):
-            bound[str(number)] = lambda chosen=engine.id: self.use_engine(chosen)  # type: ignore[misc]
+        for number, engine in enumerate(self.choose.engines[:4], 1):
+            bound[str(number)] = lambda chosen=engine.id: self.choose.engine(chosen)  # type: ignore[misc]
         # Spelled out, since Windows has no standard key for it; Qt makes it ⌘Q on a Mac.
         bound["Ctrl+Q"] = self.close
         Keys(self, bound, self.controls.wake)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Full screen, or back."""
-        self.toggle_full_screen()
+        self.look.toggle_full_screen()
         event.accept()
 
     def _lay_out(self) -> None:
@@ -512,42 +364,3 @@ class MainWindow(QMainWindow):
         self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
         self.popups.lay_out()
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
-        """Say what a drop would do."""
-        dropped = _dropped(event)
-        if dropped is not None:
-            self.stage.drop_hint = dropped.says
-            self.stage.update()
-            event.acceptProposedAction()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802 - Qt's name
-        """Forget the hint."""
-        self.stage.drop_hint = ""
-        self.stage.update()
-        event.accept()
-
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
-        """Use what was dropped."""
-        self.stage.drop_hint = ""
-        dropped = _dropped(event)
-        if dropped is not None:
-            self.use_dropped(dropped)
-            event.acceptProposedAction()
-
-    def use_dropped(self, dropped: Dropped) -> None:
-        """Use a dropped model or source, or say why it cannot be."""
-        if dropped.kind == "model":
-            self.use_model(str(dropped.path))
-        elif dropped.kind == "source":
-            self.use_source(str(dropped.path))
-        else:
-            hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
-            self.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
-
-
-def _dropped(event: QDropEvent) -> Dropped | None:
-    urls = event.mimeData().urls()
-    if not urls or not urls[0].isLocalFile():
-        return None
-    return recognise(Path(urls[0].toLocalFile()))

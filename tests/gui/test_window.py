@@ -124,7 +124,7 @@ def test_sheets_open_by_key_and_every_row_has_a_name(
 
 def test_broken_model_is_a_banner_and_the_stream_goes_on(stand: Stand) -> None:
     window = stand.window
-    window.use_model("broken.onnx")
+    window.choose.model("broken.onnx")
     stand.until(lambda: window.banner is not None)
     assert window.banner is not None
     assert window.banner.kind is BannerKind.ERROR
@@ -137,7 +137,7 @@ def test_broken_model_is_a_banner_and_the_stream_goes_on(stand: Stand) -> None:
 
 def test_broken_source_is_a_banner_and_the_old_one_plays_on(stand: Stand) -> None:
     window = stand.window
-    window.use_source("broken")
+    window.choose.source("broken")
     stand.until(lambda: window.banner is not None)
     assert window.banner is not None
     assert "fake clip goes on" in window.banner.hint
@@ -155,7 +155,7 @@ def drop(stand: Stand, path: Path) -> None:
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.NoModifier,
     )
-    stand.window.dropEvent(event)
+    stand.window.stage.dropEvent(event)
 
 
 def test_dropped_model_is_loaded_and_remembered(stand: Stand, tmp_path: Path) -> None:
@@ -178,9 +178,9 @@ def test_choices_are_remembered(stand: Stand, qtbot: Any, tmp_path: Path) -> Non
     window = stand.window
     press(qtbot, stand, Qt.Key.Key_T)
     press(qtbot, stand, Qt.Key.Key_C)
-    window.set_threshold(45)
-    window.toggle_smoothing()
-    window.set_theme("light")
+    window.look.set_threshold(45)
+    window.look.toggle_smoothing()
+    window.look.set_theme("light")
     window.close()
     saved = json.loads((tmp_path / "settings.json").read_text(encoding="utf-8"))
     assert (saved["top5"], saved["crop"], saved["threshold"]) == (True, "center-crop", 0.45)
@@ -189,7 +189,7 @@ def test_choices_are_remembered(stand: Stand, qtbot: Any, tmp_path: Path) -> Non
 
 
 def test_under_the_threshold_the_label_is_not_sure(stand: Stand) -> None:
-    stand.window.set_threshold(90)
+    stand.window.look.set_threshold(90)
     label = stand.window.stage.overlays.label
     assert label is not None
     assert (label.label, label.guess, label.sure) == ("not sure", "cat?", False)
@@ -199,7 +199,7 @@ def test_screenshot_is_saved_and_says_where(
     stand: Stand, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "twinlens.app.qt.window.QStandardPaths.writableLocation", lambda *_: str(tmp_path)
+        "twinlens.app.qt.screenshot.QStandardPaths.writableLocation", lambda *_: str(tmp_path)
     )
     press(qtbot, stand, Qt.Key.Key_S)
     stand.until(lambda: stand.window.banner is not None)

@@ -185,7 +185,7 @@ def test_sheets_follow_the_theme_and_cut_no_words(
     monkeypatch.setattr("twinlens.app.qt.cameras.camera_choices", list)
     window = stand.window
     window.resize(*size)
-    window.set_theme(theme)
+    window.look.set_theme(theme)
     for opens in (window.menus.source, window.menus.model, window.menus.views):
         opens()
         sheet = window.sheet
@@ -234,10 +234,10 @@ def banner_ground(stand: Stand) -> str:
 
 def test_an_open_banner_takes_the_new_theme_and_size(stand: Stand) -> None:
     window = stand.window
-    window.set_theme("dark")
+    window.look.set_theme("dark")
     window.show_banner(Banner("Something", "Do something."))
     assert banner_ground(stand) == PALETTES["dark"].surface
-    window.set_theme("light")
+    window.look.set_theme("light")
     assert banner_ground(stand) == PALETTES["light"].surface
     panel = window.findChild(BannerPanel)
     assert panel is not None
@@ -256,7 +256,7 @@ def test_the_system_theme_is_followed_while_it_changes(
     now = [schemes["dark"]]
     monkeypatch.setattr(type(QGuiApplication.styleHints()), "colorScheme", lambda _self: now[0])
     window = stand.window
-    window.set_theme("system")
+    window.look.set_theme("system")
     window.show_banner(Banner("Something", "Do something."))
     for name in ("light", "dark", "light"):
         now[0] = schemes[name]
@@ -292,11 +292,11 @@ def drag(path: Path) -> tuple[QDragEnterEvent, QMimeData]:
 def test_the_whole_window_says_what_a_drop_will_do(stand: Stand, name: str, says: str) -> None:
     before = pixels_of(stand.window)
     event, _data = drag(Path("/nowhere") / name)
-    stand.window.dragEnterEvent(event)
+    stand.window.stage.dragEnterEvent(event)
     assert event.isAccepted()
     assert stand.window.stage.drop_hint == says
     assert (pixels_of(stand.window) != before).any()
-    stand.window.dragLeaveEvent(QDragLeaveEvent())
+    stand.window.stage.dragLeaveEvent(QDragLeaveEvent())
     assert not stand.window.stage.drop_hint
 
 

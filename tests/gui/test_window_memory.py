@@ -87,9 +87,9 @@ def test_only_a_model_that_answered_is_remembered(
     window = opened.window
     window.start("fake clip", None, "vision")
     opened.until_answering()
-    window.use_model("pets.onnx")
+    window.choose.model("pets.onnx")
     qtbot.waitUntil(lambda: window.settings.model == "pets.onnx", timeout=10_000)
-    window.use_model("cut-off.onnx")
+    window.choose.model("cut-off.onnx")
     qtbot.waitUntil(lambda: window.banner is not None, timeout=10_000)
     window.close()
     saved = store.load()
@@ -110,7 +110,7 @@ def test_choices_hold_though_the_disk_does_not_take_them_and_that_is_told_once(
     window = opened.window
     window.start("fake clip", None, "vision")
     opened.until_answering()
-    window.toggle_mirror()
+    window.look.toggle_mirror()
     qtbot.waitUntil(lambda: window.banner is not None, timeout=10_000)
     assert window.settings.mirror
     assert window.stage.mirror
@@ -119,7 +119,7 @@ def test_choices_hold_though_the_disk_does_not_take_them_and_that_is_told_once(
     assert window.banner.hint
     window.popups.close_banner()
     before = len(threads)
-    window.toggle_top5()
+    window.look.toggle_top5()
     qtbot.waitUntil(lambda: len(threads) > before, timeout=10_000)
     qtbot.wait(50)
     assert window.banner is None
@@ -130,7 +130,7 @@ def test_a_slider_that_moves_is_saved_together_and_soon(
     stand: Stand, qtbot: Any, tmp_path: Path
 ) -> None:
     for percent in range(20, 81):
-        stand.window.set_threshold(percent)
+        stand.window.look.set_threshold(percent)
     path = tmp_path / "settings.json"
 
     def saved() -> bool:
@@ -143,8 +143,8 @@ def test_a_slider_that_moves_is_saved_together_and_soon(
 
 def test_the_next_window_opens_as_this_one_closed(stand: Stand, qtbot: Any, tmp_path: Path) -> None:
     stand.window.resize(700, 500)  # the off-screen display is 800 × 800
-    stand.window.toggle_mirror()
-    stand.window.set_theme("light")
+    stand.window.look.toggle_mirror()
+    stand.window.look.set_theme("light")
     stand.window.close()
     again = MainWindow(SettingsStore(tmp_path / "settings.json"), ENGINES, make_source, resolve)
     qtbot.addWidget(again)

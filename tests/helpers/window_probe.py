@@ -89,9 +89,9 @@ def main() -> int:
     def act(line: str) -> None:
         word, _, rest = line.partition(" ")
         if word == "drop":
-            window.use_dropped(recognise(Path(rest)))
+            window.choose.dropped(recognise(Path(rest)))
         elif word == "source":
-            window.use_source(rest)
+            window.choose.source(rest)
         elif word == "report":
             say(probe.report())
         elif word == "quit":

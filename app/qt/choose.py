@@ -1,0 +1,156 @@
+"""What a person chooses to run: engine, model and source, and what becomes of the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from twinlens.app.core.session import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.source import Source
+from twinlens.app.overlays import Banner, BannerKind
+from twinlens.app.qt.bridge import Background
+from twinlens.app.qt.controls import EngineChoice
+from twinlens.app.qt.drop import Dropped
+from twinlens.engine.errors import TwinlensError
+from twinlens.engine.protocol import ModelSpec
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window import MainWindow
+
+
+class Choose:
+    """Asks a window's session for something else; what serves goes on until it is there.
+
+    Args:
+        window: the window.
+        engines: all engines, usable or not, in the order of the switch.
+        make_source: makes a source of its text form.
+        resolve: makes a model of a catalog name or path; called on another thread.
+        background: runs ``resolve``.
+    """
+
+    def __init__(
+        self,
+        window: MainWindow,
+        engines: Sequence[EngineChoice],
+        make_source: Callable[[str], Source],
+        resolve: Callable[[str], ModelSpec],
+        background: Background,
+    ) -> None:
+        self._window, self.engines = window, tuple(engines)
+        self._make_source, self._resolve, self._background = make_source, resolve, background
+        self.source_text = ""
+        self._failed_source = ""
+        # A model is remembered once it answers: one that cannot be loaded must not greet the
+        # next start.
+        self._asked_model: tuple[ModelSpec, str] | None = None
+        self._rescued = False
+
+    @property
+    def usable(self) -> list[str]:
+        """Ids of the engines that run here."""
+        return [engine.id for engine in self.engines if engine.reason is None]
+
+    def usable_or_first(self, engine_id: str) -> str:
+        """This engine, or the first that runs here."""
+        usable = self.usable
+        return engine_id if engine_id in usable or not usable else usable[0]
+
+    def engine(self, engine_id: str) -> None:
+        """Flip to an engine, or say why it cannot be."""
+        window = self._window
+        choice = next((e for e in self.engines if e.id == engine_id), None)
+        if choice is None or window.session is None:
+            return
+        if choice.reason is not None:
+            window.show_banner(Banner(f"{choice.title} is not available", choice.reason))
+            return
+        window.session.use_engine(engine_id)
+        window.refresh()
+
+    def next_engine(self) -> None:
+        """Flip to the next engine that can be used."""
+        usable = self.usable
+        if self._window.session is None or not usable:
+            return
+        now = self._window.session.state.engine_id
+        at = usable.index(now) if now in usable else -1
+        self.engine(usable[(at + 1) % len(usable)])
+
+    def source(self, text: str) -> None:
+        """Change to another source; the old one plays until the new one delivers."""
+        window = self._window
+        if window.session is None:
+            return
+        try:
+            source = self._make_source(text)
+        except TwinlensError as error:
+            window.tell(error)
+            return
+        self.source_text = text
+        window.popups.close_banner()
+        window.session.use_source(source)
+        recent = window.settings.with_recent_source(text)
+        window.remember(source=text, recent_sources=recent.recent_sources)
+
+    def model(self, name: str) -> None:
+        """Change to another model; it is read, loaded and warmed while the old one serves."""
+        window = self._window
+        window.progress.set_busy(True)
+
+        def ready(spec: ModelSpec) -> None:
+            if window.session is None:
+                return
+            self._asked_model = (spec, name)
+            window.session.use_model(spec)
+            if spec.notes:
+                window.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
+
+        def failed(error: Exception) -> None:
+            window.progress.set_busy(False)
+            window.tell(error, "The model that ran before goes on.")
+
+        self._background.run("model", lambda: self._resolve(name), ready, failed)
+
+    def dropped(self, dropped: Dropped) -> None:
+        """Use a dropped model or source, or say why it cannot be."""
+        if dropped.kind == "model":
+            self.model(str(dropped.path))
+        elif dropped.kind == "source":
+            self.source(str(dropped.path))
+        else:
+            hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
+            self._window.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
+
+    # --- what becomes of it ----------------------------------------------------------------
+
+    def ready(self, event: EngineReady) -> None:
+        """An engine answers: it is what the next start begins with."""
+        window = self._window
+        window.remember(engine=event.info.engine_id)
+        asked = self._asked_model
+        if asked is not None and asked[0] is event.spec:
+            self._asked_model = None
+            recent = window.settings.with_recent_model(asked[1])
+            window.remember(model=recent.model, recent_models=recent.recent_models)
+
+    def load_failed(self, event: LoadFailed) -> None:
+        """Say why; where nothing has ever answered, try the embedded model, once."""
+        window, session = self._window, self._window.session
+        if session is None or session.state.info is not None or self._rescued:
+            window.tell(event.error, "The engine that ran before goes on.")
+            return
+        # Nothing has ever answered: the model asked for at the start is broken.
+        self._rescued = True
+        window.tell(event.error, "The embedded model is used instead.")
+        self._background.run("model", lambda: self._resolve(""), session.use_model, window.tell)
+
+    def source_failed(self, event: SourceFailed) -> None:
+        """Say what plays instead, and offer to try again."""
+        self._failed_source = self.source_text
+        goes_on = "The bundled clip plays instead." if event.fallback else ""
+        if event.playing:
+            goes_on = f"{event.playing} goes on."
+        hint = f"{goes_on} {event.error.hint}".strip()
+        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
+        self._window.show_banner(banner, lambda: self.source(self._failed_source))
