@@ -105,20 +105,37 @@ def spec_of(
     file = inspect(path)
     sidecar = _sidecar(path)
     notes: list[str] = []
-    background = int(sidecar.get("background_outputs", file.output_width == _IMAGENET + 1))
+    said = _own_settings(file)
+    background = int(sidecar.get("background_outputs", said.get("background_outputs", -1)))
+    if background < 0:
+        background = int(file.output_width == _IMAGENET + 1)
     output: OutputKind = "probabilities" if file.ends_in_softmax else "logits"
     names = _labels(file, labels, background, imagenet_labels, notes)
     recipe = _recipe(file, sidecar, background, notes)
     return ModelSpec(
         id=path.stem,
-        title=str(sidecar.get("title") or path.stem),
+        title=str(sidecar.get("title") or said.get("title") or path.stem),
         path=path,
         recipe=recipe,
         labels=names,
         background_outputs=background,
-        output=sidecar.get("output", output),
+        output=sidecar.get("output", said.get("output", output)),
         notes=tuple(notes),
     )
+
+
+def metadata_of(model: ModelSpec) -> dict[str, str]:
+    """What a model is told to be, as text that a file can carry; ``spec_of`` reads it back."""
+    settings = {
+        "title": model.title,
+        "background_outputs": model.background_outputs,
+        "output": model.output,
+    }
+    return {
+        "twinlens.recipe": json.dumps(model.recipe.to_dict()),
+        "twinlens.model": json.dumps(settings),
+        "labels": json.dumps(list(model.labels), ensure_ascii=False),
+    }
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -147,6 +164,21 @@ def _ends_in_softmax(graph: Any) -> bool:
     while node is not None and node.op_type in passed and node.input:
         node = producers.get(node.input[0])
     return node is not None and node.op_type == "Softmax"
+
+
+def _own_settings(file: ModelFile) -> dict[str, Any]:
+    """Title, background and kind of output that ``metadata_of`` wrote into the file."""
+    text = file.metadata.get("twinlens.model")
+    if not text:
+        return {}
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{file.path}: its settings cannot be read ({error})") from error
+    for key in ("title", "background_outputs", "output"):
+        if isinstance(values, dict) and key in values and not _SIDECAR[key](values[key]):
+            raise ModelError(f"{file.path}: its {key} is {values[key]!r}, which is not allowed")
+    return values if isinstance(values, dict) else {}
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

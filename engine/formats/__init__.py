@@ -1,6 +1,16 @@
-"""Model files as graphs of layers."""
+"""Model files as graphs of layers, and graphs as ONNX."""
 
 from twinlens.engine.formats.load import load_graph
+from twinlens.engine.formats.onnx_export import onnx_bytes, onnx_from_graph
 from twinlens.engine.formats.onnx_import import graph_from_onnx, load_onnx
+from twinlens.engine.formats.recognize import Format, recognize
 
-__all__ = ["graph_from_onnx", "load_graph", "load_onnx"]
+__all__ = [
+    "Format",
+    "graph_from_onnx",
+    "load_graph",
+    "load_onnx",
+    "onnx_bytes",
+    "onnx_from_graph",
+    "recognize",
+]

@@ -32,6 +32,7 @@ from twinlens.engine.layers import (
     QuantizeLinear,
     ReduceMean,
     ReLU,
+    ReLU6,
     Reshape,
     Sigmoid,
     SiLU,
@@ -132,12 +133,15 @@ def _linear_bias(operator: Operator, transpose_b: bool) -> Array | None:
 
 
 def clip(operator: Operator) -> None:
-    """Clip: bounds are attributes before opset 11 and inputs from it on."""
+    """Clip: bounds are attributes before opset 11 and inputs from it on; 0 to 6 is ReLU6."""
     if operator.opset < 11:
         low = operator.attribute("min", -_NO_BOUND)
         high = operator.attribute("max", _NO_BOUND)
     else:
         low, high = (_bound(operator, index) for index in (1, 2))
+    if (low, high) == (0, 6):
+        operator.emit(ReLU6(), operator.input(0))
+        return
     operator.emit(
         Clip(None if low <= -_NO_BOUND else low, None if high >= _NO_BOUND else high),
         operator.input(0),

@@ -76,7 +76,10 @@ def dropout(operator: Operator) -> None:
     training = operator.optional(2, "training mode") if operator.opset >= 12 else None
     if training is not None and bool(training.reshape(-1)[0]):
         raise operator.unsupported("training mode is not implemented")
-    operator.emit(Dropout(operator.attribute("ratio", 0.5)), operator.input(0))
+    rate = operator.attribute("ratio", 0.5)
+    if operator.opset >= 12 and (array := operator.optional(1, "ratio")) is not None:
+        rate = float(array.reshape(-1)[0])
+    operator.emit(Dropout(rate), operator.input(0))
 
 
 def constant(operator: Operator) -> None:

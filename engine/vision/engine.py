@@ -1,4 +1,7 @@
-"""The vision engine: a model file on ONNX Runtime.
+"""The vision engine: a model on ONNX Runtime.
+
+ONNX files are given to it as they are. Networks that are assembled by hand, and files of other
+formats, are graphs of layers first and are written out as ONNX in memory.
 
 Threads and spinning are chosen for a window beside the network, see ``session_options``.
 """
@@ -46,6 +49,7 @@ class VisionEngine:
 
         Raises:
             ModelFileError: ONNX Runtime does not take the file; says why in one sentence.
+            ModelError: a file of another format cannot be read, or needs what the layers lack.
             ShapeError: the input is not what the recipe makes.
             EngineUnavailableError: a provider was asked for that is not here.
         """
@@ -57,7 +61,7 @@ class VisionRunner:
 
     def __init__(self, model: ModelSpec, options: EngineOptions) -> None:
         self._title = model.title
-        self._session: Any = open_session(model.path, options)
+        self._session: Any = open_session(_source(model), options, model.path.name)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._running: Any = None
@@ -160,8 +164,14 @@ def available_providers() -> tuple[str, ...]:
     return tuple(ort.get_available_providers())
 
 
-def open_session(path: Path, options: EngineOptions) -> Any:
-    """Open an ``onnxruntime.InferenceSession``; errors as for ``VisionEngine.load``."""
+def open_session(source: Path | bytes, options: EngineOptions, name: str) -> Any:
+    """Open an ``onnxruntime.InferenceSession``; errors as for ``VisionEngine.load``.
+
+    Args:
+        source: an ONNX file, or the contents of one.
+        options: threads and providers.
+        name: what errors call it.
+    """
     here = available_providers()
     import onnxruntime as ort
 
@@ -171,14 +181,15 @@ def open_session(path: Path, options: EngineOptions) -> Any:
         raise EngineUnavailableError(
             f"ONNX Runtime here has no {', '.join(missing)}", hint=f"It has {', '.join(here)}."
         )
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file")
+    if isinstance(source, Path) and not source.is_file():
+        raise ModelFileError(f"{source}: no such file")
     ort.set_default_logger_severity(_FATAL_ONLY)
+    given = str(source) if isinstance(source, Path) else source
     try:
-        return ort.InferenceSession(str(path), session_options(options), providers=list(wanted))
+        return ort.InferenceSession(given, session_options(options), providers=list(wanted))
     except Exception as error:
         raise ModelFileError(
-            f"{path.name}: ONNX Runtime cannot load it: {one_line(error)}",
+            f"{name}: ONNX Runtime cannot load it: {one_line(error)}",
             hint="The file may be damaged, or of a newer ONNX version than this runtime.",
         ) from error
 
@@ -187,6 +198,15 @@ def one_line(error: Exception) -> str:
     """What a C++ exception says, without its source position and stack."""
     text = str(error).split("\n", maxsplit=1)[0]
     return text.rsplit(" : ", maxsplit=1)[-1].strip()[:200] or type(error).__name__
+
+
+def _source(model: ModelSpec) -> Path | bytes:
+    """The model's own ONNX file, or the ONNX form of anything else."""
+    from twinlens.engine.formats import Format, load_graph, onnx_bytes, recognize
+
+    if model.assemble is None and recognize(model.path) is Format.ONNX:
+        return model.path
+    return onnx_bytes(load_graph(model, open_sizes=model.recipe.input_shape))
 
 
 def _check_input(model: ModelSpec, session: Any) -> None:

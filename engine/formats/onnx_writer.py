@@ -1,0 +1,136 @@
+"""The ONNX graph while it is written: unique names, initialisers, element types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twinlens.engine.errors import ModelError
+from twinlens.engine.graph import Graph, Node
+from twinlens.engine.layers import Constant, DequantizeLinear, Layer, QuantizeLinear
+from twinlens.engine.layers.base import Array, Shape
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Writer:
+    """Collects the nodes and initialisers of one graph.
+
+    Floating-point arrays are written as float32, integers as they are.
+
+    Args:
+        graph: what is written; its value names are kept.
+
+    Raises:
+        ModelError: a value has no name, which ONNX reads as "left out".
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.shapes: dict[str, Shape] = dict(graph.shapes)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._taken = set(graph.shapes)
+        if "" in self._taken:
+            raise ModelError(f"{graph.name}: a value has no name; ONNX needs one for each")
+        self._dtypes: dict[str, np.dtype[Any]] = input_types(graph)
+        for name, array in graph.constants.items():
+            self._dtypes[name] = self._initializer(name, array)
+        self._place = ("", "")
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Element type of a value of the graph."""
+        return self._dtypes[name]
+
+    def shape(self, node: Node, index: int = 0) -> Shape:
+        """Shape of one of a node's inputs."""
+        return self.shapes[node.inputs[index]]
+
+    def begin(self, name: str, output: str, layer: Layer, inputs: Sequence[str]) -> None:
+        """Start on a layer: where its last operator goes.
+
+        Args:
+            name: name of that operator.
+            output: value that it writes.
+            layer: tells the output's element type.
+            inputs: names of what the layer reads.
+        """
+        self._place = (name, output)
+        if isinstance(layer, QuantizeLinear):
+            self._dtypes[output] = layer.dtype
+        elif inputs and not isinstance(layer, DequantizeLinear):
+            self._dtypes[output] = self._dtypes[inputs[0]]
+        elif isinstance(layer, Constant) and not np.issubdtype(layer.value.dtype, np.floating):
+            self._dtypes[output] = layer.value.dtype
+        else:
+            self._dtypes[output] = np.dtype(np.float32)
+
+    def node(self, operator: str, inputs: Iterable[str], step: str = "", **attributes: Any) -> str:
+        """Write one operator of the layer that was begun; return the name of its output.
+
+        Args:
+            operator: ONNX operator of the standard domain.
+            inputs: names of values; "" leaves one out.
+            step: "" for the operator that writes the layer's output, otherwise a word that names
+                one on the way to it.
+            attributes: attributes; None leaves one out.
+        """
+        import onnx
+
+        name, output = self._place
+        if step:
+            name, output = f"{name}/{step}", self.unique(f"{output}/{step}")
+        listed = list(inputs)
+        while listed and listed[-1] == "":
+            listed.pop()
+        given = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(onnx.helper.make_node(operator, listed, [output], name=name, **given))
+        return output
+
+    def parameter(self, name: str, array: Any) -> str:
+        """Write a parameter of the layer that was begun; return the initialiser's name."""
+        unique = self.unique(f"{self._place[0]}.{name}")
+        self._initializer(unique, np.asarray(array))
+        return unique
+
+    def unique(self, name: str) -> str:
+        """A name that no value has; known as taken from now on."""
+        number, result = 1, name
+        while result in self._taken:
+            number += 1
+            result = f"{name}_{number}"
+        self._taken.add(result)
+        return result
+
+    def _initializer(self, name: str, array: Array) -> np.dtype[Any]:
+        import onnx
+
+        if np.issubdtype(array.dtype, np.floating):
+            array = array.astype(np.float32, copy=False)
+        shaped = np.ascontiguousarray(array).reshape(array.shape)
+        self.initializers.append(onnx.numpy_helper.from_array(shaped, name))
+        return shaped.dtype
+
+
+def input_types(graph: Graph) -> dict[str, np.dtype[Any]]:
+    """Element type of each of a graph's inputs: float32 unless a dequantiser reads it.
+
+    Layers that only move samples are looked through.
+    """
+    moves = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Concat")
+    found: dict[str, np.dtype[Any]] = {}
+    origin = {name: name for name in graph.inputs}
+    for node in graph.nodes:
+        sources = [origin[name] for name in node.inputs if name in origin]
+        if not sources:
+            continue
+        layer = node.layer
+        if isinstance(layer, DequantizeLinear):
+            zero = layer.zero_point
+            stored = np.dtype(np.uint8) if zero is None else zero.dtype
+            found.update(dict.fromkeys(sources, stored))
+        elif layer.kind in moves and node.activation is None:
+            origin[node.output] = sources[0]
+    return {name: found.get(name, np.dtype(np.float32)) for name in graph.inputs}
