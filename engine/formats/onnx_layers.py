@@ -96,15 +96,24 @@ def _conv(to: Writer, node: Node, layer: Conv2d | ConvTranspose2d) -> None:
 def _pool(to: Writer, node: Node, layer: MaxPool2d | AvgPool2d) -> None:
     mean = isinstance(layer, AvgPool2d)
     pads, ceil_mode = _edges(to.shape(node), layer)
+    inputs = list(node.inputs)
+    counted = isinstance(layer, AvgPool2d) and layer.count_include_pad
+    if counted and pads != layer.pads:
+        # The layer's own pads are counted and the wider ones are not, so that they part.
+        inner = layer.pads
+        ends = to.parameter("pads", _integers([0, 0, *inner[:2], 0, 0, *inner[2:]]))
+        inputs = [to.node("Pad", [*inputs, ends], step="pad")]
+        pads = (0, 0, pads[2] - inner[2], pads[3] - inner[3])
+        counted = False
     to.node(
         "AveragePool" if mean else "MaxPool",
-        node.inputs,
+        inputs,
         kernel_shape=layer.kernel,
         strides=layer.stride,
         dilations=layer.dilation,
         pads=pads,
         ceil_mode=int(ceil_mode),
-        count_include_pad=int(layer.count_include_pad) if isinstance(layer, AvgPool2d) else None,
+        count_include_pad=int(counted) if mean else None,
     )
 
 
@@ -121,11 +130,8 @@ def _edges(shape: Shape, layer: MaxPool2d | AvgPool2d) -> tuple[tuple[int, ...],
         extent = layer.dilation[axis] * (layer.kernel[axis] - 1) + 1
         room = size + layer.pads[axis + 2] - extent
         beyond = beyond or -(-room // stride) + 1 > grid[axis]
-        reach = (grid[axis] - 1) * stride + extent - size
-        pads[axis + 2] = max(pads[axis + 2], reach)
-    widened = tuple(pads) != layer.pads
-    counted = isinstance(layer, AvgPool2d) and layer.count_include_pad
-    if not layer.ceil_mode or not beyond or (widened and counted):
+        pads[axis + 2] = max(pads[axis + 2], (grid[axis] - 1) * stride + extent - size)
+    if not layer.ceil_mode or not beyond:
         return layer.pads, layer.ceil_mode
     return tuple(pads), False
 
