@@ -129,4 +129,7 @@ def _value_tables(recipe: Recipe) -> NDArray[np.float32] | None:
         return None
     mean = np.asarray(recipe.mean, np.float64)[:, None]
     std = np.asarray(recipe.std, np.float64)[:, None]
-    return ((np.arange(256.0) * recipe.scale - mean) / std).astype(np.float32)
+    pixels = np.arange(256.0)
+    if recipe.contrast:
+        pixels = 255 / (1 + np.exp(-recipe.contrast * (pixels / 255 - 0.5)))
+    return ((pixels * recipe.scale - mean) / std).astype(np.float32)

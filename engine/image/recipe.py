@@ -50,7 +50,8 @@ class Recipe:
     """Size, crop and scale, colour order, scaling of values and layout of a model's input.
 
     A value is ``(pixel · scale − mean[c]) / std[c]``, with pixel in 0–255 and channels ``c`` in
-    the recipe's colour order.
+    the recipe's colour order. With a contrast, pixel is first pushed towards black and white:
+    ``255 / (1 + exp(−contrast · (pixel / 255 − 0.5)))``. A negative scale inverts.
 
     Attributes:
         width: input width in pixels.
@@ -61,9 +62,11 @@ class Recipe:
         mean: subtracted from each channel, after ``scale``; one value for GRAY, else three.
         std: divides each channel.
         layout: ``"NCHW"`` or ``"NHWC"``.
-        dtype: ``"float32"``; ``"uint8"`` gives the pixels themselves, without scale, mean and std.
+        dtype: ``"float32"``; ``"uint8"`` gives the pixels themselves, without contrast,
+            scale, mean and std.
         interpolation: ``"bilinear"`` (antialiased where it shrinks) or ``"nearest"``.
         padding: pixel value, 0–255, of the bars of ``scale-fit``.
+        contrast: slope of the sigmoid, 0 to 1000; 0 leaves pixels as they are.
 
     Raises:
         ModelError: a value is not one of those above; names it.
@@ -80,6 +83,7 @@ class Recipe:
     dtype: str = "float32"
     interpolation: str = "bilinear"
     padding: int = 0
+    contrast: float = 0.0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.width, int) and isinstance(self.height, int)):
@@ -105,6 +109,8 @@ class Recipe:
             raise ModelError(f"recipe: std is {self.std}, expected no zeros")
         if not 0 <= self.padding <= 255:
             raise ModelError(f"recipe: padding is {self.padding}, expected 0 to 255")
+        if not 0 <= self.contrast <= 1000:
+            raise ModelError(f"recipe: contrast is {self.contrast}, expected 0 to 1000")
 
     @property
     def channels(self) -> int:

@@ -1,0 +1,39 @@
+"""Trained numbers by name, from whatever file they lie in, for networks that are built by hand.
+
+`open_parameters` reads a folder of raw files, HDF5, safetensors, npz or an ONNX file's
+initialisers; `with_parameters` puts them into a graph, strictly; `try_orders` finds out by golden
+pictures how a file without shapes lays out its axes.
+"""
+
+from twinlens.engine.params.load import OWN, Naming, with_parameters
+from twinlens.engine.params.open import open_parameters
+from twinlens.engine.params.order import (
+    BNNS,
+    MPSCNN,
+    ORDERS,
+    PYTORCH,
+    TENSORFLOW,
+    TFLITE,
+    AxisOrder,
+)
+from twinlens.engine.params.parameters import Entry, Parameters
+from twinlens.engine.params.trial import Trial, best_order, try_orders
+
+__all__ = [
+    "BNNS",
+    "MPSCNN",
+    "ORDERS",
+    "OWN",
+    "PYTORCH",
+    "TENSORFLOW",
+    "TFLITE",
+    "AxisOrder",
+    "Entry",
+    "Naming",
+    "Parameters",
+    "Trial",
+    "best_order",
+    "open_parameters",
+    "try_orders",
+    "with_parameters",
+]

@@ -1,0 +1,69 @@
+"""A folder of raw little-endian files, one tensor each, as the MPSCNN samples ship them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.errors import ModelFileError
+from twinlens.engine.layers import Array
+from twinlens.engine.params.parameters import Entry, Parameters
+
+SUFFIXES = (".dat", ".bin")
+
+
+def open_raw(folder: Path) -> Parameters:
+    """Read a folder of ``.dat`` and ``.bin`` files: float32 or float16, without a header.
+
+    A tensor is named as its file, without the ending. The files are memory-mapped when they are
+    read; others in the folder are left alone. Links are followed within the folder only.
+
+    Raises:
+        ModelFileError: no such files, two of one name, or one that leads out of the folder.
+    """
+    files = _files(folder)
+    entries = {name: Entry(path.stat().st_size) for name, path in files.items()}
+
+    def read(name: str, raw_type: np.dtype[Any]) -> Array:
+        return _map(files[name], raw_type) if entries[name].nbytes else np.empty(0, raw_type)
+
+    return Parameters(str(folder), entries, read)
+
+
+def has_raw(folder: Path) -> bool:
+    """Whether a folder holds a file that `open_raw` would read."""
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+
+
+def _files(folder: Path) -> Mapping[str, Path]:
+    home = folder.resolve()
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.is_dir():
+            continue
+        target = path.resolve()
+        if not target.is_relative_to(home):
+            raise ModelFileError(
+                f"{path}: leads to {target}, outside its folder",
+                hint="Parameters are read only from the folder that was given.",
+            )
+        if not target.is_file():
+            raise ModelFileError(f"{path}: is not a regular file")
+        if path.stem in files:
+            raise ModelFileError(
+                f"{folder}: {files[path.stem].name} and {path.name} are both tensor {path.stem!r}"
+            )
+        files[path.stem] = target
+    if not files:
+        raise ModelFileError(f"{folder}: has no {' or '.join(SUFFIXES)} file")
+    return files
+
+
+def _map(path: Path, raw_type: np.dtype[Any]) -> Array:
+    try:
+        return np.memmap(path, raw_type, "r")
+    except (OSError, ValueError) as why:
+        raise ModelFileError(f"{path}: cannot be read ({why})") from why
