@@ -7,7 +7,9 @@ TwinlensError                     what a person is told; ``hint`` says what to d
 │   ├── UnsupportedOperatorError  an operator that we do not implement; names it and its node
 │   ├── ShapeError                shapes that do not fit each other
 │   ├── ParameterError            parameters missing, extra or of the wrong size
-│   └── LabelError                labels that do not match the outputs
+│   ├── LabelError                labels that do not match the outputs
+│   └── DownloadError             a model cannot be fetched, or is not what was asked for
+│       └── DownloadCancelledError   a person stopped it; what has arrived is kept
 ├── EngineError                   an engine cannot do its work
 │   ├── EngineUnavailableError    the engine does not exist here; says why
 │   └── InferenceError            the engine failed while it ran
@@ -57,6 +59,14 @@ class ParameterError(ModelError):
 
 class LabelError(ModelError):
     """Labels do not match the model's outputs."""
+
+
+class DownloadError(ModelError):
+    """A model cannot be fetched, or what came is not what was asked for."""
+
+
+class DownloadCancelledError(DownloadError):
+    """A person stopped a download; what has arrived is kept and the next one goes on from it."""
 
 
 class EngineError(TwinlensError):

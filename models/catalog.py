@@ -1,145 +1,143 @@
-"""The models that Twinlens knows, and what a name or a file on the command line stands for."""
+"""The models that Twinlens knows, and what a name or a file stands for."""
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from twinlens.engine.errors import ModelError, ModelFileError
-from twinlens.engine.image import Recipe
-from twinlens.engine.modelfile import read_labels, spec_of
-from twinlens.engine.protocol import ModelSpec, OutputKind
+from twinlens.engine.errors import LabelError, ModelError, ModelFileError
+from twinlens.engine.modelfile import inspect, read_labels, spec_of
+from twinlens.engine.protocol import ModelSpec
+from twinlens.models.cards import FOLDER, Card, cards
+from twinlens.models.store import State, Store, sha256_of
+
+__all__ = ["DEFAULT_MODEL", "Card", "card_of", "cards", "imagenet_labels", "resolve", "spec_for"]
 
 DEFAULT_MODEL = "twinlens-208"
 """The embedded model that the app starts on."""
 
-_FOLDER = Path(str(files("twinlens.models")))
 
-
-@dataclass(frozen=True)
-class Card:
-    """A model card: what a network is, how it is fed, and how good it is.
-
-    Attributes:
-        id: name on the command line.
-        title: name that is shown.
-        description: one paragraph, plain about weaknesses.
-        file: path below this package, empty where the file is not embedded.
-        bytes: size of the file.
-        sha256: hash of the file, by which a dropped file is recognised.
-        recipe: how it is fed.
-        labels: label file below this package.
-        background_outputs: outputs in front of class 0.
-        output: ``"probabilities"`` or ``"logits"``.
-        accuracy: measured figures, with what they were measured on.
-        licence: licence of the weights.
-        source: where they come from.
-    """
-
-    id: str
-    title: str
-    description: str
-    file: str
-    bytes: int
-    sha256: str
-    recipe: Recipe
-    labels: str
-    background_outputs: int
-    output: OutputKind
-    accuracy: str
-    licence: str
-    source: str
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the file comes with Twinlens."""
-        return bool(self.file)
-
-    def spec(self, path: Path | None = None, labels: Path | None = None) -> ModelSpec:
-        """Make the model, from the embedded file or from a copy at ``path``."""
-        return ModelSpec(
-            id=self.id,
-            title=self.title,
-            path=path or _FOLDER / self.file,
-            recipe=self.recipe,
-            labels=read_labels(labels) if labels else read_labels(_FOLDER / self.labels),
-            background_outputs=self.background_outputs,
-            output=self.output,
-        )
-
-
-@cache
-def cards() -> tuple[Card, ...]:
-    """All model cards.
-
-    Raises:
-        ModelError: the catalog is damaged; names the card.
-    """
-    text = (_FOLDER / "catalog.toml").read_text(encoding="utf-8")
-    return tuple(_card(values) for values in tomllib.loads(text)["model"])
-
-
-def resolve(name_or_path: str | Path, *, labels: Path | None = None) -> ModelSpec:
+def resolve(
+    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+) -> ModelSpec:
     """Find what a catalog name or a path stands for.
 
     Args:
-        name_or_path: a card's id, or the path of an ONNX file.
+        name_or_path: a card's id, or the path of a model file.
         labels: label file that overrides the model's own.
+        store: where fetched models are; None means the user's folder.
 
     Raises:
-        ModelError: there is no such model; names those that there are.
+        ModelError: there is no such model (names those that there are), or it was not fetched.
         ModelFileError: the file is not a model that can be used.
         LabelError: labels are missing or their number is wrong.
     """
+    store = store or Store()
+    known = store.cards()
+    card = _find(str(name_or_path), known)
+    if card is not None:
+        if not card.embedded:
+            return spec_for(card, _fetched(card, store), labels or store.labels(card))
+        return spec_for(card, FOLDER / card.file, labels)
     path = Path(name_or_path)
-    for card in cards():
-        if card.id == str(name_or_path):
-            if not card.embedded:
-                raise ModelError(
-                    f"{card.id}: its file does not come with Twinlens", hint=card.source
-                )
-            return card.spec(labels=labels)
     if not path.exists():
-        names = ", ".join(card.id for card in cards() if card.embedded)
-        raise ModelError(
-            f"model {str(name_or_path)!r}: no such file or catalog name",
-            hint=f"Catalog names are {names}.",
-        )
-    if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder, expected an ONNX file")
-    known = _recognise(path)
-    if known is not None:
+        message = f"model {str(name_or_path)!r}: no such file or catalog name"
+        raise _unknown(message, known)
+    recognised = _recognise(path, known)
+    if recognised is not None:
         # A label file that somebody put beside a known model is meant.
         beside = path.with_suffix(".labels.txt")
-        return known.spec(path, labels or (beside if beside.is_file() else None))
+        return spec_for(recognised, path, labels or (beside if beside.is_file() else None))
+    if path.is_dir():
+        raise ModelFileError(f"{path}: is a folder, expected a model file")
     return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
+
+
+def card_of(name: str, store: Store) -> Card:
+    """The card of a catalog name.
+
+    Raises:
+        ModelError: there is none; names those that there are.
+    """
+    known = store.cards()
+    card = _find(name, known)
+    if card is None:
+        raise _unknown(f"no model in the catalog is called {name!r}", known)
+    return card
+
+
+def spec_for(card: Card, path: Path, labels: Path | None = None) -> ModelSpec:
+    """Make the model of a card whose file lies at ``path``.
+
+    Args:
+        card: says what the file does not.
+        path: the file.
+        labels: label file that overrides the card's.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+        LabelError: labels are missing or their number is wrong.
+    """
+    if card.recipe is None:
+        spec = spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
+        return replace(spec, id=card.id, title=card.title)
+    output = card.output
+    if output is None:
+        output = "probabilities" if inspect(path).ends_in_softmax else "logits"
+    if labels is None and not card.labels:
+        raise LabelError(
+            f"{path.name}: {card.title} brings no labels",
+            hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",
+        )
+    return ModelSpec(
+        id=card.id,
+        title=card.title,
+        path=path,
+        recipe=card.recipe,
+        labels=read_labels(labels or FOLDER / card.labels),
+        background_outputs=card.background_outputs,
+        output=output,
+    )
 
 
 def imagenet_labels() -> tuple[str, ...]:
     """Names of ImageNet's 1,000 classes in the order of their synsets."""
-    return read_labels(_FOLDER / "labels" / "imagenet1000.txt")
+    return read_labels(FOLDER / "labels" / "imagenet1000.txt")
 
 
-def _recognise(path: Path) -> Card | None:
-    """Find the card of a file by its content; hashes only a file of a known size."""
+def _find(name: str, known: tuple[Card, ...]) -> Card | None:
+    return next((card for card in known if card.id == name), None)
+
+
+def _unknown(message: str, known: tuple[Card, ...]) -> ModelError:
+    return ModelError(message, hint=f"Catalog names are {', '.join(card.id for card in known)}.")
+
+
+def _fetched(card: Card, store: Store) -> Path:
+    """The file of a card that is not embedded."""
+    path = store.file(card)
+    if path is None:
+        if store.state(card) is State.NO_DOWNLOAD:
+            raise ModelError(f"{card.id}: its file does not come with Twinlens", hint=card.source)
+        raise ModelError(
+            f"{card.id} is not here yet", hint=f"Fetch it once: twinlens models pull {card.id}"
+        )
     size = path.stat().st_size
-    same_size = [card for card in cards() if card.bytes == size]
+    if card.bytes and not card.archive and size != card.bytes:
+        raise ModelFileError(
+            f"{path} is damaged: it has {size:,} bytes instead of {card.bytes:,}",
+            hint=f"Fetch it again: twinlens models pull {card.id}",
+        )
+    return path
+
+
+def _recognise(path: Path, known: tuple[Card, ...]) -> Card | None:
+    """Find the card of a file by its content; hashes only a file of a known size."""
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    same_size = [card for card in known if card.bytes == size and not card.archive]
     if not same_size:
         return None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     return next((card for card in same_size if card.sha256 == digest), None)
-
-
-def _card(values: Mapping[str, Any]) -> Card:
-    plain = dict(values)
-    try:
-        return Card(**plain | {"recipe": Recipe.from_dict(plain["recipe"])})
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"catalog: card {plain.get('id')!r} is damaged: {error}") from error

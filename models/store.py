@@ -1,0 +1,236 @@
+"""Models that were fetched: one folder each, and a record of what was fetched from where.
+
+The folder is ``models`` in the user's data folder; the environment variable ``TWINLENS_MODELS``
+names another one::
+
+    mobilenet-v2-12/mobilenetv2-12.onnx   a model, with its labels where they are not embedded
+    pulled.json                           size, hash, address and day of every model fetched
+    catalog.toml                          cards of one's own, like those in ``models/catalog.toml``
+    .parts/mobilenet-v2-12.part           a download that was not finished
+
+``pulled.json`` outlives the models, so that a card without a known hash, once confirmed, is held
+to what came first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinlens.engine.errors import ModelError
+from twinlens.models.cards import Card, cards, read_cards
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+VARIABLE = "TWINLENS_MODELS"
+"""Environment variable that names another folder."""
+
+LABELS = "labels.txt"
+"""Name of a fetched label file in the model's folder."""
+
+_STAGING = ".staging-"
+_MAX_RECORD_BYTES = 1_000_000
+
+
+class State(Enum):
+    """Where a model is."""
+
+    EMBEDDED = "embedded"
+    HERE = "here"
+    NOT_HERE = "not here"
+    NO_DOWNLOAD = "no download"
+    """Its file cannot be fetched; it is recognised when somebody has it."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was fetched.
+
+    Attributes:
+        sha256: hash of the file that came (of the archive, where it was one).
+        bytes: its size.
+        url: where it came from.
+        date: day, ``YYYY-MM-DD``.
+    """
+
+    sha256: str
+    bytes: int
+    url: str
+    date: str
+
+
+class Store:
+    """The folder of fetched models.
+
+    Args:
+        root: the folder; None means the one of the module's docstring. It is made when needed.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or _default_root()
+
+    def cards(self) -> tuple[Card, ...]:
+        """The catalog's cards, then those of ``catalog.toml`` in this folder.
+
+        Raises:
+            ModelError: that file is damaged, or has an id twice; names it.
+        """
+        path = self.root / "catalog.toml"
+        own = read_cards(path) if path.is_file() else ()
+        known: dict[str, Card] = {}
+        for card in (*cards(), *own):
+            if card.id in known or (card.embedded and card in own):
+                raise ModelError(f"{path}: card {card.id!r} is there already, or embedded")
+            known[card.id] = card
+        return tuple(known.values())
+
+    def state(self, card: Card) -> State:
+        """Where a card's file is."""
+        if card.embedded:
+            return State.EMBEDDED
+        if self.file(card) is not None:
+            return State.HERE
+        return State.NOT_HERE if card.urls else State.NO_DOWNLOAD
+
+    def verified(self, card: Card) -> bool:
+        """Whether size and hash are facts, or one download of this user has confirmed them."""
+        return card.verified or card.embedded or self.record(card) is not None
+
+    def file(self, card: Card) -> Path | None:
+        """The fetched model, None where it is not here. Looks at no content."""
+        remote = card.remote
+        if remote is None:
+            return None
+        path = self.folder(card) / (card.member or remote.filename)
+        return path if path.exists() else None
+
+    def labels(self, card: Card) -> Path | None:
+        """The label file that was fetched with a model, None where there is none."""
+        path = self.folder(card) / LABELS
+        return path if card.label_file and path.is_file() else None
+
+    def folder(self, card: Card) -> Path:
+        """Where a card's files are put."""
+        return self.root / card.id
+
+    def part(self, card: Card) -> Path:
+        """Where a card's file grows while it is fetched."""
+        return self.root / ".parts" / f"{card.id}.part"
+
+    def record(self, card: Card) -> Pulled | None:
+        """What was fetched for this card, also when it was removed since."""
+        return self._records().get(card.id)
+
+    def install(self, card: Card, staged: Path, pulled: Pulled) -> None:
+        """Put a finished folder in place in one step, and write down what it is.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder = self.folder(card)
+        with self._lock(), self.staging() as old:
+            # A folder cannot be renamed over another one that has files.
+            if folder.exists():
+                folder.replace(old / card.id)
+            staged.replace(folder)
+            self._write({**self._records(), card.id: pulled})
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder on the same disk; what is left in it is deleted."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.root))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def remove(self, card: Card, *, forget: bool = False) -> int:
+        """Delete a model and what has arrived of it.
+
+        Args:
+            card: whose files to delete.
+            forget: forget its confirmed hash, too.
+
+        Returns:
+            Bytes that were freed.
+
+        Raises:
+            ModelError: the model is embedded, or its files cannot be deleted.
+        """
+        if card.embedded:
+            raise ModelError(f"{card.id} comes with Twinlens and cannot be removed")
+        part = self.part(card)
+        parts = [part, *part.parent.glob(part.name + ".*")]
+        folder = self.folder(card)
+        if not self.root.exists():
+            return 0
+        freed = sum(path.stat().st_size for path in [*parts, *folder.rglob("*")] if path.is_file())
+        try:
+            with self._lock():
+                if folder.exists():
+                    shutil.rmtree(folder)
+                for path in parts:
+                    path.unlink(missing_ok=True)
+                if forget:
+                    self._write({key: v for key, v in self._records().items() if key != card.id})
+        except OSError as error:
+            raise ModelError(f"{card.id} cannot be removed: {error}") from error
+        return freed
+
+    def _lock(self) -> FileLock:
+        """Held while the folder changes, so that two pulls write down both their models."""
+        from filelock import FileLock
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.root / ".lock")
+
+    def _records(self) -> dict[str, Pulled]:
+        path = self.root / "pulled.json"
+        try:
+            if path.stat().st_size > _MAX_RECORD_BYTES:
+                return {}
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return {str(key): Pulled(**value) for key, value in values.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Without a record a model has to be confirmed once more; nothing else is lost.
+            return {}
+
+    def _write(self, records: dict[str, Pulled]) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".pulled-", dir=self.root)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({key: asdict(value) for key, value in records.items()}, file, indent=2)
+            temporary.replace(self.root / "pulled.json")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file, in lower-case hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _default_root() -> Path:
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("twinlens", appauthor=False) / "models"
