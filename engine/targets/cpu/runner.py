@@ -134,9 +134,11 @@ def load_compiled(
         return CompiledRunner(graph, expected, plan, isa, "a quantised network")
     if asked == "fp32" or len(here) == 1:
         return CompiledRunner(graph, expected, Options(threads=threads), isa)
+    if options.calibration is None and asked == "bf16":
+        return CompiledRunner(graph, expected, Options("bf16", threads), isa)
     if options.calibration is None:
         raise EngineError(
-            f"{TITLE}: {asked} is compared with fp32 on pictures, and none were given",
+            f"{TITLE}: {asked} needs pictures to measure on, and none were given",
             hint="Give a video or a folder of pictures (--calibration PATH), or choose fp32.",
         )
     others = tuple(p for p in here if p != "fp32")
