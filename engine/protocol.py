@@ -6,7 +6,7 @@ served by a worker process or a remote machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -145,11 +145,16 @@ class Engine(Protocol):
         """What can be asked for on this machine; the first is what one gets without asking."""
         ...
 
+    def missing_precisions(self) -> Mapping[str, str]:
+        """What the engine computes in elsewhere, but not on this machine: each with the reason."""
+        ...
+
     def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
         """Load a network, ready to run.
 
         Raises:
             ModelError: the model cannot be used; nothing was changed.
             EngineUnavailableError: the engine does not exist here.
+            EngineError: the engine does not compute in that precision, or not here.
         """
         ...

@@ -6,6 +6,7 @@ and breaks nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -26,6 +27,9 @@ class _PlannedEngine:
 
     def precisions(self) -> tuple[str, ...]:
         return ("fp32",)
+
+    def missing_precisions(self) -> Mapping[str, str]:
+        return {}
 
     def available(self) -> str | None:
         return self.reason
@@ -66,6 +70,23 @@ def get_engine(engine_id: str) -> Engine:
         return entry
     module, name = entry.split(":")
     return cast(Engine, getattr(import_module(module), name)())
+
+
+def check_precision(engine_id: str, precision: str) -> None:
+    """Refuse a precision before anything is loaded.
+
+    Raises:
+        EngineError: there is no such engine, or it does not compute in that precision here; says
+            why and what it computes in.
+    """
+    engine = get_engine(engine_id)
+    offered = engine.precisions()
+    if precision in offered:
+        return
+    reason = engine.missing_precisions().get(precision, "is not one of its precisions")
+    raise EngineError(
+        f"{engine.title}: {precision} {reason}", hint=f"Here it has {', '.join(offered)}."
+    )
 
 
 def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) -> Runner:

@@ -10,6 +10,7 @@ from pathlib import Path
 from twinlens.app.commands.options import (
     add_crop_option,
     add_model_options,
+    add_precision_options,
     crop_of,
     load_runner,
     positive,
@@ -22,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="pictures")
     add_model_options(parser, engine="vision")
+    add_precision_options(parser)
     add_crop_option(parser)
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")

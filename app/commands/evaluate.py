@@ -7,7 +7,13 @@ import csv
 import sys
 from pathlib import Path
 
-from twinlens.app.commands.options import add_crop_option, add_model_options, crop_of, load_runner
+from twinlens.app.commands.options import (
+    add_crop_option,
+    add_model_options,
+    add_precision_options,
+    crop_of,
+    load_runner,
+)
 from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import ImageError
 
@@ -25,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="lines of: path relative to the folder, tab, class index",
     )
     add_model_options(parser, engine="vision", labels=False)
+    add_precision_options(parser)
     add_crop_option(parser)
     parser.add_argument("--json", action="store_true", help="the last line as a JSON object")
 
@@ -81,16 +88,24 @@ def execute(args: argparse.Namespace) -> int:
             best = np.argsort(-result.probabilities, kind="stable")[:5]
             top1 += bool(best[0] == index)
             top5 += bool(index in best)
-        engine_id = runner.info.engine_id
+        info = runner.info
     n = len(truth)
     if args.json:
         write_json(
-            {"n": n, "top1": top1 / n, "top5": top5 / n, "engine": engine_id, "model": spec.id}
+            {
+                "n": n,
+                "top1": top1 / n,
+                "top5": top5 / n,
+                "engine": info.engine_id,
+                "model": spec.id,
+                "precision": info.precision,
+            }
         )
     else:
         error = (top1 / n * (1 - top1 / n) / n) ** 0.5
+        ran = f"{info.engine_id} in {info.precision}"
         sys.stdout.write(
-            f"{spec.title} on {engine_id}: top-1 {top1 / n:.1%} (±{error:.1%} standard error), "
+            f"{spec.title} on {ran}: top-1 {top1 / n:.1%} (±{error:.1%} standard error), "
             f"top-5 {top5 / n:.1%}, {n} pictures\n"
         )
     return 0

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from twinlens.app.commands.display import no_window_reason
-from twinlens.app.commands.options import add_model_options
+from twinlens.app.commands.options import add_model_options, add_precision_options
 
 SOURCE_HELP = (
     "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http://), "
@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--source", help=f"{SOURCE_HELP} (default: the last one, or the camera)")
     add_model_options(parser, engine=None)
+    add_precision_options(parser)
     parser.add_argument("--terminal", action="store_true", help="no window: show it in here")
     parser.add_argument("--settings", type=Path, help="settings file (default: the user's)")
 
@@ -45,4 +46,6 @@ def execute(args: argparse.Namespace) -> int:
         settings=SettingsStore(args.settings),
         labels=args.labels,
         threads=args.threads,
+        precision=args.precision,
+        calibration=args.calibration,
     )

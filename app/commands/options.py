@@ -32,7 +32,7 @@ def add_model_options(
     labels: bool = True,
     engines: bool = True,
 ) -> None:
-    """Add --model, --labels, --engine, --threads; ``engine`` is the default engine.
+    """Add --model, --labels, --engine; ``engine`` is the default engine.
 
     ``labels=False`` names the label file ``--class-names`` where ``--labels`` means another thing;
     ``engines=False`` leaves out --engine.
@@ -49,7 +49,43 @@ def add_model_options(
         parser.add_argument(
             "--engine", default=engine, help=f"layers-cpu, layers-gpu or vision{shown}"
         )
+
+
+def add_precision_options(parser: argparse.ArgumentParser) -> None:
+    """Add --precision, --threads, --calibration."""
+    parser.add_argument(
+        "--precision",
+        help="fp32, or what else the engine has: bf16, int8, auto (`twinlens doctor` lists them)",
+    )
     parser.add_argument("--threads", type=positive, help="compute threads (default: the engine's)")
+    add_calibration_option(parser)
+
+
+def add_calibration_option(parser: argparse.ArgumentParser) -> None:
+    """Add --calibration."""
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="PATH",
+        help="video or folder of pictures that int8 is fitted to and precisions are compared on "
+        "(default: the bundled clip)",
+    )
+
+
+def engine_options(args: argparse.Namespace) -> EngineOptions:
+    """Turn --precision, --threads and --calibration into an engine's options."""
+    return EngineOptions(
+        threads=args.threads,
+        precision=args.precision or "fp32",
+        calibration=calibration_of(args),
+    )
+
+
+def calibration_of(args: argparse.Namespace) -> Path:
+    """Turn --calibration into a path."""
+    from twinlens.assets import clip_path
+
+    return Path(args.calibration) if args.calibration else clip_path()
 
 
 def add_crop_option(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +108,8 @@ def resolve_model(args: argparse.Namespace) -> ModelSpec:
 
 
 def load_runner(args: argparse.Namespace) -> tuple[ModelSpec, Runner]:
-    """Load what --model, --engine and --threads ask for."""
+    """Load what --model, --engine and the precision options ask for."""
     from twinlens.engine import registry
 
     spec = resolve_model(args)
-    return spec, registry.load(spec, args.engine, EngineOptions(threads=args.threads))
+    return spec, registry.load(spec, args.engine, engine_options(args))

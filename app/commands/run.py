@@ -15,7 +15,9 @@ from twinlens.app.commands.gui import SOURCE_HELP
 from twinlens.app.commands.options import (
     add_crop_option,
     add_model_options,
+    add_precision_options,
     crop_of,
+    engine_options,
     load_runner,
     positive,
     resolve_model,
@@ -34,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--headless", action="store_true", help="no window: lines on stdout")
     parser.add_argument("--source", help=f"{SOURCE_HELP} (default with --headless: clip)")
     add_model_options(parser, engine=None)
+    add_precision_options(parser)
     add_crop_option(parser)
     parser.add_argument("--frames", type=positive, help="stop after N frames (default: all)")
     parser.add_argument("--realtime", action="store_true", help="keep a file's own pace")
@@ -108,14 +111,13 @@ class LiveRun:
         import threading
 
         from twinlens.app.core.session import Session
-        from twinlens.engine.protocol import EngineOptions
 
         self._news = threading.Event()
         self._session = Session(
             source,
             resolve_model(args),
             args.engine,
-            options=EngineOptions(threads=args.threads),
+            options=engine_options(args),
             smoothing=False,
             on_news=self._news.set,
         )

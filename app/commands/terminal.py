@@ -8,19 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from twinlens.app.commands.options import resolve_model
-from twinlens.engine.protocol import EngineOptions
+from twinlens.app.core.settings import Settings, following
 
 if TYPE_CHECKING:
     from twinlens.app.core.session import Session
     from twinlens.app.core.types import Result
 
-KEYS = "e next engine · space pause · → step · q quit"
+KEYS = "e next engine · p precision · space pause · → step · q quit"
 _POLL_S = 0.05
 _PIPE_LINE_S = 1.0
 
@@ -31,12 +31,15 @@ class TerminalView:
 
     Attributes:
         session: the running pipeline.
-        engine_ids: the engines that work here, in the order that ``e`` goes through them.
+        precisions: the engines that work here, in the order that ``e`` goes through them, and
+            what each computes in, in the order of ``p``.
+        settings: what each engine is asked for.
         notice: a message shown in place of the keys until the next key.
     """
 
     session: Session
-    engine_ids: tuple[str, ...]
+    precisions: Mapping[str, tuple[str, ...]]
+    settings: Settings = field(default_factory=Settings)
     notice: str = ""
     done: bool = False
     result: Result | None = field(default=None, repr=False)
@@ -46,14 +49,28 @@ class TerminalView:
         self.notice = ""
         if key in ("q", "Q", "\x1b", "KEY_ESCAPE"):
             self.done = True
-        elif key in ("e", "E") and self.engine_ids:
-            now = self.session.state.engine_id
-            at = self.engine_ids.index(now) if now in self.engine_ids else -1
-            self.session.use_engine(self.engine_ids[(at + 1) % len(self.engine_ids)])
+        elif key in ("e", "E") and self.precisions:
+            self._use(following(tuple(self.precisions), self.session.state.engine_id))
+        elif key in ("p", "P"):
+            self._next_precision()
         elif key == " ":
             self.session.set_paused(not self.session.state.paused)
         elif key == "KEY_RIGHT":
             self.session.step()
+
+    def _use(self, engine_id: str) -> None:
+        options = self.settings.engine_options(engine_id, self.precisions[engine_id])
+        self.session.use_engine(engine_id, options)
+
+    def _next_precision(self) -> None:
+        state = self.session.state
+        offered = self.precisions.get(state.engine_id, ())
+        if len(offered) < 2:
+            self.notice = f"{state.engine_id} has one precision"
+            return
+        precision = following(offered, state.options.precision)
+        self.settings = self.settings.with_precision(state.engine_id, precision)
+        self._use(state.engine_id)
 
     def refresh(self) -> None:
         """Take what is new from the session."""
@@ -94,15 +111,21 @@ def run_terminal(
     from twinlens.app.sources import open_source
     from twinlens.engine import registry
 
-    usable = tuple(i for i in registry.engine_ids() if not registry.get_engine(i).available())
+    engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
+    usable = {engine.id: engine.precisions() for engine in engines if not engine.available()}
+    engine_id = args.engine or "layers-cpu"
+    settings = Settings(threads=args.threads, calibration=str(args.calibration or ""))
+    if args.precision:
+        registry.check_precision(engine_id, args.precision)
+        settings = settings.with_precision(engine_id, args.precision)
     session = Session(
         open_source(args.source or "camera"),
         resolve_model(args),
-        args.engine or "layers-cpu",
-        options=EngineOptions(threads=args.threads),
+        engine_id,
+        options=settings.engine_options(engine_id, registry.get_engine(engine_id).precisions()),
         fallback_source=lambda: open_source("clip"),
     )
-    view = TerminalView(session, usable)
+    view = TerminalView(session, usable, settings)
     session.start()
     try:
         if sys.stdout.isatty() and sys.stdin.isatty():

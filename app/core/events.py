@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame, Result
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import ModelSpec, RunnerInfo
+from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,12 @@ class EngineReady:
     Attributes:
         info: what really runs.
         spec: the model that it runs.
+        options: what was asked of the engine.
     """
 
     info: RunnerInfo
     spec: ModelSpec
+    options: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +141,12 @@ class SessionState:
     Attributes:
         spec: the model asked for; the one that serves, again, when loading it failed.
         engine_id: the engine asked for; likewise.
+        options: what is asked of that engine; likewise.
         info: what really answers now; None before the first engine is ready.
         source_info: what really plays now; None before the first source is open.
         paused: no frames are captured except by ``step``.
         loading: what is being loaded now, for display; None when nothing is.
+        answering: frames are answered; False while something else is measured.
     """
 
     spec: ModelSpec
@@ -151,3 +155,5 @@ class SessionState:
     source_info: SourceInfo | None = None
     paused: bool = False
     loading: str | None = None
+    answering: bool = True
+    options: EngineOptions = field(default_factory=EngineOptions)

@@ -81,6 +81,7 @@ class InferenceWorker:
         self._again = False
         self._ended: str | None = None
         self._hopeless = False
+        self._held = False
         self._stopping = False
         self._pipeline: Pipeline | None = None
         self._previous: Loaded | None = None
@@ -123,6 +124,22 @@ class InferenceWorker:
             if view != self._view:
                 self._view, self._again = view, True
                 self._changed.notify_all()
+
+    @property
+    def answering(self) -> bool:
+        """Whether frames are answered."""
+        with self._changed:
+            return not self._held
+
+    def set_answering(self, answering: bool) -> None:
+        """Rest after the frame it is at, or go on with the newest one.
+
+        While it rests nothing runs on this thread, so that something else can be timed; a new
+        engine waits with it.
+        """
+        with self._changed:
+            self._held = not answering
+            self._changed.notify_all()
 
     def install(self, loaded: Loaded) -> None:
         """Let a warm runner serve from the next frame on."""
@@ -213,7 +230,9 @@ class InferenceWorker:
             return _Job(self._view, incoming, frame, not fresh, ended)
 
     def _has_work(self) -> bool:
-        if self._stopping or self._incoming is not None:
+        if self._stopping or self._held:
+            return self._stopping
+        if self._incoming is not None:
             return True
         if self._serving is None:
             return self._ended is not None and self._hopeless
@@ -233,7 +252,9 @@ class InferenceWorker:
         self._pipeline = Pipeline(loaded.runner, loaded.request.spec, clock=self._clock)
         self._told_engine = False
         self.latency.reset()
-        self._news.put_event(EngineReady(loaded.runner.info, loaded.request.spec))
+        self._news.put_event(
+            EngineReady(loaded.runner.info, loaded.request.spec, loaded.request.options)
+        )
         self._news.tell()
 
     def _answer(self, frame: Frame, view: View, *, again: bool) -> None:

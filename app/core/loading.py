@@ -39,7 +39,9 @@ class LoadRequest:
     @property
     def what(self) -> str:
         """For display."""
-        return f"{self.spec.title} · {self.engine_id}"
+        text = f"{self.spec.title} · {self.engine_id}"
+        precision = self.options.precision
+        return text if precision == "fp32" else f"{text} · {precision}"
 
 
 @dataclass(frozen=True, eq=False)

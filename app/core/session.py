@@ -135,10 +135,12 @@ class Session:
         return SessionState(
             spec=wanted.spec,
             engine_id=wanted.engine_id,
+            options=wanted.options,
             info=serving.runner.info if serving else None,
             source_info=self._deck.info,
             paused=self._deck.paused,
             loading=loading.what if loading else None,
+            answering=self._worker.answering,
         )
 
     def start(self) -> None:
@@ -204,6 +206,13 @@ class Session:
     def step(self) -> None:
         """While paused: capture and answer exactly one new frame."""
         self._deck.step()
+
+    def set_answering(self, answering: bool) -> None:
+        """Let the engine rest while something else is timed, or go on; the picture moves on.
+
+        The frame that is being answered is still answered.
+        """
+        self._worker.set_answering(answering)
 
     def set_crop(self, crop_and_scale: CropAndScale | None) -> None:
         """Change crop and scale; None means the model's own. Also answers the held frame."""

@@ -10,12 +10,14 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from twinlens.assets import clip_path
 from twinlens.engine.image import CropAndScale
+from twinlens.engine.protocol import EngineOptions
 
 _MAX_RECENT = 8
 _MAX_BYTES = 1_000_000
@@ -40,6 +42,9 @@ class Settings:
         top5: show the five best classes.
         window_geometry: the window's place, in whatever text the window saves.
         threads: compute threads; None lets the engine choose.
+        precisions: engine id → the precision that it is asked for; others get their first.
+        calibration: a video or folder of pictures that precisions are compared on; empty means
+            the bundled clip.
         recent_models: newest first.
         recent_sources: newest first.
         extra: keys that this version does not know.
@@ -59,6 +64,8 @@ class Settings:
     top5: bool = False
     window_geometry: str = ""
     threads: int | None = None
+    precisions: Mapping[str, str] = field(default_factory=dict)
+    calibration: str = ""
     recent_models: tuple[str, ...] = ()
     recent_sources: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +74,25 @@ class Settings:
     def crop_and_scale(self) -> CropAndScale | None:
         """The crop choice; None means the model's own."""
         return CropAndScale(self.crop) if self.crop else None
+
+    def engine_options(self, engine_id: str, offered: Sequence[str]) -> EngineOptions:
+        """What an engine is asked for.
+
+        Args:
+            engine_id: the engine.
+            offered: what it computes in on this machine; a precision that is remembered from
+                another machine and not among them gives way to the first.
+        """
+        asked = self.precisions.get(engine_id, "")
+        return EngineOptions(
+            threads=self.threads,
+            precision=asked if asked in offered else offered[0],
+            calibration=Path(self.calibration) if self.calibration else clip_path(),
+        )
+
+    def with_precision(self, engine_id: str, precision: str) -> Settings:
+        """A copy in which an engine is asked for a precision."""
+        return replace(self, precisions={**self.precisions, engine_id: precision})
 
     def with_recent_model(self, model: str) -> Settings:
         """A copy with ``model`` in use and first among the recent ones."""
@@ -152,6 +178,17 @@ class SettingsStore:
         return settings
 
 
+def following(items: Sequence[str], now: str) -> str:
+    """The item behind ``now``, round to the first; the first if ``now`` is none of them.
+
+    Raises:
+        ValueError: there are no items.
+    """
+    if not items:
+        raise ValueError("there is nothing to choose from")
+    return items[(items.index(now) + 1) % len(items)] if now in items else items[0]
+
+
 def _front(item: str, items: tuple[str, ...]) -> tuple[str, ...]:
     return (item, *(i for i in items if i != item))[:_MAX_RECENT]
 
@@ -190,6 +227,8 @@ def _fits(name: str, value: object, default: object) -> bool:
         return low <= value <= high
     if isinstance(default, tuple):
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name == "precisions":
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     if name == "theme":
         return value in _THEMES
     if name == "crop":

@@ -11,7 +11,9 @@ CHEAT_SHEET = CheatSheet(
             (
                 ("E", "next engine"),
                 ("1 – 4", "choose an engine"),
-                ("L", "model and precision"),
+                ("P", "next precision"),
+                ("Shift E", "engine and precision"),
+                ("L", "model"),
                 ("T", "top 5"),
             ),
         ),

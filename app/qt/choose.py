@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinlens.app.core.session import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.settings import Settings, following
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.drop import Dropped
+from twinlens.assets import clip_path
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
@@ -45,6 +49,23 @@ class Choose:
         # next start.
         self._asked_model: tuple[ModelSpec, str] | None = None
         self._rescued = False
+        self.serving: EngineReady | None = None
+        self._agreements: dict[tuple[str, str, str, Path | None], float] = {}
+
+    def choice(self, engine_id: str) -> EngineChoice | None:
+        """An engine by its id."""
+        return next((engine for engine in self.engines if engine.id == engine_id), None)
+
+    def options(self, engine_id: str, settings: Settings | None = None) -> EngineOptions:
+        """What an engine is asked for by the settings."""
+        choice = self.choice(engine_id)
+        offered = choice.precisions if choice else ("fp32",)
+        return (settings or self._window.settings).engine_options(engine_id, offered)
+
+    def agreement(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> float | None:
+        """How far a precision agrees with fp32, where that has been found out by now."""
+        key = (spec.id, engine_id, options.precision, options.calibration)
+        return self._agreements.get(key)
 
     @property
     def usable(self) -> list[str]:
@@ -59,23 +80,60 @@ class Choose:
     def engine(self, engine_id: str) -> None:
         """Flip to an engine, or say why it cannot be."""
         window = self._window
-        choice = next((e for e in self.engines if e.id == engine_id), None)
+        choice = self.choice(engine_id)
         if choice is None or window.session is None:
             return
         if choice.reason is not None:
             window.show_banner(Banner(f"{choice.title} is not available", choice.reason))
             return
-        window.session.use_engine(engine_id)
+        window.session.use_engine(engine_id, self.options(engine_id))
         window.refresh()
 
     def next_engine(self) -> None:
         """Flip to the next engine that can be used."""
-        usable = self.usable
-        if self._window.session is None or not usable:
+        if self._window.session is not None and self.usable:
+            self.engine(following(self.usable, self._window.session.state.engine_id))
+
+    def precision(self, precision: str) -> None:
+        """Let the engine in use compute in another precision."""
+        session = self._window.session
+        if session is not None:
+            self._ask(self._window.settings.with_precision(session.state.engine_id, precision))
+
+    def next_precision(self) -> None:
+        """Go to the engine's next precision, or say why it has one only."""
+        session = self._window.session
+        choice = self.choice(session.state.engine_id) if session is not None else None
+        if session is None or choice is None:
             return
-        now = self._window.session.state.engine_id
-        at = usable.index(now) if now in usable else -1
-        self.engine(usable[(at + 1) % len(usable)])
+        if len(choice.precisions) > 1:
+            self.precision(following(choice.precisions, session.state.options.precision))
+            return
+        reasons = "; ".join(f"{name} {why}" for name, why in choice.missing.items())
+        title = f"{choice.title} computes in {choice.precisions[0]} only"
+        self._window.show_banner(Banner(title, reasons))
+
+    def threads(self, threads: int | None) -> None:
+        """Let engines compute with so many threads; None is their own choice."""
+        self._ask(replace(self._window.settings, threads=threads))
+
+    def calibration(self, pictures: str) -> None:
+        """Compare precisions on other pictures; empty is the bundled clip."""
+        self._ask(replace(self._window.settings, calibration=pictures))
+
+    def _ask(self, settings: Settings) -> None:
+        """Load the engine in use as these settings say; they are remembered once it answers."""
+        window = self._window
+        if window.session is None:
+            return
+        engine_id = window.session.state.engine_id
+        window.session.use_engine(engine_id, self.options(engine_id, settings))
+        window.refresh()
+
+    def start_precision(self, engine_id: str, precision: str) -> None:
+        """Ask for a precision before there is a session."""
+        settings = self._window.settings.with_precision(engine_id, precision)
+        self._window.remember(precisions=settings.precisions)
 
     def source(self, text: str) -> None:
         """Change to another source; the old one plays until the new one delivers."""
@@ -126,8 +184,19 @@ class Choose:
 
     def ready(self, event: EngineReady) -> None:
         """An engine answers: it is what the next start begins with."""
-        window = self._window
-        window.remember(engine=event.info.engine_id)
+        window, options, info = self._window, event.options, event.info
+        self.serving = event
+        if info.agreement is not None:
+            for name in (options.precision, info.precision):
+                key = (event.spec.id, info.engine_id, name, options.calibration)
+                self._agreements[key] = info.agreement
+        calibration = options.calibration
+        window.remember(
+            engine=info.engine_id,
+            precisions=window.settings.with_precision(info.engine_id, options.precision).precisions,
+            threads=options.threads,
+            calibration="" if calibration in (None, clip_path()) else str(calibration),
+        )
         asked = self._asked_model
         if asked is not None and asked[0] is event.spec:
             self._asked_model = None
@@ -135,12 +204,20 @@ class Choose:
             window.remember(model=recent.model, recent_models=recent.recent_models)
 
     def load_failed(self, event: LoadFailed) -> None:
-        """Say why; where nothing has ever answered, try the embedded model, once."""
+        """Say why; where nothing has ever answered, try plainer choices."""
         window, session = self._window, self._window.session
         if session is None or session.state.info is not None or self._rescued:
             window.tell(event.error, "The engine that ran before goes on.")
             return
-        # Nothing has ever answered: the model asked for at the start is broken.
+        # Nothing has ever answered. A precision needs more than a model does, so it goes first.
+        state = session.state
+        choice = self.choice(state.engine_id)
+        if choice is not None and state.options.precision != choice.precisions[0]:
+            first = choice.precisions[0]
+            window.tell(event.error, f"It runs in {first} instead.")
+            session.use_engine(state.engine_id, replace(state.options, precision=first))
+            return
+        # The model asked for at the start is broken.
         self._rescued = True
         window.tell(event.error, "The embedded model is used instead.")
         self._background.run("model", lambda: self._resolve(""), session.use_model, window.tell)

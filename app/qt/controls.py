@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPropertyAnimation, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -29,11 +29,21 @@ _LIVE = "#5BD68C"
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine in the switch; ``reason`` says why it cannot be used, if so."""
+    """An engine in the switch and on its sheet.
+
+    Attributes:
+        id: its id.
+        title: its name.
+        reason: why it cannot be used; None when it can.
+        precisions: what it computes in here, its own choice first.
+        missing: what it computes in elsewhere, and why not here.
+    """
 
     id: str
     title: str
     reason: str | None
+    precisions: tuple[str, ...] = ("fp32",)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class EngineSwitch(QWidget):

@@ -32,6 +32,8 @@ def run_window(
     settings: SettingsStore,
     labels: Path | None = None,
     threads: int | None = None,
+    precision: str | None = None,
+    calibration: Path | None = None,
 ) -> int:
     """Show the window until it is closed; returns the exit status.
 
@@ -42,16 +44,24 @@ def run_window(
         settings: where settings are remembered.
         labels: label file for ``model``.
         threads: compute threads; None keeps the remembered number.
+        precision: of the engine that starts; None means the remembered one.
+        calibration: a video or folder of pictures; None means the remembered one.
 
     Raises:
-        EngineError: there is no engine of that id.
+        EngineError: there is no engine of that id, or it lacks that precision.
     """
     if engine is not None:
         registry.get_engine(engine)
+    if precision is not None:
+        registry.check_precision(engine or settings.load().engine, precision)
     application = make_application()
     window = make_window(settings, labels=labels if model else None)
     if threads is not None:
         window.remember(threads=threads)
+    if calibration is not None:
+        window.remember(calibration=str(calibration.absolute()))
+    if precision is not None:
+        window.choose.start_precision(engine or window.settings.engine, precision)
     window.show()
     window.setProperty("cameras", watch_cameras(_tell_of_new_cameras(window), window))
     wanted = source or window.settings.source
@@ -95,9 +105,18 @@ def make_window(settings: SettingsStore, *, labels: Path | None = None) -> MainW
 
 
 def engine_choices() -> list[EngineChoice]:
-    """All engines, with the reason why one cannot be used."""
+    """All engines with their precisions, and why one cannot be used."""
     engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
-    return [EngineChoice(engine.id, engine.title, engine.available()) for engine in engines]
+    return [
+        EngineChoice(
+            engine.id,
+            engine.title,
+            engine.available(),
+            engine.precisions(),
+            engine.missing_precisions(),
+        )
+        for engine in engines
+    ]
 
 
 def _tell_of_new_cameras(window: MainWindow) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QFileDialog, QInputDialog
 
+from twinlens.app.qt import engine_sheet
 from twinlens.app.qt.sheets import Heading, Row, SheetRow, SliderRow
 from twinlens.engine.image import CropAndScale
 from twinlens.models.catalog import cards
@@ -38,6 +39,7 @@ class Menus:
         """(title, key, what it opens) of the sheet buttons."""
         return [
             ("Source", "O", self.source),
+            ("Engine", "Shift+E", self.engine),
             ("Model", "L", self.model),
             ("View", "V", self.views),
             ("Settings", ",", self.settings),
@@ -115,8 +117,17 @@ class Menus:
         if ok and text.strip():
             self._window.choose.source(text.strip())
 
+    def engine(self) -> None:
+        """Engines, and how the one in use computes."""
+        self._window.open_sheet(engine_sheet.TITLE, engine_sheet.rows(self._window))
+
+    def refresh(self) -> None:
+        """Show anew what an open sheet says of the engines."""
+        if self._window.popups.shows(engine_sheet.TITLE):
+            self._window.popups.refresh_sheet(engine_sheet.TITLE, engine_sheet.rows(self._window))
+
     def model(self) -> None:
-        """The catalog, files, and the precision that runs."""
+        """The catalog and files."""
         window = self._window
         state = window.session.state if window.session else None
         serving = state.spec.id if state else ""
@@ -131,10 +142,6 @@ class Menus:
         for path in recent[:4]:
             act = self._then_close(partial(use, path))
             rows.append(Row(Path(path).name, path, act, Path(path).stem == serving))
-        rows.append(Heading("Precision"))
-        info = state.info if state else None
-        rows.append(Row("fp32", info.detail if info else "", lambda: None, checked=True))
-        rows.append(Row("bf16, int8", "Not in this version."))
         window.open_sheet("Model", rows)
 
     def _pick_model(self) -> None:

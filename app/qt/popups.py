@@ -47,7 +47,7 @@ class Popups:
 
     def open_sheet(self, title: str, rows: Sequence[SheetRow]) -> None:
         """Show a sheet in place of the one that is open; the same one again closes it."""
-        again = isinstance(self._sheet, Sheet) and self._sheet.title == title
+        again = self.shows(title)
         self.close_sheet()
         if again:
             return
@@ -55,6 +55,24 @@ class Popups:
         self._open(sheet)
         if sheet.buttons:
             next((b for b in sheet.buttons if b.isEnabled()), sheet.buttons[0]).setFocus()
+
+    def shows(self, title: str) -> bool:
+        """Whether the sheet of that title is open."""
+        return isinstance(self._sheet, Sheet) and self._sheet.title == title
+
+    def refresh_sheet(self, title: str, rows: Sequence[SheetRow]) -> None:
+        """Show new rows on a sheet that is open; the focus stays on the row of the same name."""
+        old = self._sheet
+        if not isinstance(old, Sheet) or not self.shows(title):
+            return
+        focused, place = old.focused_name, old.scrolled
+        sheet = Sheet(title, rows, self._palette, self._unit, self.close_sheet, self._stage)
+        self._open(sheet)
+        sheet.scrolled = place
+        old.hide()
+        old.deleteLater()
+        named = [b for b in sheet.buttons if b.accessibleName() == focused and b.isEnabled()]
+        (named[0] if named else sheet).setFocus()
 
     def toggle_cheat_sheet(self) -> None:
         """Show or hide the card with all keys."""

@@ -53,13 +53,30 @@ class SliderRow:
 
 
 @dataclass(frozen=True)
+class Chip:
+    """One of several short choices in a row; ``says`` is its full name."""
+
+    text: str
+    says: str
+    act: Callable[[], None]
+    checked: bool = False
+
+
+@dataclass(frozen=True)
+class ChipRow:
+    """Short choices side by side."""
+
+    chips: tuple[Chip, ...]
+
+
+@dataclass(frozen=True)
 class Heading:
     """A line that parts groups of rows."""
 
     title: str
 
 
-SheetRow = Row | SliderRow | Heading
+SheetRow = Row | SliderRow | ChipRow | Heading
 
 
 class Panel(QFrame):
@@ -120,7 +137,21 @@ class Sheet(Panel):
         self._list.addStretch(1)
         area.setWidget(content)
         outer.addWidget(area, 1)
-        self._head, self._content = head, content
+        self._head, self._content, self._area = head, content, area
+
+    @property
+    def focused_name(self) -> str:
+        """Accessible name of the row that has the focus; empty where none has."""
+        return next((b.accessibleName() for b in self.buttons if b.hasFocus()), "")
+
+    @property
+    def scrolled(self) -> int:
+        """How far the rows are scrolled, in pixels."""
+        return self._area.verticalScrollBar().value()
+
+    @scrolled.setter
+    def scrolled(self, pixels: int) -> None:
+        self._area.verticalScrollBar().setValue(pixels)
 
     def _add(self, row: SheetRow, content: QWidget) -> None:
         if isinstance(row, Heading):
@@ -128,6 +159,8 @@ class Sheet(Panel):
             self._list.addWidget(caption(row.title, "group", content))
         elif isinstance(row, SliderRow):
             self._add_slider(row, content)
+        elif isinstance(row, ChipRow):
+            self._add_chips(row, content)
         else:
             self._add_row(row, content)
 
@@ -145,9 +178,28 @@ class Sheet(Panel):
         self._list.addWidget(button)
         self.buttons.append(button)
         if row.detail:
-            detail = caption(row.detail, "detail", content)
-            detail.setContentsMargins(round(self._unit * 1.4), 0, 0, round(self._unit * 0.6))
-            self._list.addWidget(detail)
+            self._add_detail(row.detail, content)
+
+    def _add_detail(self, text: str, content: QWidget) -> None:
+        detail = caption(text, "detail", content)
+        detail.setContentsMargins(round(self._unit * 1.4), 0, 0, round(self._unit * 0.6))
+        self._list.addWidget(detail)
+
+    def _add_chips(self, row: ChipRow, content: QWidget) -> None:
+        line = QHBoxLayout()
+        line.setContentsMargins(round(self._unit * 1.4), 0, 0, round(self._unit * 0.6))
+        line.setSpacing(round(self._unit))
+        for chip in row.chips:
+            button = QPushButton(chip.text, content)
+            button.setObjectName("chosen" if chip.checked else "chip")
+            button.setAutoDefault(True)
+            button.setAccessibleName(chip.says)
+            button.setAccessibleDescription("in use" if chip.checked else "")
+            button.clicked.connect(lambda _=False, act=chip.act: act())
+            line.addWidget(button)
+            self.buttons.append(button)
+        line.addStretch(1)
+        self._list.addLayout(line)
 
     def _add_slider(self, row: SliderRow, content: QWidget) -> None:
         label = caption(f"{row.title}: {row.percent} %", "value", content)

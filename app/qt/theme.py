@@ -58,10 +58,24 @@ def sheet_style(palette: Palette, unit: float) -> str:
         padding: {unit * 0.9:.0f}px {unit * 1.4:.0f}px;
     }}
     QPushButton#action {{ border: 1px solid {_line(palette)}; font-weight: 600; }}
+    QPushButton#chip, QPushButton#chosen {{
+        border: 1px solid {_line(palette)}; text-align: center;
+        padding: {unit * 0.7:.0f}px {unit * 1.6:.0f}px;
+    }}
+    QPushButton#chosen {{
+        background: {_tint(palette)}; border-color: {palette.text}; font-weight: 600;
+    }}
     QPushButton:hover {{ background: {_tint(palette)}; }}
     QPushButton:focus {{ border: 2px solid {_ACCENT_ROLE}; }}
     QPushButton:disabled {{ color: {palette.text_dim}; }}
     QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: 0; }}
+    QScrollBar:vertical {{ background: transparent; width: {unit:.0f}px; margin: 0; }}
+    QScrollBar::handle:vertical {{
+        background: {_line(palette)}; border-radius: {unit * 0.5:.0f}px;
+        min-height: {unit * 4:.0f}px;
+    }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; }}
+    QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QSlider {{ min-height: {unit * 3:.0f}px; }}
     QSlider::groove:horizontal {{
         height: {unit * 0.6:.0f}px; background: {_line(palette)}; border-radius: {unit * 0.3:.0f}px;

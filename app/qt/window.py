@@ -47,7 +47,7 @@ from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.protocol import ModelSpec
 
 _STATS_MS = 250
 
@@ -138,7 +138,7 @@ class MainWindow(QMainWindow):
             source,
             spec,
             self._engine_id,
-            options=EngineOptions(threads=self.settings.threads),
+            options=self.choose.options(self._engine_id),
             fallback_source=lambda: self._make_source("clip"),
             smoothing=self.settings.smoothing,
             on_news=self._bridge.notify,
@@ -193,6 +193,7 @@ class MainWindow(QMainWindow):
             self._refresh_answer(full=flipped)
         if news.events:
             self.refresh()
+            self.menus.refresh()
 
     def _refresh_answer(self, *, full: bool) -> None:
         """Show the newest answer; figures that would jitter wait for the timer unless full."""
@@ -329,6 +330,8 @@ class MainWindow(QMainWindow):
     def _bind_keys(self) -> None:
         bound: dict[str, Callable[[], object]] = {
             "E": self.choose.next_engine,
+            "P": self.choose.next_precision,
+            "Shift+E": self.menus.engine,
             "Space": self.toggle_pause,
             "Right": self.step,
             "T": self.look.toggle_top5,

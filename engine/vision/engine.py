@@ -9,6 +9,7 @@ Threads and spinning are chosen for a window beside the network, see ``session_o
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.errors import (
+    EngineError,
     EngineUnavailableError,
     InferenceError,
     ModelFileError,
@@ -44,6 +46,10 @@ class VisionEngine:
         """As the file has it: ONNX Runtime computes in the types that a model declares."""
         return ("fp32",)
 
+    def missing_precisions(self) -> Mapping[str, str]:
+        """None: no machine has more."""
+        return {}
+
     def load(self, model: ModelSpec, options: EngineOptions) -> VisionRunner:
         """Load a model file.
 
@@ -52,7 +58,13 @@ class VisionEngine:
             ModelError: a file of another format cannot be read, or needs what the layers lack.
             ShapeError: the input is not what the recipe makes.
             EngineUnavailableError: a provider was asked for that is not here.
+            EngineError: a precision was asked for; the file has its own.
         """
+        if options.precision not in ("fp32", "auto"):
+            raise EngineError(
+                f"{self.title} computes as the model file has it, not in {options.precision!r}",
+                hint="Choose fp32 or auto, or another engine.",
+            )
         return VisionRunner(model, options)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,6 +176,8 @@ class FakeRunner:
         errors: number of run (0 is the warming run) → what that run raises.
         fails_from: every run from this number on raises ``errors[fails_from]``.
         gate: waited for in each run but the warming one.
+        options: threads and precision for its info.
+        agreement: for its info.
     """
 
     def __init__(
@@ -187,7 +189,10 @@ class FakeRunner:
         fails_from: int | None = None,
         gate: threading.Semaphore | None = None,
         size: int = 8,
+        options: EngineOptions | None = None,
+        agreement: float | None = None,
     ) -> None:
+        options = options or EngineOptions()
         self._answer = answer
         self._errors = errors or {}
         self._fails_from = fails_from
@@ -197,7 +202,14 @@ class FakeRunner:
         self.running = threading.Event()
         self.closed = threading.Event()
         self._info = RunnerInfo(
-            engine_id, engine_id.title(), "script", "fp32", 1, (1, 3, size, size), 3
+            engine_id,
+            engine_id.title(),
+            "script",
+            "bf16" if options.precision == "auto" else options.precision,
+            options.threads or 1,
+            (1, 3, size, size),
+            3,
+            agreement=agreement,
         )
 
     @property
@@ -234,12 +246,16 @@ class FakeEngine:
         make: makes each runner; gets model and options.
         reason: why it is not available; None when it is.
         gate: waited for in ``load``.
+        computes_in: its precisions.
+        missing: precisions that it lacks here, and why.
     """
 
     id: str = "fake-engine"
     make: Callable[[ModelSpec, EngineOptions], Runner] | None = None
     reason: str | None = None
     gate: threading.Event | None = None
+    computes_in: tuple[str, ...] = ("fp32",)
+    missing: Mapping[str, str] = field(default_factory=dict)
     loading: threading.Event = field(default_factory=threading.Event)
     runners: list[Runner] = field(default_factory=list)
 
@@ -248,7 +264,10 @@ class FakeEngine:
         return self.id.title()
 
     def precisions(self) -> tuple[str, ...]:
-        return ("fp32",)
+        return self.computes_in
+
+    def missing_precisions(self) -> Mapping[str, str]:
+        return self.missing
 
     def available(self) -> str | None:
         return self.reason

@@ -18,18 +18,20 @@ from PySide6.QtWidgets import QApplication
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from twinlens.app.core.session import Session
-from twinlens.app.core.settings import SettingsStore
+from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source
-from twinlens.engine.errors import ModelFileError, SourceError
+from twinlens.engine.errors import ImageError, ModelFileError, SourceError
 from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 prepare()
 
+NO_INT8 = "needs a processor with AVX512-VNNI; this one has AVX2"
+AGREEMENT = 0.997
 ENGINES = [
-    EngineChoice("layers-cpu", "Layers CPU", None),
+    EngineChoice("layers-cpu", "Layers CPU", None, ("fp32", "bf16", "auto"), {"int8": NO_INT8}),
     EngineChoice("layers-gpu", "Layers GPU", "compute shaders are not part of this version"),
     EngineChoice("vision", "Vision", None),
 ]
@@ -37,8 +39,11 @@ ENGINES = [
 
 def answer(shares: tuple[float, ...], engine_id: str) -> FakeEngine:
     def make(spec: ModelSpec, options: EngineOptions) -> Runner:
-        del spec, options
-        return FakeRunner(shares, engine_id=engine_id)
+        del spec
+        if options.precision != "fp32" and "broken" in str(options.calibration):
+            raise ImageError(f"{options.calibration}: no picture to calibrate with")
+        agreement = None if options.precision == "fp32" else AGREEMENT
+        return FakeRunner(shares, engine_id=engine_id, options=options, agreement=agreement)
 
     return FakeEngine(id=engine_id, make=make)
 
@@ -86,15 +91,18 @@ def stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
     yield from run_stand(qtbot, tmp_path)
 
 
-def run_stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
+def run_stand(qtbot: Any, tmp_path: Path, settings: Settings | None = None) -> Iterator[Stand]:
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     application.setFont(QFont("DejaVu Sans"))
     loader = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
     source = make_source("fake clip")
     first = [source]
+    store = SettingsStore(tmp_path / "settings.json")
+    if settings is not None:
+        store.save(settings)
     window = MainWindow(
-        SettingsStore(tmp_path / "settings.json"),
+        store,
         ENGINES,
         lambda text: first.pop() if first else make_source(text),
         resolve,

@@ -10,6 +10,9 @@ import pytest
 from twinlens.app.commands.terminal import KEYS, TerminalView
 from twinlens.app.core.events import News, SessionState, SourceEnded, SourceFailed, Stats
 from twinlens.engine.errors import SourceError
+from twinlens.engine.protocol import EngineOptions
+
+PRECISIONS = {"layers-cpu": ("fp32", "bf16"), "vision": ("fp32",)}
 
 
 class FakeSession:
@@ -18,13 +21,16 @@ class FakeSession:
     def __init__(self, engine_id: str = "vision") -> None:
         self.asked: list[Any] = []
         self.news = News()
-        self.engine_id, self.paused = engine_id, False
+        self.engine_id, self.paused, self.options = engine_id, False, EngineOptions()
 
     @property
     def state(self) -> SessionState:
-        return SessionState(SimpleNamespace(), self.engine_id, paused=self.paused)  # type: ignore[arg-type]
+        return SessionState(
+            SimpleNamespace(), self.engine_id, paused=self.paused, options=self.options
+        )  # type: ignore[arg-type]
 
-    def use_engine(self, engine_id: str) -> None:
+    def use_engine(self, engine_id: str, options: EngineOptions) -> None:
+        self.options = options
         self.asked.append(engine_id)
 
     def set_paused(self, paused: bool) -> None:
@@ -44,7 +50,7 @@ class FakeSession:
 
 
 def view(session: FakeSession) -> TerminalView:
-    return TerminalView(session, ("layers-cpu", "vision"))  # type: ignore[arg-type]
+    return TerminalView(session, PRECISIONS)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,21 @@ def test_keys(key: str, asked: list[Any]) -> None:
     session = FakeSession()
     view(session).press(key)
     assert session.asked == asked
+
+
+def test_p_goes_through_precisions_and_flips_keep_them_apart() -> None:
+    session = FakeSession("layers-cpu")
+    shown = view(session)
+    for precision in ("bf16", "fp32", "bf16"):
+        shown.press("p")
+        assert session.options.precision == precision
+    shown.press("e")
+    assert (session.asked[-1], session.options.precision) == ("vision", "fp32")
+    session.engine_id = "vision"
+    shown.press("p")
+    assert "one precision" in shown.line()
+    shown.press("e")
+    assert (session.asked[-1], session.options.precision) == ("layers-cpu", "bf16")
 
 
 @pytest.mark.parametrize("key", ["q", "\x1b"])

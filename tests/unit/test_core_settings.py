@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.core.settings import Settings, SettingsStore, following
+from twinlens.assets import clip_path
 from twinlens.engine.image import CropAndScale
 
 
@@ -27,6 +28,8 @@ def test_what_is_saved_is_loaded(store: SettingsStore) -> None:
         crop="scale-fit",
         threshold=0.5,
         threads=2,
+        precisions={"layers-cpu": "bf16"},
+        calibration="/pictures",
         theme="dark",
         recent_models=("a", "b"),
     )
@@ -53,6 +56,7 @@ def test_wrong_values_are_replaced_one_by_one(store: SettingsStore) -> None:
         "mirror": "yes",
         "camera_width": True,
         "threads": 0,
+        "precisions": {"layers-cpu": 8},
         "theme": "pink",
         "crop": "zoom",
         "recent_models": ["a", 1],
@@ -88,6 +92,22 @@ def test_recent_lists_are_short_and_without_repeats() -> None:
     assert settings.recent_models == ("c", "j", "i", "h", "g", "f", "e", "d")
     assert settings.recent_sources == settings.recent_models
     assert (settings.model, settings.source) == ("c", "c")
+
+
+def test_an_engine_is_asked_for_what_is_remembered_and_offered() -> None:
+    settings = Settings(threads=2).with_precision("layers-cpu", "bf16")
+    options = settings.engine_options("layers-cpu", ("fp32", "bf16"))
+    assert (options.precision, options.threads, options.calibration) == ("bf16", 2, clip_path())
+    assert settings.engine_options("layers-cpu", ("fp32", "int8")).precision == "fp32"
+    assert settings.engine_options("vision", ("fp32", "bf16")).precision == "fp32"
+    other = replace(settings, calibration="/pictures").engine_options("vision", ("fp32",))
+    assert other.calibration == Path("/pictures")
+
+
+def test_following_goes_round() -> None:
+    assert [following("abc", now) for now in "abcx"] == ["b", "c", "a", "a"]
+    with pytest.raises(ValueError, match="nothing to choose"):
+        following((), "a")
 
 
 def test_the_default_place_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

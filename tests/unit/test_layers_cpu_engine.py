@@ -19,7 +19,7 @@ from twinlens.engine.errors import (
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import EngineOptions, ModelSpec
-from twinlens.engine.registry import load
+from twinlens.engine.registry import check_precision, load
 from twinlens.engine.targets.cpu import LayersCpuEngine, engine
 from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
 from twinlens.engine.targets.cpu.isa import detect
@@ -120,6 +120,30 @@ def test_other_precisions_need_pictures_and_take_what_is_given(tmp_path):
     with closing(layers.load(spec, options)) as runner:
         assert runner.info.precision == "bf16"
         assert 0 <= runner.info.agreement <= 1
+
+
+def test_missing_precisions_name_the_instructions(monkeypatch, tmp_path):
+    layers = LayersCpuEngine()
+    assert set(layers.precisions()) | set(layers.missing_precisions()) >= {"fp32", "bf16", "int8"}
+    monkeypatch.setenv("TWINLENS_CPU_ISA", "generic")
+    assert layers.precisions() == ("fp32",)
+    assert "AVX512-BF16" in layers.missing_precisions()["bf16"]
+    assert "AVX512-VNNI" in layers.missing_precisions()["int8"]
+    check_precision("layers-cpu", "fp32")
+    with pytest.raises(EngineError, match="int8 needs a processor with AVX512-VNNI"):
+        check_precision("layers-cpu", "int8")
+    with pytest.raises(EngineError, match="fp4 is not one of its precisions"):
+        check_precision("layers-cpu", "fp4")
+    spec = _spec(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
+    with pytest.raises(EngineError, match="bf16 needs a processor"):
+        layers.load(spec, EngineOptions(precision="bf16"))
+    monkeypatch.setattr(engine, "without_compiler", lambda: "llvmlite is not installed")
+    assert layers.missing_precisions()["int8"] == "llvmlite is not installed"
+
+
+def test_vision_refuses_a_precision_that_it_would_ignore():
+    with pytest.raises(EngineError, match="as the model file has it, not in 'bf16'"):
+        load(resolve(DEFAULT_MODEL), "vision", EngineOptions(precision="bf16"))
 
 
 def test_blas_leaves_a_processor_to_the_window_unless_told():

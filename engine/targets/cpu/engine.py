@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 
 from twinlens.engine.errors import EngineError
@@ -37,6 +38,16 @@ class LayersCpuEngine:
 
         found = precisions(detect())
         return found if len(found) == 1 else (*found, "auto")
+
+    def missing_precisions(self) -> Mapping[str, str]:
+        """Precisions that another processor or a compiler would add, each with what is missing."""
+        reason = without_compiler()
+        if reason is not None:
+            return {"bf16": reason, "int8": reason}
+        from twinlens.engine.targets.cpu.isa import detect
+        from twinlens.engine.targets.cpu.runner import missing_precisions
+
+        return missing_precisions(detect())
 
     def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
         """Read, optimise and compile a network.

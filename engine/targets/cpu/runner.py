@@ -99,6 +99,16 @@ def precisions(isa: Isa) -> tuple[str, ...]:
     return ("fp32", *(["bf16"] if isa.bf16 else []), *(["int8"] if isa.vnni else []))
 
 
+def missing_precisions(isa: Isa) -> dict[str, str]:
+    """What a processor does not compute in, each with the instructions that it lacks."""
+    needed = {"bf16": "AVX512-BF16", "int8": "AVX512-VNNI"}
+    return {
+        precision: f"needs a processor with {instructions}; this one has {isa.title}"
+        for precision, instructions in needed.items()
+        if precision not in precisions(isa)
+    }
+
+
 def load_compiled(
     graph: Graph,
     expected: tuple[int, ...],
@@ -121,11 +131,8 @@ def load_compiled(
     here = precisions(isa)
     asked = options.precision
     if asked not in ("auto", *here):
-        needed = {"bf16": "AVX512-BF16", "int8": "AVX512-VNNI"}[asked]
-        raise EngineError(
-            f"{TITLE}: {asked} needs a processor with {needed}; this one has {isa.title}",
-            hint="fp32 runs everywhere.",
-        )
+        reason = missing_precisions(isa)[asked]
+        raise EngineError(f"{TITLE}: {asked} {reason}", hint="fp32 runs everywhere.")
     graph, ranges = without_pairs(graph)
     face = Classifier.of(graph, expected)
     if ranges:
