@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -115,21 +116,9 @@ class Calibration:
                 program.close()
 
     def _ranges(self) -> Ranges:
-        """Smallest and largest sample of every value that fp32 kernels keep."""
-        program = Program(self.graph, Options(threads=self.threads, share=False), self.isa)
-        lows: dict[str, list[float]] = {}
-        highs: dict[str, list[float]] = {}
-        try:
-            for number, tensor in enumerate(self._tensors()):
-                if number % EVERY:
-                    continue
-                program.run({self.face.input: tensor})
-                for name, values in program.values():
-                    lows.setdefault(name, []).append(float(values.min()))
-                    highs.setdefault(name, []).append(float(values.max()))
-        finally:
-            program.close()
-        return {name: (min(lows[name]), max(highs[name])) for name in lows}
+        """Ranges over every ``EVERY``-th of the pictures."""
+        inputs = ({self.face.input: tensor} for tensor in islice(self._tensors(), 0, None, EVERY))
+        return measure_ranges(self.graph, inputs, self.threads, self.isa)
 
     def _compare(self, programs: Mapping[str, Program], ranges: Ranges) -> Findings:
         times: dict[str, list[float]] = {precision: [] for precision in programs}
@@ -154,6 +143,37 @@ class Calibration:
 
     def _tensors(self) -> Iterator[Array]:
         return tensors(self.pictures, self.model.recipe)
+
+
+def measure_ranges(
+    graph: Graph,
+    inputs: Iterable[Mapping[str, Array]],
+    threads: int = 1,
+    isa: Isa | None = None,
+) -> Ranges:
+    """Smallest and largest sample of every value that fp32 kernels keep, for int8.
+
+    Args:
+        graph: optimised.
+        inputs: float32 array by input name, of the graph's shapes; one mapping a run.
+        threads: compute threads.
+        isa: what to compile for; None means what this machine has.
+
+    Returns:
+        (smallest, largest) by value name; empty where there are no inputs.
+    """
+    program = Program(graph, Options(threads=threads, share=False), isa)
+    lows: dict[str, list[float]] = {}
+    highs: dict[str, list[float]] = {}
+    try:
+        for taken in inputs:
+            program.run(taken)
+            for name, values in program.values():
+                lows.setdefault(name, []).append(float(values.min()))
+                highs.setdefault(name, []).append(float(values.max()))
+    finally:
+        program.close()
+    return {name: (min(lows[name]), max(highs[name])) for name in lows}
 
 
 def tensors(pictures: Path, recipe: Recipe) -> Iterator[Array]:
