@@ -33,6 +33,18 @@ def exponential(e: Emitter, x: Value) -> Value:
     ``exp(x) = 2**n * exp(r)`` with ``n = round(x / ln 2)``: the power is set as an exponent, the
     rest is a polynomial.
     """
+    power, rest = _power_and_rest(e, x)
+    return e.b.fmul(e.b.fadd(rest, e.splat(1.0, x.type.count)), power)
+
+
+def less_one(e: Emitter, x: Value) -> Value:
+    """``exp(x) - 1``, as exact near 0 as elsewhere: ``2**n * (exp(r) - 1) + (2**n - 1)``."""
+    power, rest = _power_and_rest(e, x)
+    return e.fma(power, rest, e.b.fsub(power, e.splat(1.0, x.type.count)))
+
+
+def _power_and_rest(e: Emitter, x: Value) -> tuple[Value, Value]:
+    """``2**n`` and ``exp(r) - 1``."""
     count = x.type.count
     x = e.minimum(e.maximum(x, -87.3), 88.3)
     n = e.call("llvm.rint", e.b.fmul(x, e.splat(log2(2.718281828459045), count)))
@@ -41,10 +53,10 @@ def exponential(e: Emitter, x: Value) -> Value:
     p = e.splat(_TAYLOR[0], count)
     for coefficient in _TAYLOR[1:]:
         p = e.fma(p, r, e.splat(coefficient, count))
-    p = e.fma(e.b.fmul(p, r), r, e.b.fadd(r, e.splat(1.0, count)))
+    rest = e.fma(e.b.fmul(p, r), r, r)
     biased = e.b.add(e.b.fptosi(n, vector(I32, count)), e.splat_int(127, I32, count))
     power = e.b.bitcast(e.b.shl(biased, e.splat_int(23, I32, count)), vector(F32, count))
-    return e.b.fmul(p, power)
+    return power, rest
 
 
 def _sigmoid(e: Emitter, x: Value) -> Value:
@@ -68,8 +80,7 @@ def _leaky(e: Emitter, x: Value, layer: Layer) -> Value:
 
 def _elu(e: Emitter, x: Value, layer: Layer) -> Value:
     count = x.type.count
-    grown = e.b.fsub(exponential(e, x), e.splat(1.0, count))
-    below = e.b.fmul(grown, e.splat(float(getattr(layer, "alpha", 1.0)), count))
+    below = e.b.fmul(less_one(e, x), e.splat(float(getattr(layer, "alpha", 1.0)), count))
     return e.b.select(e.b.fcmp_ordered("<", x, e.splat(0.0, count)), below, x)
 
 
@@ -90,9 +101,10 @@ def _hard_swish(e: Emitter, x: Value, layer: Layer) -> Value:
 def _tanh(e: Emitter, x: Value, layer: Layer) -> Value:
     del layer
     count = x.type.count
-    two, one = e.splat(2.0, count), e.splat(1.0, count)
-    # 2 * sigmoid(2x) - 1; absolute error as small as a float32 near 1 has it.
-    return e.b.fsub(e.b.fmul(two, _sigmoid(e, e.b.fmul(x, two))), one)
+    two = e.splat(2.0, count)
+    # As a quotient of exp(2x) - 1 it loses nothing near 0.
+    grown = less_one(e, e.b.fmul(x, two))
+    return e.b.fdiv(grown, e.b.fadd(grown, two))
 
 
 def _silu(e: Emitter, x: Value, layer: Layer) -> Value:
