@@ -39,7 +39,6 @@ MAX_BYTES = 2 << 30
 Progress = Callable[[int, int], None]
 """Called with bytes that are here and bytes in all (0: not known)."""
 
-_CHUNK = 1 << 16
 _BREAKS = 3
 _PAUSE_S = 0.5
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -213,7 +212,8 @@ class _Transfer:
         done = start
         with self._part.open("ab" if start else "wb") as file:
             self._tell(done, total)
-            for piece in response.iter_raw(_CHUNK):
+            # In the sizes in which they come: pieces that httpx gathered would be lost in a break.
+            for piece in response.iter_raw():
                 file.write(piece)
                 done += len(piece)
                 if done > limit:

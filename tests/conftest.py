@@ -35,6 +35,14 @@ def _ours(before: set[threading.Thread]) -> list[threading.Thread]:
     ]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what this computer's user has fetched out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLENS_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder with real models, clips and pictures, named by TWINLENS_TEST_DATA."""

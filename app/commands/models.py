@@ -114,7 +114,6 @@ def _info(args: argparse.Namespace, store: Store) -> int:
         write_json(record)
         return 0
     lines = [f"{card.title} ({card.id})", card.description, ""]
-    recipe = record.pop("recipe")
     for key in ("id", "title", "description", "top1"):
         del record[key]
     record["recipe"] = _recipe_text(card.recipe)

@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
+from helpers.tiny_nets import tiny_classifier
 from twinlens.engine import registry
 from twinlens.engine.errors import (
     EngineError,
@@ -25,50 +24,13 @@ from twinlens.engine.observations import probabilities, top_k
 from twinlens.models.catalog import DEFAULT_MODEL, cards, imagenet_labels, resolve
 
 
-def tiny_classifier(
-    path: Path,
-    classes: int,
-    *,
-    softmax: bool = True,
-    shape: tuple[object, ...] = (1, 3, 16, 16),
-    metadata: dict[str, str] | None = None,
-) -> Path:
-    """A classifier with random weights: global mean, linear, softmax."""
-    rng = np.random.default_rng(0)
-    channels = shape[1] if isinstance(shape[1], int) else 3
-    weight = numpy_helper.from_array(rng.normal(size=(channels, classes)).astype("f"), "w")
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
-        helper.make_node("Flatten", ["p"], ["f"]),
-        helper.make_node("MatMul", ["f", "w"], ["logits"]),
-    ]
-    if softmax:
-        nodes.append(helper.make_node("Softmax", ["logits"], ["y"]))
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [
-            helper.make_tensor_value_info(
-                "y" if softmax else "logits", TensorProto.FLOAT, [1, classes]
-            )
-        ],
-        [weight],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    for key, value in (metadata or {}).items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, str(path))
-    return path
-
-
 def test_cards_describe_files_that_are_there() -> None:
     names = [card.id for card in cards()]
     assert len(names) == len(set(names))
     assert DEFAULT_MODEL in names
     for card in cards():
         if card.embedded:
-            path = card.spec().path
+            path = resolve(card.id).path
             assert path.stat().st_size == card.bytes
             assert hashlib.sha256(path.read_bytes()).hexdigest() == card.sha256
 
