@@ -21,9 +21,9 @@ FOLDER = Path(str(files("twinlens.models")))
 
 FORMATS = {
     "onnx": "ONNX",
-    "tflite": "TensorFlow Lite",
+    "tflite": "TFLite",
     "mlmodel": "Core ML",
-    "mlpackage": "Core ML package",
+    "mlpackage": "Core ML",
 }
 """Formats of cards, and how they are shown."""
 

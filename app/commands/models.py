@@ -85,21 +85,18 @@ def _list(args: argparse.Namespace, store: Store) -> int:
     if args.json:
         write_json({"models": [record_of(card, store) for card in store.cards()]})
         return 0
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, collapse_padding=True)
-    for title in ("name", "what it is", "format", "size", "weights", "top-1", "state"):
-        right = title in ("size", "weights", "top-1")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title == "name")
+    for title in ("name", "what it is", "format", "size", "top-1", "state"):
+        justify: JustifyMethod = "right" if title in ("size", "top-1") else "left"
+        table.add_column(title, justify=justify, no_wrap=title != "what it is")
     for row in model_rows(store):
         style = "bold" if row.state.value in ("here", "embedded") else None
-        table.add_row(
-            *(row.id, f"{row.title}: {row.task}", row.format, row.size),
-            *(row.parameters, row.accuracy, row.state_text),
-            style=style,
-        )
+        words = (row.id, row.title, row.format, row.size, row.accuracy, row.state_text)
+        table.add_row(*words, style=style)
     console.print(table)
     console.print(f"\n{store.root}", soft_wrap=True)
     return 0
