@@ -112,8 +112,10 @@ def test_models_that_do_not_fit(tmp_path):
 def test_other_precisions_need_pictures_and_take_what_is_given(tmp_path):
     layers = LayersCpuEngine()
     spec = _spec(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
-    with pytest.raises(EngineError, match="bf16 is compared with fp32 on pictures"):
-        layers.load(spec, EngineOptions(precision="bf16"))
+    with closing(layers.load(spec, EngineOptions(precision="bf16"))) as runner:
+        assert (runner.info.precision, runner.info.agreement) == ("bf16", None)
+    with pytest.raises(EngineError, match="auto needs pictures to measure on"):
+        layers.load(spec, EngineOptions(precision="auto"))
     with pytest.raises(ImageError, match="nowhere"):
         layers.load(spec, EngineOptions(precision="bf16", calibration=tmp_path / "nowhere"))
     options = EngineOptions(precision="bf16", calibration=picture_path("start.jpg").parent)
