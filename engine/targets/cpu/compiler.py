@@ -24,8 +24,9 @@ from twinlens.engine.targets.cpu.isa import Isa
 from twinlens.engine.targets.cpu.kernels.base import Context, Op, signature
 from twinlens.engine.targets.cpu.tensor import aligned
 
-# A part of a kernel below so many multiply-adds is not worth another thread's cache misses.
-_SMALLEST_PART = 40_000
+# A part of a kernel below so many multiply-adds, about a microsecond's, is not worth another
+# thread's cache misses.
+_SMALLEST_PART = 150_000
 
 # What tidies the code: folded address arithmetic, and loops that test at their end.
 _PASSES = (

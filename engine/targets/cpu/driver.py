@@ -43,11 +43,13 @@ class _Claim:
 
     Attributes:
         value: the part.
+        count: how many parts of the share were claimed before, an open phi.
         again: claims another.
         none: nothing is left to claim.
     """
 
     value: Value
+    count: Value
     again: ir.Block
     none: ir.Block
 
@@ -138,9 +140,12 @@ class Driver:
             low = b.sdiv(b.mul(units, part.value), most)
             high = b.sdiv(b.mul(units, b.add(part.value, i64(1))), most)
             self._call(e, index, [table, thread, low, high])
-            b.atomic_rmw("add", done, i64(1), "acq_rel")
+            part.count.add_incoming(b.add(part.count, i64(1)), b.block)
             b.branch(part.again)
             b.position_at_end(part.none)
+            # Told once for all parts: each time costs the other threads their copy of the line.
+            with e.when(b.icmp_signed(">", part.count, i64(0))):
+                b.atomic_rmw("add", done, part.count, "acq_rel")
         b.branch(wait)
         b.position_at_end(wait)
         self._wait(e, state, done, epoch, most, leave, finish)
@@ -161,8 +166,12 @@ class Driver:
         b = e.b
         names = ("look", "ours", "try", "compute", "none")
         look, ours, attempt, compute, none = map(e.function.append_basic_block, names)
+        before = b.block
         b.branch(look)
         b.position_at_end(look)
+        count = b.phi(I64)
+        count.add_incoming(i64(0), before)
+        count.add_incoming(count, attempt)
         seen = b.load_atomic(counter, "acquire", 8, typ=I64)
         behind = b.trunc(b.sub(epoch, b.lshr(seen, i64(32))), I32)
         b.cbranch(b.icmp_signed("<", behind, ir.Constant(I32, 0)), leave, ours)
@@ -176,7 +185,7 @@ class Driver:
         swapped = b.cmpxchg(counter, seen, following, "acq_rel", "acquire")
         b.cbranch(b.extract_value(swapped, 1), compute, look)
         b.position_at_end(compute)
-        return _Claim(part, look, none)
+        return _Claim(part, count, look, none)
 
     def _wait(
         self,
