@@ -78,6 +78,8 @@ def model_row(card: Card, store: Store) -> ModelRow:
 
 def megabytes(size: int) -> str:
     """A size in bytes, in decimal units of three digits or so."""
+    if size < 1_000:
+        return f"{size} bytes"
     if size < 1_000_000:
         return f"{size / 1e3:.0f} kB"
     return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.2f} GB"
@@ -85,4 +87,6 @@ def megabytes(size: int) -> str:
 
 def count(number: int) -> str:
     """A number of parameters, in thousands or millions."""
+    if number < 1_000:
+        return str(number)
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k"

@@ -14,6 +14,7 @@ CHEAT_SHEET = CheatSheet(
                 ("P", "next precision"),
                 ("Shift E", "engine and precision"),
                 ("L", "model"),
+                ("Shift M", "more models"),
                 ("T", "top 5"),
             ),
         ),

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog
 from twinlens.app.qt import engine_sheet
 from twinlens.app.qt.sheets import Heading, Row, SheetRow, SliderRow
 from twinlens.engine.image import CropAndScale
-from twinlens.models.catalog import cards
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
@@ -133,10 +132,10 @@ class Menus:
         serving = state.spec.id if state else ""
         use = window.choose.model
         rows: list[SheetRow] = [Heading("Catalog")]
-        for card in cards():
-            if card.embedded:
-                act = self._then_close(partial(use, card.id))
-                rows.append(Row(card.title, card.accuracy, act, card.id == serving))
+        for card in window.shelf.at_hand():
+            act = self._then_close(partial(use, card.id))
+            rows.append(Row(card.title, card.accuracy, act, card.id == serving))
+        rows.append(Row("More models …", "Published classifiers. Key Shift M", window.shelf.toggle))
         rows += [Heading("Files"), Row("ONNX file …", "", self._then_close(self._pick_model))]
         recent = [m for m in window.settings.recent_models if Path(m).suffix == ".onnx"]
         for path in recent[:4]:

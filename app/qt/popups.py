@@ -8,7 +8,7 @@ from PySide6.QtCore import QTimer
 
 from twinlens.app.overlays import CHEAT_SHEET, Banner, Palette
 from twinlens.app.qt.controls import Controls
-from twinlens.app.qt.sheets import CARD_UNITS, BannerPanel, CheatCard, Sheet, SheetRow
+from twinlens.app.qt.sheets import CARD_UNITS, BannerPanel, CheatCard, Panel, Sheet, SheetRow
 from twinlens.app.qt.stage import Stage
 
 _BANNER_MS = 14_000
@@ -25,14 +25,14 @@ class Popups:
 
     def __init__(self, stage: Stage, controls: Controls, palette: Palette) -> None:
         self._stage, self._controls, self._palette = stage, controls, palette
-        self._sheet: Sheet | CheatCard | None = None
+        self._sheet: Panel | None = None
         self._banner: BannerPanel | None = None
         self.banner_timer = QTimer(stage)
         self.banner_timer.setSingleShot(True)
         self.banner_timer.timeout.connect(self.close_banner)
 
     @property
-    def sheet(self) -> Sheet | CheatCard | None:
+    def sheet(self) -> Panel | None:
         """The open sheet."""
         return self._sheet
 
@@ -42,7 +42,13 @@ class Popups:
         return self._banner.banner if self._banner is not None else None
 
     @property
-    def _unit(self) -> float:
+    def palette(self) -> Palette:
+        """Colours of the theme."""
+        return self._palette
+
+    @property
+    def unit(self) -> float:
+        """1 % of the stage's height, in pixels."""
         return max(1.0, self._stage.height() / 100)
 
     def open_sheet(self, title: str, rows: Sequence[SheetRow]) -> None:
@@ -51,7 +57,7 @@ class Popups:
         self.close_sheet()
         if again:
             return
-        sheet = Sheet(title, rows, self._palette, self._unit, self.close_sheet, self._stage)
+        sheet = Sheet(title, rows, self._palette, self.unit, self.close_sheet, self._stage)
         self._open(sheet)
         if sheet.buttons:
             next((b for b in sheet.buttons if b.isEnabled()), sheet.buttons[0]).setFocus()
@@ -66,7 +72,7 @@ class Popups:
         if not isinstance(old, Sheet) or not self.shows(title):
             return
         focused, place = old.focused_name, old.scrolled
-        sheet = Sheet(title, rows, self._palette, self._unit, self.close_sheet, self._stage)
+        sheet = Sheet(title, rows, self._palette, self.unit, self.close_sheet, self._stage)
         self._open(sheet)
         sheet.scrolled = place
         old.hide()
@@ -79,14 +85,19 @@ class Popups:
         again = isinstance(self._sheet, CheatCard)
         self.close_sheet()
         if not again:
-            unit = min(self._unit, self._stage.width() / CARD_UNITS)
+            unit = min(self.unit, self._stage.width() / CARD_UNITS)
             self._open(CheatCard(CHEAT_SHEET, self._palette, unit, self._stage))
 
-    def _open(self, sheet: Sheet | CheatCard) -> None:
+    def open_panel(self, panel: Panel) -> None:
+        """Show a panel of another kind in place of the sheet that is open."""
+        self.close_sheet()
+        self._open(panel)
+
+    def _open(self, sheet: Panel) -> None:
         self._sheet = sheet
         self._controls.pinned = True
         self._controls.wake()
-        sheet.place(self._stage.width(), self._stage.height(), self._unit)
+        sheet.place(self._stage.width(), self._stage.height(), self.unit)
         sheet.show()
         sheet.raise_()
 
@@ -103,9 +114,9 @@ class Popups:
         """Show a banner in place of the one before; it goes by itself after a while."""
         self.close_banner()
         self._banner = BannerPanel(
-            banner, self._palette, self._unit, act, self.close_banner, self._stage
+            banner, self._palette, self.unit, act, self.close_banner, self._stage
         )
-        self._banner.place(self._stage.width(), self._stage.height(), self._unit)
+        self._banner.place(self._stage.width(), self._stage.height(), self.unit)
         self._banner.show()
         self._banner.raise_()
         if self._sheet is not None:  # a banner must not cover what somebody reads
@@ -135,11 +146,11 @@ class Popups:
         self._palette = palette
         self.close_sheet()
         if self._banner is not None:
-            self._banner.restyle(palette, self._unit)
+            self._banner.restyle(palette, self.unit)
 
     def lay_out(self) -> None:
         """Fit the stage's new size."""
         self.close_sheet()
         if self._banner is not None:
-            self._banner.restyle(self._palette, self._unit)
-            self._banner.place(self._stage.width(), self._stage.height(), self._unit)
+            self._banner.restyle(self._palette, self.unit)
+            self._banner.place(self._stage.width(), self._stage.height(), self.unit)

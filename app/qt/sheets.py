@@ -87,6 +87,10 @@ class Panel(QFrame):
         self.setObjectName("panel")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
+    def place(self, width: int, height: int, unit: float) -> None:
+        """Take its place on a stage of that size; each kind of panel has its own."""
+        raise NotImplementedError
+
 
 class Sheet(Panel):
     """A titled list of rows, on the right.

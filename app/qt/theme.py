@@ -10,7 +10,8 @@ from twinlens.app.overlays import PALETTES, Palette
 SMALLEST_TEXT = 0.018
 """Share of the height under which no text may be."""
 
-_ACCENT_ROLE = "#2EC4E6"
+FOCUS = "#2EC4E6"
+"""Colour of the ring around what has the focus."""
 
 
 def palette_of(theme: str) -> tuple[str, Palette]:
@@ -66,7 +67,7 @@ def sheet_style(palette: Palette, unit: float) -> str:
         background: {_tint(palette)}; border-color: {palette.text}; font-weight: 600;
     }}
     QPushButton:hover {{ background: {_tint(palette)}; }}
-    QPushButton:focus {{ border: 2px solid {_ACCENT_ROLE}; }}
+    QPushButton:focus {{ border: 2px solid {FOCUS}; }}
     QPushButton:disabled {{ color: {palette.text_dim}; }}
     QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: 0; }}
     QScrollBar:vertical {{ background: transparent; width: {unit:.0f}px; margin: 0; }}

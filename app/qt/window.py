@@ -40,14 +40,16 @@ from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.look import Look
 from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
+from twinlens.app.qt.models_page import ModelShelf
 from twinlens.app.qt.popups import Popups
 from twinlens.app.qt.progress import ProgressLine
 from twinlens.app.qt.screenshot import save_screenshot
-from twinlens.app.qt.sheets import CheatCard, Sheet
+from twinlens.app.qt.sheets import Panel
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.protocol import ModelSpec
+from twinlens.models.store import Store
 
 _STATS_MS = 250
 
@@ -95,6 +97,7 @@ class MainWindow(QMainWindow):
         self.stage.mirror = self.settings.mirror
         self.setCentralWidget(self.stage)
         self.menus = Menus(self)
+        self.shelf = ModelShelf(self, Store())
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
@@ -155,6 +158,7 @@ class MainWindow(QMainWindow):
         self._stopped = True
         self._stats_timer.stop()
         self._background.stop()
+        self.shelf.stop()
         if self.session is not None:
             self.session.stop()
         self._memory.save_now()
@@ -286,7 +290,7 @@ class MainWindow(QMainWindow):
         return max(1.0, self.stage.height() / 100)
 
     @property
-    def sheet(self) -> Sheet | CheatCard | None:
+    def sheet(self) -> Panel | None:
         """The open sheet."""
         return self.popups.sheet
 
@@ -343,6 +347,7 @@ class MainWindow(QMainWindow):
             "Esc": self.back,
             "O": self.menus.source,
             "L": self.menus.model,
+            "Shift+M": self.shelf.toggle,
             "V": self.menus.views,
             ",": self.menus.settings,
             "?": self.toggle_cheat_sheet,

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QRect, QRectF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QRectF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDragLeaveEvent, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from helpers.fakes import make_frame
-from helpers.gui_stand import Stand, pixels_of
+from helpers.gui_stand import Stand, fits, pixels_of
 from twinlens.app.overlays import (
     PALETTES,
     Banner,
@@ -200,16 +200,6 @@ def test_sheets_follow_the_theme_and_cut_no_words(
             assert widget.font().pixelSize() >= 0.018 * window.stage.height()
             assert fits(widget), widget.text()
         window.close_sheet()
-
-
-def fits(widget: QLabel | QPushButton) -> bool:
-    metrics = widget.fontMetrics()
-    if isinstance(widget, QPushButton):
-        return metrics.horizontalAdvance(widget.text()) <= widget.width()
-    flags = int(Qt.TextFlag.TextWordWrap) if widget.wordWrap() else 0
-    room = QRect(0, 0, widget.contentsRect().width(), 10_000)
-    needed = metrics.boundingRect(room, flags, widget.text())
-    return bool(needed.width() <= room.width() + 1 and needed.height() <= widget.height() + 1)
 
 
 def test_a_long_error_fits_its_banner(stand: Stand) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QFont, QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from twinlens.app.core.session import Session
@@ -127,3 +128,14 @@ def pixels_of(window: MainWindow) -> np.ndarray:
     image = window.stage.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     bits = np.frombuffer(image.constBits(), np.uint8)
     return bits.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()].copy()
+
+
+def fits(widget: QLabel | QPushButton) -> bool:
+    """Whether all words of a widget are to be seen."""
+    metrics = widget.fontMetrics()
+    if isinstance(widget, QPushButton):
+        return metrics.horizontalAdvance(widget.text()) <= widget.width()
+    flags = int(Qt.TextFlag.TextWordWrap) if widget.wordWrap() else 0
+    room = QRect(0, 0, widget.contentsRect().width(), 10_000)
+    needed = metrics.boundingRect(room, flags, widget.text())
+    return bool(needed.width() <= room.width() + 1 and needed.height() <= widget.height() + 1)

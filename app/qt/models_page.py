@@ -1,0 +1,351 @@
+"""The page of models: what the catalog has, fetched with a press, used with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from twinlens.app.core.modelrows import ModelRow, megabytes, model_rows
+from twinlens.app.core.pulls import Finished, Pulls
+from twinlens.app.overlays import Banner, BannerKind, Palette
+from twinlens.app.overlays.models import ModelAction, ModelLine, model_lines
+from twinlens.app.qt.controls import caption
+from twinlens.app.qt.sheets import Panel
+from twinlens.app.qt.theme import FOCUS, sheet_style
+from twinlens.engine.errors import DownloadCancelledError, TwinlensError
+from twinlens.models.cards import Card, cards
+from twinlens.models.store import State, Store
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window import MainWindow
+
+_TICK_MS = 100
+_WIDTH_UNITS = 150
+_BOTTOM_UNITS = 78
+_STEPS = 1000
+
+
+class ModelsPage(Panel):
+    """A card over the picture with a line for each model.
+
+    Args:
+        lines: what it shows first.
+        act: called with a model's id when its button is pressed.
+        folder: where fetched models are kept, for display.
+        palette: colours of the theme.
+        unit: 1 % of the window's height.
+        close: closes the page.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[ModelLine],
+        act: Callable[[str], None],
+        folder: str,
+        palette: Palette,
+        unit: float,
+        close: Callable[[], None],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Models page")
+        self.setStyleSheet(sheet_style(palette, unit) + _own_style(palette, unit))
+        outer = QVBoxLayout(self)
+        margin = round(unit * 3)
+        outer.setContentsMargins(margin, margin, margin, margin)
+        outer.setSpacing(round(unit))
+        outer.addLayout(self._head(close))
+        self._area = QScrollArea(self)
+        self._area.setWidgetResizable(True)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        content = QWidget(self._area)
+        grid = QGridLayout(content)
+        grid.setContentsMargins(0, 0, round(unit * 2), 0)
+        grid.setHorizontalSpacing(round(unit * 2))
+        grid.setVerticalSpacing(0)
+        grid.setColumnStretch(0, 1)
+        _heading(grid, content)
+        self.lines = {
+            line.id: _Line(line, act, grid, content, unit, at * 4 + 1)
+            for at, line in enumerate(lines)
+        }
+        grid.setRowStretch(grid.rowCount(), 1)
+        self._area.setWidget(content)
+        outer.addWidget(self._area, 1)
+        outer.addWidget(caption(f"Kept in {folder}", "detail", self))
+        first = next((line.button for line in self.lines.values() if line.button.isEnabled()), self)
+        self.first = first
+
+    def _head(self, close: Callable[[], None]) -> QHBoxLayout:
+        head = QHBoxLayout()
+        words = QVBoxLayout()
+        words.addWidget(caption("Models", "title", self))
+        said = "Published classifiers. One is fetched only when you ask for it, and only once."
+        words.addWidget(caption(said, "detail", self))
+        head.addLayout(words, 1)
+        done = QPushButton("Close", self)
+        done.setAccessibleName("Close models page")
+        done.setAutoDefault(True)
+        done.clicked.connect(lambda: close())
+        head.addWidget(done, 0, Qt.AlignmentFlag.AlignTop)
+        return head
+
+    def show_lines(self, lines: Sequence[ModelLine]) -> None:
+        """Show what has changed; focus and scrolling stay."""
+        for line in lines:
+            shown = self.lines.get(line.id)
+            if shown is not None:
+                shown.show_line(line)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's name
+        """Move the focus, and bring what has it into view."""
+        moved = super().focusNextPrevChild(forward)
+        focused = self.focusWidget()
+        if focused is not None:
+            self._area.ensureWidgetVisible(focused)
+        return moved
+
+    def place(self, width: int, height: int, unit: float) -> None:
+        """Stand in the middle, between the controls and the live answer."""
+        del height
+        own_width = round(min(width - 6 * unit, unit * _WIDTH_UNITS))
+        top, bottom = round(unit * 10), round(unit * _BOTTOM_UNITS)
+        self.setGeometry((width - own_width) // 2, top, own_width, bottom - top)
+
+
+class _Line:
+    """The widgets of one line: words and figures, a bar below them, an error below that."""
+
+    def __init__(
+        self,
+        line: ModelLine,
+        act: Callable[[str], None],
+        grid: QGridLayout,
+        parent: QWidget,
+        unit: float,
+        row: int,
+    ) -> None:
+        self._shown: ModelLine | None = None
+        title = caption(line.title, "headline", parent)
+        grid.addWidget(title, row, 0)
+        detail = caption(line.detail, "detail", parent)
+        detail.setContentsMargins(0, 0, 0, round(unit * 0.4))
+        grid.addWidget(detail, row + 1, 0)
+        self._accuracy, self._size, self._state = (caption("", "value", parent) for _ in range(3))
+        for column, label in enumerate((self._accuracy, self._size, self._state), 1):
+            label.setAlignment(_ALIGNED[column] | Qt.AlignmentFlag.AlignVCenter)
+            grid.addWidget(label, row, column, 2, 1)
+        self._state.setWordWrap(True)
+        self._state.setFixedWidth(round(unit * 22))
+        self.button = QPushButton(parent)
+        self.button.setObjectName("action")
+        self.button.setAutoDefault(True)
+        self.button.setFixedWidth(round(unit * 15))
+        self.button.clicked.connect(lambda: act(line.id))
+        grid.addWidget(self.button, row, 4, 2, 1)
+        self._bar = QProgressBar(parent)
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName(f"{line.title}: download")
+        self._bar.setFixedHeight(max(2, round(unit * 0.5)))
+        grid.addWidget(self._bar, row + 2, 0, 1, 5)
+        self._error = caption("", "error", parent)
+        self._error.setWordWrap(True)
+        grid.addWidget(self._error, row + 3, 0, 1, 5)
+        grid.setRowMinimumHeight(row + 2, max(3, round(unit * 1.2)))
+        self.show_line(line)
+
+    def show_line(self, line: ModelLine) -> None:
+        """Show a line in place of the one before."""
+        if line == self._shown:
+            return
+        self._shown = line
+        self._accuracy.setText(line.accuracy)
+        self._size.setText(line.size)
+        self._state.setText(line.state)
+        # A button that is disabled loses the focus, and with it the place in the list.
+        focused = self.button.hasFocus()
+        self.button.setText(line.action.value)
+        self.button.setVisible(line.action is not ModelAction.NONE)
+        self.button.setEnabled(line.action.possible or focused)
+        self.button.setAccessibleName(f"{line.action.value} {line.title}".strip())
+        self.button.setAccessibleDescription(f"{line.state}. {line.detail}. {line.error}".strip())
+        busy = line.action in (ModelAction.STOP, ModelAction.STOPPING)
+        self._bar.setVisible(busy)
+        known = line.share is not None
+        self._bar.setRange(0, _STEPS if known or not busy else 0)
+        self._bar.setValue(round((line.share or 0.0) * _STEPS))
+        self._error.setText(line.error)
+        self._error.setVisible(bool(line.error))
+
+    @property
+    def shown(self) -> ModelLine | None:
+        """What is shown."""
+        return self._shown
+
+
+class ModelShelf(QObject):
+    """Opens the page, starts and stops downloads, and says how they ended.
+
+    Downloads go on when the page is closed, and the picture goes on beside them.
+
+    Args:
+        window: the window.
+        store: where models are kept.
+        pulls: downloads; None makes them.
+    """
+
+    def __init__(self, window: MainWindow, store: Store, pulls: Pulls | None = None) -> None:
+        super().__init__(window)
+        self._window, self._store = window, store
+        self.pulls = pulls or Pulls(store)
+        self._rows: tuple[ModelRow, ...] = ()
+        self._errors: dict[str, str] = {}
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self._tick)
+
+    @property
+    def page(self) -> ModelsPage | None:
+        """The open page."""
+        sheet = self._window.popups.sheet
+        return sheet if isinstance(sheet, ModelsPage) else None
+
+    def at_hand(self) -> tuple[Card, ...]:
+        """Cards of models that can be used at once."""
+        try:
+            known = self._store.cards()
+        except TwinlensError:
+            known = cards()  # one's own catalog is damaged; the page says so
+        usable = (State.EMBEDDED, State.HERE)
+        return tuple(card for card in known if self._store.state(card) in usable)
+
+    def toggle(self) -> None:
+        """Open the page, or close it."""
+        popups = self._window.popups
+        if self.page is not None:
+            popups.close_sheet()
+            return
+        try:
+            self._rows = model_rows(self._store)
+        except TwinlensError as error:
+            self._window.tell(error)
+            return
+        popups.close_sheet()
+        page = ModelsPage(
+            self._lines(),
+            self.act,
+            str(self._store.root),
+            popups.palette,
+            popups.unit,
+            popups.close_sheet,
+            self._window.stage,
+        )
+        popups.open_panel(page)
+        page.first.setFocus()
+        self._timer.start()
+
+    def act(self, model: str) -> None:
+        """Use, fetch or stop fetching a model, whichever its line offers."""
+        line = next((line for line in self._lines() if line.id == model), None)
+        if line is None:
+            return
+        if line.action is ModelAction.USE:
+            self._window.popups.close_sheet()
+            self._window.choose.model(model)
+        elif line.action is ModelAction.STOP:
+            self.pulls.stop(model)
+        elif line.action is ModelAction.PULL:
+            self._pull(model)
+        self._tick()
+
+    def stop(self) -> None:
+        """Stop all downloads; called when the window closes."""
+        self._timer.stop()
+        self.pulls.close()
+
+    def _pull(self, model: str) -> None:
+        self._errors.pop(model, None)
+        card = next(card for card in self._store.cards() if card.id == model)
+        self.pulls.start(card)
+        self._timer.start()
+
+    def _lines(self) -> tuple[ModelLine, ...]:
+        session = self._window.session
+        serving = session.state.spec.id if session is not None else ""
+        return model_lines(self._rows, serving, self.pulls.progress(), self._errors)
+
+    def _tick(self) -> None:
+        """Show how far downloads are; rests when there is nothing to show."""
+        finished = self.pulls.take_finished()
+        for ended in finished:
+            self._tell(ended)
+        if finished:
+            self._rows = model_rows(self._store)
+        page = self.page
+        if page is not None:
+            page.show_lines(self._lines())
+        elif not self.pulls.progress():
+            self._timer.stop()
+
+    def _tell(self, ended: Finished) -> None:
+        card, error = ended.card, ended.error
+        window = self._window
+        if isinstance(error, DownloadCancelledError):
+            return
+        if error is not None:
+            self._errors[card.id] = f"{error.message} {error.hint}".strip()
+            banner = Banner(error.message, error.hint, BannerKind.ERROR, action="Try again")
+            window.show_banner(banner, lambda: self._retry(card.id))
+            return
+        fetched = ended.outcome.fetched if ended.outcome else None
+        confirmed = bool(ended.outcome and ended.outcome.confirmed)
+        checked = "size and hash are kept as its own" if confirmed else "size and hash are right"
+        hint = f"{megabytes(fetched.bytes)} from {fetched.url}; {checked}." if fetched else ""
+        banner = Banner(f"{card.title} is here", hint, action="Use it")
+        window.show_banner(banner, lambda: self._use(card.id))
+
+    def _retry(self, model: str) -> None:
+        self._window.popups.close_banner()
+        self._pull(model)
+
+    def _use(self, model: str) -> None:
+        self._window.popups.close_banner()
+        self._window.choose.model(model)
+
+
+_ALIGNED = {
+    1: Qt.AlignmentFlag.AlignRight,
+    2: Qt.AlignmentFlag.AlignRight,
+    3: Qt.AlignmentFlag.AlignLeft,
+}
+
+
+def _heading(grid: QGridLayout, parent: QWidget) -> None:
+    for column, words in enumerate(("top-1", "size", "state"), 1):
+        label: QLabel = caption(words, "group", parent)
+        label.setAlignment(_ALIGNED[column])
+        grid.addWidget(label, 0, column)
+
+
+def _own_style(palette: Palette, unit: float) -> str:
+    return f"""
+    QLabel#headline {{ font-weight: 600; }}
+    QLabel#error {{ color: {palette.warning}; font-size: {unit * 1.9:.0f}px; }}
+    QPushButton#action {{ text-align: center; padding: {unit * 0.6:.0f}px {unit:.0f}px; }}
+    QPushButton#action:focus {{ border: 2px solid {FOCUS}; }}
+    QProgressBar {{ background: transparent; border: 0; }}
+    QProgressBar::chunk {{ background: {palette.text}; }}
+    """
