@@ -7,7 +7,10 @@ written as well, since an archive's own list of them can lie.
 
 from __future__ import annotations
 
+import errno
+import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,6 +28,14 @@ MAX_MEMBERS = 1_000
 """Most files and folders in an archive."""
 
 _CHUNK = 1 << 20
+# What the disk says, and not the archive. Decompressors raise OSError as well.
+_FULL = getattr(errno, "EDQUOT", errno.ENOSPC)
+_LOCAL = (errno.ENOSPC, _FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+# What Python's readers raise on archives whose bytes were changed at random.
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(ValueError, IndexError, OverflowError, RuntimeError),
+)
 _MAX_NAME = 240
 # A file of this name opens a device on Windows, whatever its suffix.
 _PORTS = {f"{kind}{n}" for kind in ("com", "lpt") for n in range(10)}
@@ -54,14 +65,23 @@ def unpack(archive: Path, kind: str, target: Path, *, max_bytes: int = MAX_BYTES
         DownloadError: not such an archive, damaged, encrypted, too large, too many members, or a
             member that is a link, a device, or lies outside. Nothing is written for what can be
             seen in the list of members.
+        OSError: the folder cannot be written.
     """
     try:
         if kind == "zip":
             _unzip(archive, target, max_bytes)
         else:
             _untar(archive, target, max_bytes)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as why:
-        raise DownloadError(f"{archive.name}: not a {kind} archive, or damaged ({why})") from why
+    except OSError as why:
+        if why.errno in _LOCAL:
+            raise
+        raise _damaged(archive, kind, why) from why
+    except _DAMAGE as why:
+        raise _damaged(archive, kind, why) from why
+
+
+def _damaged(archive: Path, kind: str, why: Exception) -> DownloadError:
+    return DownloadError(f"{archive.name}: not a {kind} archive, or damaged ({why})")
 
 
 def _unzip(archive: Path, target: Path, max_bytes: int) -> None:
@@ -79,14 +99,10 @@ def _unzip(archive: Path, target: Path, max_bytes: int) -> None:
 
 def _untar(archive: Path, target: Path, max_bytes: int) -> None:
     with tarfile.open(archive) as source:
-        infos = []
-        for info in source:
-            infos.append(info)
-            if len(infos) > MAX_MEMBERS:
-                break
-        _check(archive, [_tar_member(info) for info in infos], max_bytes)
+        # One at a time: what lies behind a member that is too large is not even looked for.
+        _check(archive, (_tar_member(info) for info in source), max_bytes)
         budget = max_bytes
-        for info in infos:
+        for info in source.getmembers():
             if info.isdir():
                 target.joinpath(info.name).mkdir(parents=True, exist_ok=True)
                 continue

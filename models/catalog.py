@@ -122,10 +122,12 @@ def _fetched(card: Card, store: Store) -> Path:
         raise ModelError(
             f"{card.id} is not here yet", hint=f"Fetch it once: twinlens models pull {card.id}"
         )
+    record = store.record(card)
+    wanted = card.bytes or (record.bytes if record else 0)
     size = path.stat().st_size
-    if card.bytes and not card.archive and size != card.bytes:
+    if wanted and not card.archive and size != wanted:
         raise ModelFileError(
-            f"{path} is damaged: it has {size:,} bytes instead of {card.bytes:,}",
+            f"{path} is damaged: it has {size:,} bytes instead of {wanted:,}",
             hint=f"Fetch it again: twinlens models pull {card.id}",
         )
     return path

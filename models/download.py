@@ -114,8 +114,8 @@ def fetch(
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(part.with_name(part.name + ".lock"), timeout=0):
-            never = bool  # bool() is False
-            return _Transfer(remote, part, progress, cancelled or never, timeout_s).run()
+            stop = cancelled or (lambda: False)
+            return _Transfer(remote, part, progress, stop, timeout_s).run()
     except Timeout as error:
         raise DownloadError(
             f"{remote.filename} is being fetched by another Twinlens",
