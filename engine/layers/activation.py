@@ -52,8 +52,9 @@ class Clip(Activation):
         for name, bound in (("minimum", minimum), ("maximum", maximum)):
             if bound is not None and np.isnan(bound):
                 raise ParameterError(f"{self.kind}: {name} is {bound}; a number is required")
-        self.minimum = minimum
-        self.maximum = maximum
+        # Plain numbers, whatever kind of scalar came in: targets compare settings.
+        self.minimum = None if minimum is None else float(minimum)
+        self.maximum = None if maximum is None else float(maximum)
 
     def function(self, x: Array) -> Array:
         """Limit each sample."""

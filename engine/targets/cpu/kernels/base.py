@@ -133,5 +133,4 @@ def activation_key(layer: Layer | None) -> tuple[object, ...]:
     """What an activation does, comparable: its kind and its settings."""
     if layer is None:
         return ()
-    settings = sorted((k, v) for k, v in vars(layer).items() if isinstance(v, (int, float, str)))
-    return (layer.kind, *settings)
+    return (layer.kind, *sorted(vars(layer).items()))
