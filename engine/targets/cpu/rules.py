@@ -346,7 +346,9 @@ def arithmetic(to: Lowering, node: Node) -> bool:
         if isinstance(operand, Tensor):
             pixel = (operand.height, operand.width) == (1, 1)
             same = to.shape(name) == shape
-            if not same and not (pixel and operand.channels == result.channels):
+            # A row beside a picture varies along its width, not from channel to channel.
+            alike = len(to.shape(name)) == len(shape) and operand.channels == result.channels
+            if not same and not (pixel and alike):
                 return False
         operands.append(operand)
     if not any(isinstance(operand, Tensor) for operand in operands):
