@@ -53,7 +53,7 @@ class Input(Op):
             clear_halo(e, result, arena, turn.index)
             source = e.at(planes, e.mul(turn.index, 4 * result.width))
             target = e.at(e.at(arena, result.start()), e.mul(turn.index, result.row_bytes))
-            if result.width == 1 and result.height == 1:
+            if result.width == result.height == 1 and result.channels == self.planes:
                 self._run(c, source, target, result.channels)
             elif result.channels <= _WOVEN:
                 self._woven(c, source, target, plane)
