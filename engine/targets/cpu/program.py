@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlens.engine.errors import InferenceError, ModelError
+from twinlens.engine.errors import InferenceError, ModelError, ShapeError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Layer, cast_like
 from twinlens.engine.targets.cpu import cache, compiler, memory
@@ -146,10 +146,12 @@ class Program:
 
         Raises:
             InferenceError: a node without a kernel failed, or the program is closed.
+            ShapeError: inputs are missing, extra or of another shape.
         """
         with self._lock:
             if self.machine is None:
                 raise InferenceError(f"{self.name}: the program was closed")
+            self._check(inputs)
             held = {name: np.ascontiguousarray(a, np.float32) for name, a in inputs.items()}
             if len(held) == 1:
                 (only,) = held.values()
@@ -167,6 +169,12 @@ class Program:
                     )
             return {name: self._answer(name, values) for name in self._outputs}
 
+    def _check(self, inputs: Mapping[str, Array]) -> None:
+        """Refuse what the kernels would read beyond the end of."""
+        received = {name: array.shape for name, array in inputs.items()}
+        if received != self._inputs:
+            raise ShapeError(f"{self.name}: takes {self._inputs}, received {received}")
+
     def _answer(self, name: str, values: Mapping[str, Array]) -> Array:
         stored = self._lowered.outputs.get(name)
         if stored is None or name in self._inputs:
@@ -176,8 +184,9 @@ class Program:
     def _refer(self, step: Reference, values: dict[str, Array]) -> None:
         """Run one node's reference forward on what lies in the arena."""
         node = step.node
+        # Copies: an answer may be a view of what it was made from, and the arena is used again.
         taken = [
-            np.ascontiguousarray(self.view(step.stored[name]))
+            np.array(self.view(step.stored[name]), order="C")
             if name in step.stored
             else values[name]
             for name in node.inputs
@@ -307,9 +316,9 @@ def plan_key(graph: Graph, options: Options) -> str:
 
 
 def _settings(layer: Layer) -> tuple[object, ...]:
-    """A layer's kind and settings; of arrays only the shape."""
+    """A layer's kind and settings; of arrays only the shape, but of a lone number the value."""
 
     def plain(value: object) -> object:
-        return value.shape if isinstance(value, np.ndarray) else value
+        return value.shape if isinstance(value, np.ndarray) and value.ndim else value
 
     return (layer.kind, *((k, plain(v)) for k, v in sorted(vars(layer).items())))
