@@ -55,8 +55,13 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        """Bytes, border included."""
-        return (self.height + self.halo[0] + self.halo[2]) * self.row_bytes
+        """Bytes, border included.
+
+        Products read whole numbers of four bytes, so up to three behind the last sample; they
+        meet weights of zero there.
+        """
+        read_beyond = 3 if self.dtype == "u8" else 0
+        return (self.height + self.halo[0] + self.halo[2]) * self.row_bytes + read_beyond
 
     def add_halo(self, wanted: Sequence[int]) -> None:
         """Grow the border where it is smaller than wanted (top, left, bottom, right)."""
