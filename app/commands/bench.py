@@ -1,35 +1,30 @@
-"""Engines side by side: every engine runs in turn within each round (A B A B), so that a busy
-machine slows all of them alike; medians, 95th percentiles and ratios to the first engine."""
+"""Engines, precisions and threads side by side: each runs in turn within each round (A B A B), so
+that a busy machine slows all of them alike; medians, 95th percentiles, ratios to the first row, and
+how often the best label is that of fp32."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from twinlens.app.commands.options import add_model_options, positive, resolve_model
+from twinlens.app.commands.options import (
+    add_calibration_option,
+    add_model_options,
+    calibration_of,
+    positive,
+    resolve_model,
+)
 from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from twinlens.app.core.bench import BenchRow, BenchTable, Comparison
+    from twinlens.app.core.engines import EngineChoice
 
-    from twinlens.engine.protocol import Runner
-
-
-@dataclass(frozen=True)
-class BenchRow:
-    """One engine's figures; ``ratio`` is its median over the first engine's."""
-
-    engine: str
-    detail: str
-    precision: str
-    threads: int
-    median_ms: float
-    p95_ms: float
-    ratio: float
+_FILE_WIDTH = 140
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,68 +32,63 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engines", help="engines to compare, with commas between (default: all that run here)"
     )
+    parser.add_argument(
+        "--precisions", help="precisions, with commas between (default: all that run here)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=positives,
+        help="numbers of threads, with commas between (default: 1, and the cores up to 4)",
+    )
     add_model_options(parser, engine=None, engines=False)
+    add_calibration_option(parser)
     parser.add_argument("--rounds", type=positive, default=30, help="timed rounds (default: 30)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def interleaved(
-    tasks: list[Callable[[], object]],
-    rounds: int,
-    *,
-    warmup: int = 3,
-    clock: Callable[[], float] = time.perf_counter,
-) -> list[list[float]]:
-    """Time tasks in turn, ``rounds`` times; returns each task's times in milliseconds."""
-    times: list[list[float]] = [[] for _ in tasks]
-    for round_number in range(-warmup, rounds):
-        for task, own in zip(tasks, times, strict=True):
-            started = clock()
-            task()
-            if round_number >= 0:
-                own.append((clock() - started) * 1e3)
-    return times
+def positives(text: str) -> tuple[int, ...]:
+    """Argument type: whole numbers of at least 1 with commas between."""
+    return tuple(positive(part.strip()) for part in text.split(","))
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Load the engines, time them, print the table."""
-    runners = _load(args)
-    try:
-        rows = _measure(runners, args)
-    finally:
-        for runner in runners:
-            runner.close()
+    """Load what is to be compared, time it, print the table."""
+    from rich.console import Console
+
+    from twinlens.app.overlays.bench import skipped_text, status_text
+
+    console = Console(stderr=True)
+    table: BenchTable | None = None
+    # Shown in a terminal only; a pipe gets the result alone.
+    with console.status("") as status:
+        for table in comparison(args):
+            status.update(status_text(table, running=True))
+    if table is None or not table.rows:
+        reasons = "; ".join(skipped_text(one) for one in table.skipped) if table else ""
+        raise EngineError(f"nothing to measure: {reasons}", hint="`twinlens doctor` says why.")
+    for one in table.skipped:
+        sys.stderr.write(f"twinlens: left out: {skipped_text(one)}\n")
     if args.json:
-        write_json({"results": [asdict(row) for row in rows]})
+        write_json(record(table))
     else:
-        _print(rows)
+        _print(table)
     return 0
 
 
-def _load(args: argparse.Namespace) -> list[Runner]:
-    from twinlens.engine import registry
-    from twinlens.engine.protocol import EngineOptions
+def comparison(args: argparse.Namespace) -> Comparison:
+    """What the options ask for.
 
-    wanted = args.engines.split(",") if args.engines else registry.engine_ids()
-    spec = resolve_model(args)
-    runners = []
-    for engine_id in wanted:
-        reason = registry.get_engine(engine_id).available()
-        if reason and args.engines is None:
-            sys.stderr.write(f"twinlens: {engine_id} left out: {reason}\n")
-            continue
-        runners.append(registry.load(spec, engine_id, EngineOptions(threads=args.threads)))
-    if not runners:
-        raise EngineError("no engine runs here", hint="`twinlens doctor` says why")
-    return runners
-
-
-def _measure(runners: list[Runner], args: argparse.Namespace) -> list[BenchRow]:
-    import numpy as np
-
+    Raises:
+        EngineError: an engine that does not exist is named.
+    """
+    from twinlens.app.core.bench import Comparison, default_threads, plan
     from twinlens.app.sources import open_source
+    from twinlens.engine import registry
     from twinlens.engine.image import Converter
 
+    spec = resolve_model(args)
+    precisions = args.precisions.split(",") if args.precisions else None
+    cases, skipped = plan(_engines(args.engines), precisions, args.threads or default_threads())
     source = open_source("clip", realtime=False)
     source.open()
     try:
@@ -107,36 +97,78 @@ def _measure(runners: list[Runner], args: argparse.Namespace) -> list[BenchRow]:
         source.close()
     if frame is None:
         raise EngineError("the bundled clip has no frame to measure with")
-    tensor = Converter(resolve_model(args).recipe).convert(frame.buffer)
-    times = interleaved([lambda r=r: r.run(tensor) for r in runners], args.rounds)  # type: ignore[misc]
-    medians = [float(np.median(own)) for own in times]
-    return [
-        BenchRow(
-            engine=runner.info.engine_id,
-            detail=runner.info.detail,
-            precision=runner.info.precision,
-            threads=runner.info.threads,
-            median_ms=round(median, 3),
-            p95_ms=round(float(np.percentile(own, 95)), 3),
-            ratio=round(median / medians[0], 3),
-        )
-        for runner, own, median in zip(runners, times, medians, strict=True)
-    ]
+    tensor = Converter(spec.recipe).convert(frame.buffer)
+    return Comparison(
+        spec, cases, tensor, registry.load, calibration_of(args), skipped, args.rounds
+    )
 
 
-def _print(rows: list[BenchRow]) -> None:
+def _engines(wanted: str | None) -> Sequence[EngineChoice]:
+    from twinlens.app.core.engines import engine_choices
+    from twinlens.engine import registry
+
+    choices = {choice.id: choice for choice in engine_choices()}
+    if wanted is None:
+        return list(choices.values())
+    # An unknown name is told as everywhere else, with the names that there are.
+    return [choices[registry.get_engine(name.strip()).id] for name in wanted.split(",")]
+
+
+def record(table: BenchTable) -> dict[str, Any]:
+    """The table's JSON form."""
+    return {
+        "model": table.model,
+        "rounds": table.rounds,
+        "results": [_row_record(row) for row in table.rows],
+        "skipped": [
+            {
+                "engine": one.engine_id,
+                "precision": one.precision or None,
+                "threads": one.threads or None,
+                "reason": one.reason,
+            }
+            for one in table.skipped
+        ],
+    }
+
+
+def _row_record(row: BenchRow) -> dict[str, Any]:
+    fields = asdict(row)
+    for name in ("median_ms", "p95_ms", "ratio", "load_ms"):
+        fields[name] = round(fields[name], 3)
+    del fields["title"], fields["runs"]
+    return fields
+
+
+def _print(table: BenchTable) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("engine", "runs on", "precision", "threads", "median ms", "p95 ms", "ratio")
-    for row in rows:
-        table.add_row(
+    from twinlens.app.overlays.bench import agreement_cell, threads_cell
+
+    shown = Table(
+        title=f"{table.model}: milliseconds an answer, {table.rounds} rounds in turn",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    for name in ("engine", "precision"):
+        shown.add_column(name)
+    for name in ("threads", "median", "p95", "ratio", "agreement", "load"):
+        shown.add_column(name, justify="right")
+    shown.add_column("runs on")
+    for row in table.rows:
+        shown.add_row(
             row.engine,
-            row.detail,
             row.precision,
-            str(row.threads or "library's"),
+            threads_cell(row.threads),
             f"{row.median_ms:.2f}",
             f"{row.p95_ms:.2f}",
             f"{row.ratio:.2f}",
+            agreement_cell(row.agreement),
+            f"{row.load_ms:.0f}",
+            row.detail,
         )
-    Console().print(table)
+    console = Console()
+    # A file or a pipe has no width that words would have to be broken for.
+    console.print(shown) if console.is_terminal else Console(width=_FILE_WIDTH).print(shown)

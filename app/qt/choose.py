@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.session import EngineReady, LoadFailed, SourceFailed
 from twinlens.app.core.settings import Settings, following
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.bridge import Background
-from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.drop import Dropped
 from twinlens.assets import clip_path
 from twinlens.engine.errors import TwinlensError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPropertyAnimation, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.overlays import LiveDot, Palette, engine_color
 from twinlens.app.qt.theme import color, font
 
@@ -25,25 +25,6 @@ CONTROL_UNITS = 150
 """Width of the row of controls in its own units, with room to spare."""
 _FADE_MS = 220
 _LIVE = "#5BD68C"
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """An engine in the switch and on its sheet.
-
-    Attributes:
-        id: its id.
-        title: its name.
-        reason: why it cannot be used; None when it can.
-        precisions: what it computes in here, its own choice first.
-        missing: what it computes in elsewhere, and why not here.
-    """
-
-    id: str
-    title: str
-    reason: str | None
-    precisions: tuple[str, ...] = ("fp32",)
-    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class EngineSwitch(QWidget):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QFileDialog
 
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.events import SessionState
 from twinlens.app.overlays.precision import precision_detail, runs_text
-from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.sheets import Chip, ChipRow, Heading, Row, SheetRow
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
+from twinlens.app.core.engines import engine_choices
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner
 from twinlens.app.qt.cameras import ask_permission, camera_choices, watch_cameras
-from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source
@@ -102,21 +102,6 @@ def make_window(settings: SettingsStore, *, labels: Path | None = None) -> MainW
     if not still.isNull():
         window.stage.show_image(still)
     return window
-
-
-def engine_choices() -> list[EngineChoice]:
-    """All engines with their precisions, and why one cannot be used."""
-    engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
-    return [
-        EngineChoice(
-            engine.id,
-            engine.title,
-            engine.available(),
-            engine.precisions(),
-            engine.missing_precisions(),
-        )
-        for engine in engines
-    ]
 
 
 def _tell_of_new_cameras(window: MainWindow) -> Callable[[], None]:

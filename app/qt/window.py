@@ -14,6 +14,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow
 
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.session import (
     EngineReady,
     Event,
@@ -35,7 +36,7 @@ from twinlens.app.overlays import (
 )
 from twinlens.app.qt.bridge import Background, NewsBridge
 from twinlens.app.qt.choose import Choose
-from twinlens.app.qt.controls import CONTROL_UNITS, Controls, EngineChoice
+from twinlens.app.qt.controls import CONTROL_UNITS, Controls
 from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.look import Look
 from twinlens.app.qt.memory import Memory

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from helpers.command import json_lines, twinlens
+from twinlens.engine.targets.cpu import LayersCpuEngine
 
 
 @pytest.fixture
@@ -80,14 +81,44 @@ def test_classify_tells_what_it_cannot_read_and_answers_the_rest(
 
 
 def test_bench_compares_engines_in_one_run() -> None:
-    record = json_lines(
-        twinlens("bench", "--engines", "vision,layers-cpu", "--rounds", 3, "--json")
-    )[-1]
+    words = ("bench", "--engines", "vision,layers-gpu,layers-cpu", "--precisions", "fp32,fp4")
+    (record,) = json_lines(twinlens(*words, "--threads", "1", "--rounds", 3, "--json"))
     rows = record["results"]
-    assert [row["engine"] for row in rows] == ["vision", "layers-cpu"]
+    assert [(row["engine"], row["precision"]) for row in rows] == [
+        ("vision", "fp32"),
+        ("layers-cpu", "fp32"),
+    ]
     assert rows[0]["ratio"] == 1.0
     for row in rows:
         assert 0 < row["median_ms"] <= row["p95_ms"]
+        assert row["threads"] == 1
+        assert row["load_ms"] > 0
+        assert {"detail", "agreement"} <= set(row)
+    left_out = {(one["engine"], one["precision"]): one["reason"] for one in record["skipped"]}
+    assert set(left_out) == {("layers-gpu", None), ("vision", "fp4"), ("layers-cpu", "fp4")}
+
+
+def test_bench_without_anything_to_measure_says_why() -> None:
+    run = twinlens("bench", "--precisions", "fp4")
+    assert run.returncode == 1
+    assert "nothing to measure" in run.stderr
+    assert "fp4" in run.stderr
+
+
+@pytest.mark.skipif("bf16" not in LayersCpuEngine().precisions(), reason="no bf16 here")
+def test_a_precision_runs_and_is_compared_on_the_pictures_given(
+    picture: Path, tmp_path: Path
+) -> None:
+    words = ("--precisions", "bf16", "--threads", "1", "--rounds", 2, "--calibration", tmp_path)
+    (record,) = json_lines(twinlens("bench", "--engines", "layers-cpu", *words, "--json"))
+    (row,) = record["results"]
+    assert (row["precision"], row["agreement"]) == ("bf16", 1.0)
+    words = ("--engine", "layers-cpu", "--precision", "bf16", "--calibration", tmp_path)
+    (answer,) = json_lines(twinlens("classify", picture, *words, "--json"))
+    assert answer["engine"] == "layers-cpu"
+    run = twinlens("classify", picture, *words[:4], "--calibration", tmp_path / "nowhere")
+    assert run.returncode == 1
+    assert "nowhere" in run.stderr
 
 
 def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
@@ -106,6 +137,8 @@ def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
         (("classify", "x.jpg", "--engine", "abacus"), "abacus"),
         (("classify", "x.jpg", "--model", "no-such-model"), "no-such-model"),
         (("run", "--headless", "--source", "no-such-file.mp4"), "no-such-file.mp4"),
+        (("classify", "x.jpg", "--precision", "bf16"), "bf16"),
+        (("run", "--headless", "--engine", "layers-cpu", "--precision", "fp4"), "fp4"),
         (("eval", "--images", ".", "--labels", "no-such.tsv"), "no-such.tsv"),
     ],
 )

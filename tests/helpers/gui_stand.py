@@ -18,9 +18,9 @@ from PySide6.QtGui import QFont, QImage
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
-from twinlens.app.qt.controls import EngineChoice
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source

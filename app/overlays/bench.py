@@ -1,0 +1,165 @@
+"""The chart of a comparison as plain data, and the same as text; pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from twinlens.app.core.bench import BenchRow, BenchTable, Skipped, describe
+from twinlens.app.overlays.precision import agreement_percent
+
+
+@dataclass(frozen=True)
+class BenchBar:
+    """One bar.
+
+    Attributes:
+        label: precision and threads.
+        share: length in [0, 1] of the longest bar or whisker.
+        p95_share: where the whisker ends, likewise.
+        value_text: ``"7.1 ms"``; ``"…"`` until something was timed.
+        note: agreement with fp32; empty where nothing was compared.
+        best: no bar is shorter.
+    """
+
+    label: str
+    share: float
+    p95_share: float
+    value_text: str
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class BenchGroup:
+    """The bars of one engine, in its colour."""
+
+    engine_id: str
+    title: str
+    detail: str
+    bars: tuple[BenchBar, ...]
+
+
+@dataclass(frozen=True)
+class BenchChart:
+    """The chart.
+
+    Attributes:
+        groups: engines with their bars.
+        status: how far it has come, or what the bars show.
+        left_out: what is not measured, and why, one line each.
+        progress: 0 to 1 while it is measured; None otherwise.
+    """
+
+    groups: tuple[BenchGroup, ...]
+    status: str
+    left_out: tuple[str, ...]
+    progress: float | None = None
+
+
+def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
+    """The chart of a table.
+
+    Args:
+        table: what has been found out.
+        running: more will come.
+    """
+    longest = max((row.p95_ms for row in table.rows), default=0.0)
+    fastest = min((row.median_ms for row in table.rows if row.runs), default=0.0)
+    groups = [
+        BenchGroup(
+            engine_id,
+            title,
+            detail,
+            tuple(_bar(row, longest, fastest) for row in rows),
+        )
+        for (engine_id, title, detail), rows in groupby(table.rows, _group)
+    ]
+    return BenchChart(
+        tuple(groups),
+        status_text(table, running=running),
+        tuple(skipped_text(one) for one in table.skipped),
+        table.round / table.rounds if running and not table.waiting else None,
+    )
+
+
+def status_text(table: BenchTable, *, running: bool) -> str:
+    """How far a comparison has come, in one line."""
+    if running and table.waiting:
+        first = table.waiting[0]
+        what = f"{first.engine_id} {describe(first.precision, first.threads)}"
+        return f"Loading {what} ({len(table.waiting)} to go)"
+    if running:
+        return f"Round {table.round} of {table.rounds}; answers rest meanwhile"
+    if not table.rows:
+        return "Nothing was measured"
+    if table.complete:
+        return f"Milliseconds an answer, median of {table.rounds} rounds in turn; shorter is faster"
+    if not table.round:
+        return "Stopped before anything was measured"
+    return f"Stopped after {table.round} of {table.rounds} rounds; medians so far"
+
+
+def skipped_text(skipped: Skipped) -> str:
+    """What was left out and why, in one line."""
+    what = describe(skipped.precision, skipped.threads) if skipped.precision else ""
+    return f"{skipped.engine_id} {what}".strip() + f": {skipped.reason}"
+
+
+def bench_text(table: BenchTable) -> str:
+    """The table as text for a clipboard: a line a row, columns aligned by spaces."""
+    head = ("engine", "precision", "threads", "median ms", "p95 ms", "ratio", "agreement", "on")
+    lines = [head, *(_cells(row) for row in table.rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
+    texts = []
+    for *cells, last in lines:
+        aligned = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        texts.append("  ".join([*aligned, last]))
+    title = f"{table.model}: {status_text(table, running=False)}"
+    return "\n".join([title, *texts, *(f"left out: {skipped_text(s)}" for s in table.skipped)])
+
+
+def agreement_cell(share: float | None) -> str:
+    """A share of pictures for a table; a dash where nothing was compared."""
+    return "–" if share is None else agreement_percent(share)
+
+
+def threads_cell(threads: int) -> str:
+    """A number of threads for a table."""
+    return str(threads) if threads else "library's"
+
+
+def _cells(row: BenchRow) -> tuple[str, ...]:
+    timed = bool(row.runs)
+    return (
+        row.title,
+        row.precision,
+        threads_cell(row.threads),
+        f"{row.median_ms:.2f}" if timed else "–",
+        f"{row.p95_ms:.2f}" if timed else "–",
+        f"{row.ratio:.2f}" if timed else "–",
+        agreement_cell(row.agreement),
+        row.detail,
+    )
+
+
+def _group(row: BenchRow) -> tuple[str, str, str]:
+    return row.engine, row.title, row.detail
+
+
+def _bar(row: BenchRow, longest: float, fastest: float) -> BenchBar:
+    scale = longest or 1.0
+    return BenchBar(
+        label=describe(row.precision, row.threads).replace(", ", " · "),
+        share=row.median_ms / scale,
+        p95_share=row.p95_ms / scale,
+        value_text=milliseconds(row.median_ms) if row.runs else "…",
+        note="" if row.agreement is None else f"{agreement_percent(row.agreement)} alike",
+        best=bool(row.runs) and row.median_ms == fastest,
+    )
+
+
+def milliseconds(value: float) -> str:
+    """A time with about three figures: ``"0.84 ms"``, ``"7.1 ms"``, ``"132 ms"``."""
+    decimals = 2 if value < 1 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f} ms"

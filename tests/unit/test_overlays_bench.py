@@ -1,0 +1,94 @@
+"""The chart of a comparison, and its text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from twinlens.app.core.bench import BenchRow, BenchTable, Case, Skipped
+from twinlens.app.overlays.bench import bench_chart, bench_text, milliseconds, status_text
+
+
+def row(engine: str, precision: str, median: float, p95: float, **more: object) -> BenchRow:
+    made = BenchRow(
+        engine, engine.upper(), "kernels", precision, 2, None, 12.0, 5, median, p95, median / 8
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+TABLE = BenchTable(
+    "Pets",
+    (
+        row("cpu", "fp32", 8, 10),
+        row("cpu", "bf16", 4, 5, agreement=0.997),
+        row("ort", "fp32", 9, 9),
+    ),
+    (
+        Skipped("gpu", "no adapter"),
+        Skipped("cpu", "needs VNNI", "int8"),
+        Skipped("ort", "x", "a", 1),
+    ),
+    round=5,
+    rounds=5,
+)
+
+
+def test_bars_are_grouped_by_engine_and_scaled_to_the_longest() -> None:
+    chart = bench_chart(TABLE, running=False)
+    assert [(g.engine_id, g.title, len(g.bars)) for g in chart.groups] == [
+        ("cpu", "CPU", 2),
+        ("ort", "ORT", 1),
+    ]
+    first, second = chart.groups[0].bars
+    assert (first.label, first.value_text, first.note) == ("fp32 · 2 threads", "8.0 ms", "")
+    assert (first.share, first.p95_share) == (0.8, 1.0)
+    assert (second.share, second.note) == (0.4, "99.7 % alike")
+    assert [bar.best for group in chart.groups for bar in group.bars] == [False, True, False]
+    assert chart.left_out == ("gpu: no adapter", "cpu int8: needs VNNI", "ort a, 1 thread: x")
+    assert chart.progress is None
+
+
+def test_before_anything_is_timed_bars_are_empty() -> None:
+    rows = (row("cpu", "fp32", 0, 0, runs=0, ratio=0.0),)
+    chart = bench_chart(replace(TABLE, rows=rows, round=0), running=True)
+    (bar,) = chart.groups[0].bars
+    assert (bar.share, bar.p95_share, bar.value_text, bar.best) == (0.0, 0.0, "…", False)
+    assert chart.progress == 0.0
+    assert bench_chart(BenchTable("Pets"), running=True).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("table", "running", "told"),
+    [
+        (
+            replace(TABLE, waiting=(Case("cpu", "int8", 2),) * 3),
+            True,
+            "Loading cpu int8, 2 threads (3 to go)",
+        ),
+        (replace(TABLE, round=2), True, "Round 2 of 5"),
+        (replace(TABLE, round=2), False, "Stopped after 2 of 5 rounds"),
+        (replace(TABLE, round=0), False, "Stopped before anything"),
+        (replace(TABLE, rows=()), False, "Nothing was measured"),
+        (TABLE, False, "median of 5 rounds"),
+    ],
+)
+def test_how_far_it_has_come(table: BenchTable, running: bool, told: str) -> None:
+    assert told in status_text(table, running=running)
+
+
+def test_text_has_a_line_a_row_with_aligned_columns() -> None:
+    title, head, *lines = bench_text(TABLE).splitlines()
+    assert title.startswith("Pets: ")
+    assert len(lines) == 6
+    at = head.index("median ms")
+    assert [line[at:].split()[0] for line in lines[:3]] == ["8.00", "4.00", "9.00"]
+    assert "99.7 %" in lines[1]
+    assert lines[3] == "left out: gpu: no adapter"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.844, "0.84 ms"), (7.06, "7.1 ms"), (42.0, "42.0 ms"), (131.7, "132 ms")]
+)
+def test_times_have_about_three_figures(value: float, text: str) -> None:
+    assert milliseconds(value) == text
