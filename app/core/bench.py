@@ -29,11 +29,19 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: an engine, asked for a precision and a number of threads."""
+    """One thing to measure.
+
+    Attributes:
+        engine_id: the engine.
+        precision: that is asked for.
+        threads: that are asked for.
+        title: the engine's name.
+    """
 
     engine_id: str
     precision: str
     threads: int
+    title: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,14 @@ class Skipped:
         reason: why.
         precision: empty where the whole engine is meant.
         threads: 0 where all numbers of threads are meant.
+        title: the engine's name.
     """
 
     engine_id: str
     reason: str
     precision: str = ""
     threads: int = 0
+    title: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -130,15 +140,15 @@ def plan(
     skipped: list[Skipped] = []
     for engine in engines:
         if engine.reason is not None:
-            skipped.append(Skipped(engine.id, engine.reason))
+            skipped.append(Skipped(engine.id, engine.reason, title=engine.title))
             continue
         own = [p for p in engine.precisions if p != "auto"]
         for precision in [*own, *engine.missing] if precisions is None else precisions:
             if precision in engine.precisions:
-                cases += [Case(engine.id, precision, count) for count in threads]
+                cases += [Case(engine.id, precision, n, engine.title) for n in threads]
             else:
                 reason = engine.missing.get(precision, "is not one of its precisions")
-                skipped.append(Skipped(engine.id, reason, precision))
+                skipped.append(Skipped(engine.id, reason, precision, title=engine.title))
     return tuple(cases), tuple(skipped)
 
 
@@ -222,6 +232,8 @@ class Comparison:
                     return
                 self._add(case)
             yield self._table()
+            if not self._runners:
+                return
             tasks = [partial(runner.run, self.tensor) for runner in self._runners]
             measured = turns(tasks, self.rounds, clock=self.clock, stop=self.stop)
             for done, times in enumerate(measured, 1):
@@ -258,7 +270,8 @@ class Comparison:
         self._rows.append(row)
 
     def _leave_out(self, case: Case, reason: str) -> None:
-        self._left_out.append(Skipped(case.engine_id, reason, case.precision, case.threads))
+        left = Skipped(case.engine_id, reason, case.precision, case.threads, case.title)
+        self._left_out.append(left)
 
     def _table(self, done: int = 0, waiting: Sequence[Case] = ()) -> BenchTable:
         return BenchTable(

@@ -20,6 +20,14 @@ Loader = Callable[[ModelSpec, str, EngineOptions], Runner]
 """Loads a model on an engine, by the engine's id; ``registry.load`` in the app."""
 
 
+def load_from_registry(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
+    """The app's own loader; raises as ``registry.load``."""
+    # Late, because the registry's engines import their runtimes.
+    from twinlens.engine import registry
+
+    return registry.load(spec, engine_id, options)
+
+
 @dataclass(frozen=True)
 class LoadRequest:
     """What is asked for.

@@ -40,12 +40,12 @@ from twinlens.app.core.events import (
     Stats,
 )
 from twinlens.app.core.inference import InferenceWorker, View
-from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest
+from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest, load_from_registry
 from twinlens.app.core.meters import Clock
 from twinlens.app.core.newsbox import NewsBox
 from twinlens.app.core.source import Source
 from twinlens.engine.image import CropAndScale, Region
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 __all__ = [
     "EngineReady",
@@ -110,7 +110,7 @@ class Session:
             self._news, View(smoothing=smoothing), reverted=self._on_reverted, clock=clock
         )
         self._engines = EngineLoader(
-            loader or _load_from_registry,
+            loader or load_from_registry,
             self._news,
             reuse=self._worker.reuse,
             install=self._worker.install,
@@ -267,10 +267,3 @@ class Session:
         with self._lock:
             if self._engines.wanted is None:
                 self._wanted = request
-
-
-def _load_from_registry(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
-    # Late, because the registry's engines import their runtimes.
-    from twinlens.engine import registry
-
-    return registry.load(spec, engine_id, options)

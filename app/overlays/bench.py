@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 
-from twinlens.app.core.bench import BenchRow, BenchTable, Skipped, describe
+from twinlens.app.core.bench import BenchRow, BenchTable, Case, Skipped, describe
 from twinlens.app.overlays.precision import agreement_percent
+
+# Share of the chart's width that the slowest median gets at least.
+_SLOWEST_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -15,10 +17,10 @@ class BenchBar:
 
     Attributes:
         label: precision and threads.
-        share: length in [0, 1] of the longest bar or whisker.
-        p95_share: where the whisker ends, likewise.
-        value_text: ``"7.1 ms"``; ``"…"`` until something was timed.
-        note: agreement with fp32; empty where nothing was compared.
+        share: length, 1 being the chart's width.
+        p95_share: where the line to the 95th percentile ends, likewise, at most 1.
+        value_text: ``"7.1 ms"``; ``"…"`` until something was timed, empty until it is loaded.
+        note: agreement with fp32 in percent; empty where nothing was compared.
         best: no bar is shorter.
     """
 
@@ -32,7 +34,7 @@ class BenchBar:
 
 @dataclass(frozen=True)
 class BenchGroup:
-    """The bars of one engine, in its colour."""
+    """The bars of one engine, in its colour; ``detail`` is what it runs on."""
 
     engine_id: str
     title: str
@@ -64,17 +66,20 @@ def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
         table: what has been found out.
         running: more will come.
     """
-    longest = max((row.p95_ms for row in table.rows), default=0.0)
+    slowest = max((row.median_ms for row in table.rows), default=0.0)
+    widest = max((row.p95_ms for row in table.rows), default=0.0)
+    # One slow outlier must not make all bars short.
+    scale = min(widest, slowest / _SLOWEST_SHARE) or 1.0
     fastest = min((row.median_ms for row in table.rows if row.runs), default=0.0)
-    groups = [
-        BenchGroup(
-            engine_id,
-            title,
-            detail,
-            tuple(_bar(row, longest, fastest) for row in rows),
-        )
-        for (engine_id, title, detail), rows in groupby(table.rows, _group)
-    ]
+    bars: dict[str, list[BenchBar]] = {}
+    titles: dict[str, tuple[str, str]] = {}
+    for row in table.rows:
+        titles.setdefault(row.engine, (row.title, row.detail))
+        bars.setdefault(row.engine, []).append(_bar(row, scale, fastest))
+    for case in table.waiting:
+        titles.setdefault(case.engine_id, (case.title or case.engine_id, ""))
+        bars.setdefault(case.engine_id, []).append(_waiting(case))
+    groups = [BenchGroup(engine, *titles[engine], tuple(own)) for engine, own in bars.items()]
     return BenchChart(
         tuple(groups),
         status_text(table, running=running),
@@ -87,14 +92,17 @@ def status_text(table: BenchTable, *, running: bool) -> str:
     """How far a comparison has come, in one line."""
     if running and table.waiting:
         first = table.waiting[0]
-        what = f"{first.engine_id} {describe(first.precision, first.threads)}"
+        what = f"{first.title or first.engine_id} {describe(first.precision, first.threads)}"
         return f"Loading {what} ({len(table.waiting)} to go)"
     if running:
         return f"Round {table.round} of {table.rounds}; answers rest meanwhile"
     if not table.rows:
         return "Nothing was measured"
     if table.complete:
-        return f"Milliseconds an answer, median of {table.rounds} rounds in turn; shorter is faster"
+        return (
+            f"Medians of {table.rounds} rounds in turn beside the moving picture; "
+            "lines reach to the 95th percentile"
+        )
     if not table.round:
         return "Stopped before anything was measured"
     return f"Stopped after {table.round} of {table.rounds} rounds; medians so far"
@@ -103,7 +111,7 @@ def status_text(table: BenchTable, *, running: bool) -> str:
 def skipped_text(skipped: Skipped) -> str:
     """What was left out and why, in one line."""
     what = describe(skipped.precision, skipped.threads) if skipped.precision else ""
-    return f"{skipped.engine_id} {what}".strip() + f": {skipped.reason}"
+    return f"{skipped.title or skipped.engine_id} {what}".strip() + f": {skipped.reason}"
 
 
 def bench_text(table: BenchTable) -> str:
@@ -143,18 +151,21 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
     )
 
 
-def _group(row: BenchRow) -> tuple[str, str, str]:
-    return row.engine, row.title, row.detail
+def _waiting(case: Case) -> BenchBar:
+    return BenchBar(_label(case.precision, case.threads), 0.0, 0.0, "")
 
 
-def _bar(row: BenchRow, longest: float, fastest: float) -> BenchBar:
-    scale = longest or 1.0
+def _label(precision: str, threads: int) -> str:
+    return describe(precision, threads).replace(", ", " · ")
+
+
+def _bar(row: BenchRow, scale: float, fastest: float) -> BenchBar:
     return BenchBar(
-        label=describe(row.precision, row.threads).replace(", ", " · "),
+        label=_label(row.precision, row.threads),
         share=row.median_ms / scale,
-        p95_share=row.p95_ms / scale,
+        p95_share=min(1.0, row.p95_ms / scale),
         value_text=milliseconds(row.median_ms) if row.runs else "…",
-        note="" if row.agreement is None else f"{agreement_percent(row.agreement)} alike",
+        note="" if row.agreement is None else agreement_percent(row.agreement),
         best=bool(row.runs) and row.median_ms == fastest,
     )
 

@@ -28,11 +28,15 @@ def build_overlays(
     """Everything that is drawn over the picture now.
 
     Args:
-        result: newest answer; None before the first.
+        result: newest answer; None before the first. Not shown while answers rest.
         stats: the session's statistics.
         settings: threshold and top-5 switch are read.
         state: what runs, loads, or is paused.
     """
+    # An answer that rests would stand on pictures that it does not belong to.
+    answered = result is not None
+    if not state.answering:
+        result = None
     return Overlays(
         label=label_overlay(result, settings.threshold) if result else None,
         top=top_overlay(result) if result and settings.top5 else None,
@@ -41,7 +45,7 @@ def build_overlays(
             live=state.source_info is not None and not state.paused and stats.camera_fps > 0,
             fps_text=fixed(stats.camera_fps, 4, 1),
         ),
-        notice=notice(result, state),
+        notice=notice(state, answered=answered),
     )
 
 
@@ -81,10 +85,10 @@ def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
     )
 
 
-def notice(result: Result | None, state: SessionState) -> Notice | None:
+def notice(state: SessionState, *, answered: bool) -> Notice | None:
     """The quiet line about the state, the most important one only."""
     if state.loading:
-        return Notice(f"Loading {state.loading}", busy=True, dim=result is None)
+        return Notice(f"Loading {state.loading}", busy=True, dim=not answered)
     if state.paused:
         return Notice("Paused")
     if state.source_info is None:

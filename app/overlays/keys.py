@@ -16,6 +16,7 @@ CHEAT_SHEET = CheatSheet(
                 ("L", "model"),
                 ("Shift M", "more models"),
                 ("T", "top 5"),
+                ("B", "bench"),
             ),
         ),
         KeyGroup(

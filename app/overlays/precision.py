@@ -45,7 +45,7 @@ def precision_detail(
     told = [_SAYS.get(precision, "")]
     if runs is not None and runs.precision != precision:
         told.append(f"Here that is {runs.precision}.")
-    elif agreement is not None and precision != "auto":
+    elif agreement is not None:
         told.append(agreement_text(agreement))
     elif loading:
         told.append("Loading …")

@@ -67,6 +67,12 @@ class Choose:
         key = (spec.id, engine_id, options.precision, options.calibration)
         return self._agreements.get(key)
 
+    def remember_agreement(
+        self, asked: EngineReady, engine_id: str, precision: str, share: float
+    ) -> None:
+        """Keep how far a precision agrees with fp32 on that model and those pictures."""
+        self._agreements[asked.spec.id, engine_id, precision, asked.options.calibration] = share
+
     @property
     def usable(self) -> list[str]:
         """Ids of the engines that run here."""
@@ -86,6 +92,7 @@ class Choose:
         if choice.reason is not None:
             window.show_banner(Banner(f"{choice.title} is not available", choice.reason))
             return
+        window.bench.cancel()
         window.session.use_engine(engine_id, self.options(engine_id))
         window.refresh()
 
@@ -127,6 +134,7 @@ class Choose:
         if window.session is None:
             return
         engine_id = window.session.state.engine_id
+        window.bench.cancel()
         window.session.use_engine(engine_id, self.options(engine_id, settings))
         window.refresh()
 
@@ -154,6 +162,7 @@ class Choose:
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
         window = self._window
+        window.bench.cancel()
         window.progress.set_busy(True)
 
         def ready(spec: ModelSpec) -> None:
@@ -186,10 +195,9 @@ class Choose:
         """An engine answers: it is what the next start begins with."""
         window, options, info = self._window, event.options, event.info
         self.serving = event
+        window.bench.engine_ready(event)
         if info.agreement is not None:
-            for name in (options.precision, info.precision):
-                key = (event.spec.id, info.engine_id, name, options.calibration)
-                self._agreements[key] = info.agreement
+            self.remember_agreement(event, info.engine_id, info.precision, info.agreement)
         calibration = options.calibration
         window.remember(
             engine=info.engine_id,

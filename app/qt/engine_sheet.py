@@ -36,6 +36,8 @@ def rows(window: MainWindow) -> list[SheetRow]:
         made += [Heading("Threads"), _thread_row(window)]
         made.append(Heading(f"Precision of {choice.title}"))
         made += _precision_rows(window, choice, state)
+        detail = "All of these, timed on this machine. Key B"
+        made.append(Row("Bench …", detail, window.bench.toggle))
     return made
 
 

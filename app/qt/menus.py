@@ -155,6 +155,7 @@ class Menus:
         rows: list[SheetRow] = [
             Row("Top 5", "The five best classes. Key T", close(look.toggle_top5), settings.top5),
             Row("Mirror", "Display only. Key M", close(look.toggle_mirror), settings.mirror),
+            Row("Bench", "Every engine and precision, timed. Key B", close(window.bench.toggle)),
             Row("Full screen", "Key F", close(look.toggle_full_screen), window.isFullScreen()),
             Heading("Crop for the network"),
             Row("The model’s own", "", close(partial(look.set_crop, "")), not settings.crop),

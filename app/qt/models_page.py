@@ -244,17 +244,19 @@ class ModelShelf(QObject):
             self._window.tell(error)
             return
         popups.close_sheet()
-        page = ModelsPage(
-            self._lines(),
-            self.act,
-            str(self._store.root),
-            popups.palette,
-            popups.unit,
-            popups.close_sheet,
-            self._window.stage,
+        popups.open_panel(
+            lambda palette, unit, stage: ModelsPage(
+                self._lines(),
+                self.act,
+                str(self._store.root),
+                palette,
+                unit,
+                popups.close_sheet,
+                stage,
+            )
         )
-        popups.open_panel(page)
-        page.first.setFocus()
+        if self.page is not None:
+            self.page.first.setFocus()
         self._timer.start()
 
     def act(self, model: str) -> None:

@@ -26,6 +26,7 @@ class Popups:
     def __init__(self, stage: Stage, controls: Controls, palette: Palette) -> None:
         self._stage, self._controls, self._palette = stage, controls, palette
         self._sheet: Panel | None = None
+        self._closed: Callable[[], object] | None = None
         self._banner: BannerPanel | None = None
         self.banner_timer = QTimer(stage)
         self.banner_timer.setSingleShot(True)
@@ -88,10 +89,20 @@ class Popups:
             unit = min(self.unit, self._stage.width() / CARD_UNITS)
             self._open(CheatCard(CHEAT_SHEET, self._palette, unit, self._stage))
 
-    def open_panel(self, panel: Panel) -> None:
-        """Show a panel of another kind in place of the sheet that is open."""
+    def open_panel(
+        self,
+        make: Callable[[Palette, float, Stage], Panel],
+        closed: Callable[[], object] | None = None,
+    ) -> None:
+        """Show a panel in place of the sheet that is open.
+
+        Args:
+            make: makes it of palette, unit and stage.
+            closed: called when it is closed.
+        """
         self.close_sheet()
-        self._open(panel)
+        self._open(make(self._palette, self.unit, self._stage))
+        self._closed = closed
 
     def _open(self, sheet: Panel) -> None:
         self._sheet = sheet
@@ -109,6 +120,9 @@ class Popups:
             self._sheet.deleteLater()
             self._sheet = None
             self._stage.setFocus()
+            closed, self._closed = self._closed, None
+            if closed is not None:
+                closed()
 
     def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
         """Show a banner in place of the one before; it goes by itself after a while."""
@@ -144,13 +158,26 @@ class Popups:
     def set_palette(self, palette: Palette) -> None:
         """Take the colours of another theme."""
         self._palette = palette
-        self.close_sheet()
+        self._fit_sheet()
         if self._banner is not None:
             self._banner.restyle(palette, self.unit)
 
     def lay_out(self) -> None:
         """Fit the stage's new size."""
-        self.close_sheet()
+        self._fit_sheet()
         if self._banner is not None:
             self._banner.restyle(self._palette, self.unit)
             self._banner.place(self._stage.width(), self._stage.height(), self.unit)
+
+    def _fit_sheet(self) -> None:
+        """Let the open sheet take another size or theme, or close one that does not."""
+        if self._sheet is None or not self._sheet.keeps:
+            self.close_sheet()
+            return
+        self._sheet.restyle(self._palette, self.unit)
+        self.place_sheet()
+
+    def place_sheet(self) -> None:
+        """Let the open sheet stand where its content needs it."""
+        if self._sheet is not None:
+            self._sheet.place(self._stage.width(), self._stage.height(), self.unit)

@@ -80,15 +80,25 @@ SheetRow = Row | SliderRow | ChipRow | Heading
 
 
 class Panel(QFrame):
-    """A card over the picture that is sized in units of 1 % of the window's height."""
+    """A card over the picture that is sized in units of 1 % of the window's height.
+
+    Attributes:
+        keeps: stays, by ``restyle``, when the window's size or theme changes.
+    """
+
+    keeps = False
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("panel")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
+    def restyle(self, palette: Palette, unit: float) -> None:
+        """Take the colours of a theme and the sizes of a unit of 1 % of the window's height."""
+        self.setStyleSheet(sheet_style(palette, unit))
+
     def place(self, width: int, height: int, unit: float) -> None:
-        """Take its place on a stage of that size; each kind of panel has its own."""
+        """Stand where it belongs on a stage of that size."""
         raise NotImplementedError
 
 

@@ -88,9 +88,14 @@ def sheet_style(palette: Palette, unit: float) -> str:
     """
 
 
+def is_light(palette: Palette) -> bool:
+    """Whether a palette is of a light theme."""
+    return palette.text < palette.ground
+
+
 def _line(palette: Palette) -> str:
-    return "#3A4250" if palette.text > palette.ground else "#C9CED6"
+    return "#C9CED6" if is_light(palette) else "#3A4250"
 
 
 def _tint(palette: Palette) -> str:
-    return "#2A313C" if palette.text > palette.ground else "#E6E9EE"
+    return "#E6E9EE" if is_light(palette) else "#2A313C"

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QMainWindow
 
 from twinlens.app.core.engines import EngineChoice
+from twinlens.app.core.loading import Loader, load_from_registry
 from twinlens.app.core.session import (
     EngineReady,
     Event,
@@ -27,6 +28,7 @@ from twinlens.app.core.session import (
 )
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.core.source import Source
+from twinlens.app.core.types import Result
 from twinlens.app.overlays import (
     Banner,
     BannerKind,
@@ -34,6 +36,7 @@ from twinlens.app.overlays import (
     Overlays,
     build_overlays,
 )
+from twinlens.app.qt.bench import Bench
 from twinlens.app.qt.bridge import Background, NewsBridge
 from twinlens.app.qt.choose import Choose
 from twinlens.app.qt.controls import CONTROL_UNITS, Controls
@@ -64,6 +67,7 @@ class MainWindow(QMainWindow):
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
         make_session: makes a session; None is the real one.
+        load: loads a model on an engine, for the comparison of engines.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class MainWindow(QMainWindow):
         resolve: Callable[[str], ModelSpec],
         *,
         make_session: Callable[..., Session] = Session,
+        load: Loader = load_from_registry,
     ) -> None:
         super().__init__()
         self._background = Background(self)
@@ -83,7 +88,7 @@ class MainWindow(QMainWindow):
         self.look = Look(self)
         self.session: Session | None = None
         self._stopped = False
-        self._last: Any = None
+        self._last: Result | None = None
         _, palette = palette_of(self.settings.theme)
         self._palette = palette
         QGuiApplication.styleHints().colorSchemeChanged.connect(self.apply_theme)
@@ -104,6 +109,7 @@ class MainWindow(QMainWindow):
         )
         self.progress = ProgressLine(self.stage)
         self.popups = Popups(self.stage, self.controls, palette)
+        self.bench = Bench(self, load)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.refresh)
@@ -158,6 +164,7 @@ class MainWindow(QMainWindow):
             return
         self._stopped = True
         self._stats_timer.stop()
+        self.bench.stop()
         self._background.stop()
         self.shelf.stop()
         if self.session is not None:
@@ -248,6 +255,11 @@ class MainWindow(QMainWindow):
         """The settings in use."""
         return self._memory.settings
 
+    @property
+    def last_result(self) -> Result | None:
+        """The newest answer."""
+        return self._last
+
     def remember(self, **changes: Any) -> Settings:
         """Change settings and save them a moment later."""
         return self._memory.remember(**changes)
@@ -326,8 +338,8 @@ class MainWindow(QMainWindow):
         self.show_banner(banner)
 
     def back(self) -> None:
-        """Close what is open, else leave full screen."""
-        if not self.popups.close_topmost() and self.isFullScreen():
+        """Stop measuring, else close what is open, else leave full screen."""
+        if not self.bench.cancel() and not self.popups.close_topmost() and self.isFullScreen():
             self.showNormal()
 
     # --- keys, pointer, size --------------------------------------------------------------
@@ -340,6 +352,7 @@ class MainWindow(QMainWindow):
             "Space": self.toggle_pause,
             "Right": self.step,
             "T": self.look.toggle_top5,
+            "B": self.bench.toggle,
             "M": self.look.toggle_mirror,
             "C": self.look.next_crop,
             "S": self.screenshot,

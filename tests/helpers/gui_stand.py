@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from twinlens.app.core.engines import EngineChoice
+from twinlens.app.core.loading import Loader
 from twinlens.app.core.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.qt.environment import prepare
@@ -92,7 +93,9 @@ def stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
     yield from run_stand(qtbot, tmp_path)
 
 
-def run_stand(qtbot: Any, tmp_path: Path, settings: Settings | None = None) -> Iterator[Stand]:
+def run_stand(
+    qtbot: Any, tmp_path: Path, settings: Settings | None = None, load: Loader | None = None
+) -> Iterator[Stand]:
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     application.setFont(QFont("DejaVu Sans"))
@@ -108,6 +111,7 @@ def run_stand(qtbot: Any, tmp_path: Path, settings: Settings | None = None) -> I
         lambda text: first.pop() if first else make_source(text),
         resolve,
         make_session=partial(Session, loader=loader),
+        load=load or loader,
     )
     qtbot.addWidget(window)
     window.resize(1280, 720)

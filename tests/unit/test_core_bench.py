@@ -151,6 +151,16 @@ def test_what_cannot_be_loaded_is_left_out_and_the_rest_is_measured() -> None:
     assert tables[-1].complete
 
 
+def test_where_nothing_can_be_loaded_nothing_is_measured() -> None:
+    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+        raise EngineError("no memory")
+
+    tables, _ = compare(Case("cpu", "fp32", 1), make=make)
+    assert tables[-1].rows == ()
+    assert not tables[-1].complete
+    assert [one.reason for one in tables[-1].skipped] == ["no memory"]
+
+
 def test_what_really_runs_as_another_row_is_measured_once() -> None:
     cases = (Case("cpu", "bf16", 1), Case("cpu", "auto", 1), Case("cpu", "bf16", 2))
     tables, engine = compare(*cases)

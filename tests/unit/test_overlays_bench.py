@@ -43,10 +43,28 @@ def test_bars_are_grouped_by_engine_and_scaled_to_the_longest() -> None:
     first, second = chart.groups[0].bars
     assert (first.label, first.value_text, first.note) == ("fp32 · 2 threads", "8.0 ms", "")
     assert (first.share, first.p95_share) == (0.8, 1.0)
-    assert (second.share, second.note) == (0.4, "99.7 % alike")
+    assert (second.share, second.p95_share, second.note) == (0.4, 0.5, "99.7 %")
     assert [bar.best for group in chart.groups for bar in group.bars] == [False, True, False]
     assert chart.left_out == ("gpu: no adapter", "cpu int8: needs VNNI", "ort a, 1 thread: x")
     assert chart.progress is None
+
+
+def test_an_outlier_does_not_make_all_bars_short() -> None:
+    rows = (row("cpu", "fp32", 7, 100), row("cpu", "bf16", 3.5, 4))
+    first, second = bench_chart(replace(TABLE, rows=rows), running=False).groups[0].bars
+    assert (first.share, first.p95_share) == (pytest.approx(0.7), 1.0)
+    assert (second.share, second.p95_share) == (pytest.approx(0.35), pytest.approx(0.4))
+
+
+def test_what_waits_has_its_place() -> None:
+    waiting = (Case("cpu", "int8", 1), Case("ort", "fp32", 2, "Vision"))
+    table = BenchTable("Pets", TABLE.rows[:1], waiting=waiting)
+    chart = bench_chart(table, running=True)
+    shown = [(g.title, [(b.label, b.value_text) for b in g.bars]) for g in chart.groups]
+    assert shown == [
+        ("CPU", [("fp32 · 2 threads", "8.0 ms"), ("int8 · 1 thread", "")]),
+        ("Vision", [("fp32 · 2 threads", "")]),
+    ]
 
 
 def test_before_anything_is_timed_bars_are_empty() -> None:
@@ -70,7 +88,7 @@ def test_before_anything_is_timed_bars_are_empty() -> None:
         (replace(TABLE, round=2), False, "Stopped after 2 of 5 rounds"),
         (replace(TABLE, round=0), False, "Stopped before anything"),
         (replace(TABLE, rows=()), False, "Nothing was measured"),
-        (TABLE, False, "median of 5 rounds"),
+        (TABLE, False, "Medians of 5 rounds"),
     ],
 )
 def test_how_far_it_has_come(table: BenchTable, running: bool, told: str) -> None:

@@ -142,3 +142,14 @@ def test_banner_and_cheat_sheet_are_plain_data() -> None:
 def test_an_unknown_engine_has_a_colour_and_a_shape() -> None:
     assert engine_color("mystery").startswith("#")
     assert engine_shape("mystery")
+
+
+def test_an_answer_that_rests_is_not_shown_and_nothing_is_dimmed() -> None:
+    state = replace(STATE, answering=False)
+    overlays = build_overlays(result_of(), STATS, Settings(top5=True), state)
+    assert (overlays.label, overlays.top, overlays.status, overlays.notice) == (None,) * 4
+    assert overlays.dot is not None
+    assert overlays.dot.live
+    loading = replace(state, loading="Net · vision")
+    notice = build_overlays(result_of(), STATS, Settings(), loading).notice
+    assert notice == Notice("Loading Net · vision", busy=True, dim=False)

@@ -1,0 +1,318 @@
+"""The bench panel: opened by a key, filled while it measures, cancelled, remembered, copied."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
+from PySide6.QtWidgets import QLabel, QPushButton
+
+from helpers.fakes import FakeRunner
+from helpers.gui_stand import NO_INT8, Stand, pixels_of, run_stand
+from twinlens.app.core.bench import ROUNDS, BenchRow, BenchTable
+from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
+from twinlens.app.overlays.bench import bench_chart
+from twinlens.app.qt import bench_chart as chart_module
+from twinlens.app.qt.bench_chart import BenchChartView
+from twinlens.app.qt.bench_sheet import BenchSheet
+from twinlens.engine.errors import EngineError
+from twinlens.engine.protocol import EngineOptions, ModelSpec
+
+Key = Qt.Key
+SIZES = [(640, 360), (1280, 720), (1920, 1080), (900, 900)]
+
+
+class Gated:
+    """A bench's loader whose runners wait in every run but the warming one, until told."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Semaphore(0)
+        self.runners: list[FakeRunner] = []
+
+    def __call__(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+        runner = FakeRunner(engine_id=engine_id, options=options, gate=self.gate)
+        self.runners.append(runner)
+        return runner
+
+    def open(self) -> None:
+        for _ in range(10_000):
+            self.gate.release()
+
+
+@pytest.fixture
+def gated() -> Iterator[Gated]:
+    made = Gated()
+    yield made
+    made.open()
+
+
+@pytest.fixture
+def waiting(qtbot: Any, tmp_path: Path, gated: Gated) -> Iterator[Stand]:
+    """A window whose bench waits until the gate is opened."""
+    for stand in run_stand(qtbot, tmp_path, load=gated):
+        yield stand
+        gated.open()
+
+
+def sheet_of(stand: Stand) -> BenchSheet:
+    sheet = stand.window.sheet
+    assert isinstance(sheet, BenchSheet)
+    return sheet
+
+
+def measured(stand: Stand, qtbot: Any) -> BenchSheet:
+    qtbot.keyClick(stand.window.stage, Key.Key_B)
+    sheet = sheet_of(stand)
+    stand.until(lambda: not stand.window.bench.running)
+    return sheet
+
+
+def test_b_measures_everything_that_runs_and_says_what_does_not(stand: Stand, qtbot: Any) -> None:
+    sheet = measured(stand, qtbot)
+    table = stand.window.bench.table
+    assert table is not None
+    assert table.complete
+    assert {(row.engine, row.precision) for row in table.rows} == {
+        ("layers-cpu", "fp32"),
+        ("layers-cpu", "bf16"),
+        ("vision", "fp32"),
+    }
+    assert all(row.runs == ROUNDS and row.median_ms > 0 for row in table.rows)
+    told = sheet.left_out.text()
+    assert "Layers GPU: compute shaders" in told
+    assert NO_INT8 in told
+    assert "bf16" in sheet.chart.accessibleDescription()
+    assert f"Medians of {ROUNDS} rounds" in sheet.status.text()
+    assert stand.window.session is not None
+    assert stand.window.session.state.answering
+    stand.feed(2)
+
+
+def test_answers_rest_and_the_picture_moves_while_it_is_timed(
+    waiting: Stand, qtbot: Any, gated: Gated
+) -> None:
+    window = waiting.window
+    assert window.session is not None
+    qtbot.keyClick(window.stage, Key.Key_B)
+    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    assert not window.session.state.answering
+    before = window.session.stats().answered
+    waiting.feed(3)
+    assert window.session.stats().answered == before
+    assert window.stage.overlays.label is None, "an old answer would stand on another picture"
+    gated.open()
+    waiting.until(lambda: not window.bench.running)
+    assert window.session.state.answering
+    waiting.until(lambda: window.stage.overlays.label is not None)
+
+
+def test_escape_stops_measuring_then_closes(waiting: Stand, qtbot: Any, gated: Gated) -> None:
+    window = waiting.window
+    qtbot.keyClick(window.stage, Key.Key_B)
+    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    sheet = sheet_of(waiting)
+    assert sheet.run_button.text() == "Stop"
+    qtbot.keyClick(sheet, Key.Key_Escape)
+    assert sheet.status.text() == "Stopping …"
+    gated.open()
+    waiting.until(lambda: not window.bench.running)
+    assert window.sheet is sheet
+    assert "Stopped before" in sheet.status.text()
+    assert sheet.run_button.text() == "Measure again"
+    assert all(runner.closed.is_set() for runner in gated.runners)
+    qtbot.keyClick(sheet, Key.Key_Escape)
+    assert window.sheet is None
+
+
+@pytest.mark.parametrize("how", ["close", "engine", "quit", "another sheet"])
+def test_what_takes_the_panel_or_the_engine_away_ends_the_measuring(
+    waiting: Stand, qtbot: Any, gated: Gated, how: str
+) -> None:
+    window = waiting.window
+    assert window.session is not None
+    qtbot.keyClick(window.stage, Key.Key_B)
+    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    if how == "close":
+        qtbot.keyClick(sheet_of(waiting), Key.Key_B)
+        assert window.sheet is None
+    elif how == "engine":
+        qtbot.keyClick(window.stage, Key.Key_E)
+    elif how == "another sheet":
+        qtbot.keyClick(window.stage, Key.Key_V)
+    gated.open()
+    if how == "quit":
+        window.close()
+    else:
+        waiting.until(lambda: not window.bench.running)
+        assert window.session.state.answering
+    assert all(runner.closed.is_set() for runner in gated.runners)
+    assert not (window.bench.table and window.bench.table.complete)
+
+
+def test_results_stay_until_another_model_answers(stand: Stand, qtbot: Any) -> None:
+    window = stand.window
+    sheet = measured(stand, qtbot)
+    table = window.bench.table
+    qtbot.keyClick(sheet, Key.Key_B)
+    assert window.sheet is None
+    qtbot.keyClick(window.stage, Key.Key_E)
+    stand.until(lambda: window.controls.switch.live == "vision")
+    qtbot.keyClick(window.stage, Key.Key_B)
+    assert window.bench.table is table
+    assert not window.bench.running, "it was measured already"
+    window.choose.model("pets")
+    stand.until(lambda: window.bench.table is None)
+    assert window.sheet is None
+
+
+def test_the_keyboard_alone_measures_again_and_copies(stand: Stand, qtbot: Any) -> None:
+    sheet = measured(stand, qtbot)
+    first = stand.window.bench.table
+    assert sheet.run_button.hasFocus()
+    qtbot.keyClick(sheet.run_button, Key.Key_Return)
+    stand.until(lambda: not stand.window.bench.running)
+    assert stand.window.bench.table is not first
+    qtbot.keyClick(sheet.run_button, Key.Key_Tab)
+    assert sheet.copy_button.hasFocus()
+    qtbot.keyClick(sheet.copy_button, Key.Key_Space)
+    copied = QGuiApplication.clipboard().text()
+    assert "median ms" in copied
+    assert "bf16" in copied
+    assert stand.window.banner is not None
+    QGuiApplication.clipboard().clear()
+    qtbot.keyClick(sheet, Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == copied
+    assert stand.window.settings.crop == "", "C alone is another key"
+
+
+def test_agreement_that_was_measured_stands_on_the_engine_sheet(stand: Stand, qtbot: Any) -> None:
+    measured(stand, qtbot)
+    stand.window.menus.engine()
+    assert stand.window.sheet is not None
+    words = [label.text() for label in stand.window.sheet.findChildren(QLabel)]
+    assert any("Agrees with fp32 on 99.7 %" in text for text in words)
+
+
+def test_a_failure_is_told_and_answers_go_on(qtbot: Any, tmp_path: Path) -> None:
+    def load(spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+        if engine_id == "vision":
+            raise EngineError("no memory left")
+        lost = EngineError("lost the device")
+        return FakeRunner(engine_id=engine_id, errors={7: lost}, fails_from=7)
+
+    for stand in run_stand(qtbot, tmp_path, load=load):
+        sheet = measured(stand, qtbot)
+        assert "no memory left" in sheet.left_out.text()
+        assert stand.window.banner is not None
+        assert "lost the device" in stand.window.banner.title
+        stand.feed(1)
+        stand.until(lambda stand=stand: stand.window.stage.overlays.label is not None)  # type: ignore[misc]
+
+
+def long_table(rows: int = 8) -> BenchTable:
+    made = [
+        BenchRow(engine, engine.title(), "kernels " * 20, p, threads, 0.995, 9, 5, 900, 990, 1)
+        for engine in ("layers-cpu", "layers-gpu", "vision")
+        for p in ("fp32", "bf16", "int8")
+        for threads in (1, 16)
+    ]
+    return BenchTable("Pets", tuple(made[:rows]), (), (), 5, 5)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_panel_stays_inside_at_any_size_and_follows_the_theme(
+    stand: Stand, qtbot: Any, size: tuple[int, int], theme: str
+) -> None:
+    window = stand.window
+    sheet = measured(stand, qtbot)
+    window.look.set_theme(theme)
+    window.resize(*size)
+    stand.feed(1)
+    assert window.sheet is sheet, "it stays when the window changes"
+    assert window.stage.rect().contains(sheet.geometry())
+    middle = sheet.geometry().center().x()
+    blue, green, red = pixels_of(window)[sheet.geometry().top() + 4, middle, :3]
+    assert f"#{red:02X}{green:02X}{blue:02X}" == PALETTES[theme].surface
+    smallest = 0.018 * window.stage.height()
+    for widget in (*sheet.findChildren(QLabel), *sheet.findChildren(QPushButton)):
+        assert widget.font().pixelSize() >= smallest - 0.5
+        if isinstance(widget, QPushButton):
+            assert widget.fontMetrics().horizontalAdvance(widget.text()) <= widget.width()
+        elif widget.isVisible():
+            assert fits(widget), widget.text()
+
+
+def fits(label: QLabel) -> bool:
+    flags = int(Qt.TextFlag.TextWordWrap)
+    room = QRect(0, 0, label.contentsRect().width(), 10_000)
+    needed = label.fontMetrics().boundingRect(room, flags, label.text())
+    return bool(needed.width() <= room.width() + 1 and needed.height() <= label.height() + 1)
+
+
+def painted(view: BenchChartView) -> np.ndarray:
+    picture = QImage(view.size(), QImage.Format.Format_RGB32)
+    picture.fill(QColor(PALETTES["dark"].surface))
+    view.render(picture)
+    bits = np.frombuffer(picture.constBits(), np.uint8)
+    return bits.reshape(picture.height(), picture.bytesPerLine() // 4, 4)[:, :, :3].copy()
+
+
+@pytest.mark.parametrize("width_units", [60, 99])
+def test_no_painted_text_is_small_or_reaches_into_the_next_column(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, width_units: int
+) -> None:
+    asked: list[float] = []
+    real = chart_module.font
+
+    def spy(pixels: float, **more: Any) -> Any:
+        asked.append(pixels)
+        return real(pixels, **more)
+
+    monkeypatch.setattr(chart_module, "font", spy)
+    unit = 7.2
+    view = BenchChartView(PALETTES["dark"], unit)
+    qtbot.addWidget(view)
+    view.show_chart(bench_chart(long_table(), running=False), "text")
+    view.resize(round(width_units * unit), view.sizeHint().height())
+    painted(view)
+    assert min(asked) >= 1.8 * unit
+    left, longest = view._columns()
+    value = QFontMetricsF(real(2.2 * unit)).horizontalAdvance("900 ms  fastest")
+    note = QFontMetricsF(real(1.9 * unit)).horizontalAdvance("99.5 %")
+    assert longest > 8 * unit, "bars are long enough to be compared"
+    assert left + longest + unit + value <= view.width() - note
+
+
+def test_bars_are_as_long_as_their_times_and_of_the_engines_colour(qtbot: Any) -> None:
+    rows = tuple(
+        BenchRow(engine, engine, "", "fp32", 1, None, 9, 5, median, median, 1)
+        for engine, median in (("layers-cpu", 8.0), ("vision", 2.0))
+    )
+    view = BenchChartView(PALETTES["dark"], 7.2)
+    qtbot.addWidget(view)
+    table = BenchTable("Pets", rows, (), (), 5, 5)
+    view.show_chart(bench_chart(table, running=False), "text")
+    view.resize(700, view.sizeHint().height())
+    pixels = painted(view)
+    lengths = []
+    for row in rows:
+        wanted = QColor(engine_color(row.engine))
+        same = (pixels == [wanted.blue(), wanted.green(), wanted.red()]).all(axis=2)
+        lengths.append(int(same.sum(axis=1).max()))
+    assert lengths[0] / lengths[1] == pytest.approx(4.0, rel=0.05)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_bars_stand_out_from_the_surface(theme: str) -> None:
+    for engine in ("layers-cpu", "layers-gpu", "vision", "remote"):
+        color = engine_text_color(engine, theme)
+        assert contrast_ratio(color, PALETTES[theme].surface) >= 3
+    for words in (PALETTES[theme].text, PALETTES[theme].text_dim):
+        assert contrast_ratio(words, PALETTES[theme].surface) >= 7
