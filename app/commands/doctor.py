@@ -45,7 +45,14 @@ def examine(args: argparse.Namespace) -> dict[str, Any]:
         engine = registry.get_engine(engine_id)
         reason = engine.available()
         engines.append(
-            {"id": engine.id, "title": engine.title, "available": not reason, "reason": reason}
+            {
+                "id": engine.id,
+                "title": engine.title,
+                "available": not reason,
+                "reason": reason,
+                "precisions": list(engine.precisions()) if not reason else [],
+                "missing_precisions": dict(engine.missing_precisions()),
+            }
         )
     reason = no_window_reason()
     return {
@@ -55,6 +62,7 @@ def examine(args: argparse.Namespace) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "window": {"available": reason is None, "reason": reason},
         "engines": engines,
+        "compiler": _compiler(),
         "providers": _providers(),
         "adapters": [],
         "cameras": [{"id": camera.id, "name": camera.name} for camera in list_cameras()],
@@ -103,6 +111,24 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
     return {"ok": ok, "engines": answers}
 
 
+def _compiler() -> dict[str, Any]:
+    """What the layers are compiled with and for, and where the outcome is kept."""
+    from twinlens.engine.targets.cpu.about import about
+
+    found = about()
+    return {
+        "llvmlite": found.compiler,
+        "problem": found.problem,
+        "instructions": found.instructions,
+        "processor": found.processor,
+        "cache": {
+            "folder": str(found.folder) if found.folder else None,
+            "files": found.files,
+            "bytes": found.size,
+        },
+    }
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -119,6 +145,31 @@ def _providers() -> list[str]:
         return []
 
 
+def _precisions(row: dict[str, Any]) -> list[str]:
+    """Lines about an engine's precisions; none for what has no precisions to tell of."""
+    lines = []
+    if row.get("precisions"):
+        lines.append(f"computes in {', '.join(row['precisions'])}")
+    missing = row.get("missing_precisions", {})
+    return lines + [f"not in {name}: {reason}" for name, reason in missing.items()]
+
+
+def _compiler_lines(compiler: dict[str, Any]) -> list[str]:
+    kept = compiler["cache"]
+    if compiler["problem"]:
+        first = f"layers run in NumPy: {compiler['problem']}"
+    else:
+        processor = compiler["processor"] or "any processor of its kind"
+        first = (
+            f"layers are compiled by llvmlite {compiler['llvmlite']} "
+            f"for {compiler['instructions']} ({processor})"
+        )
+    if kept["folder"] is None:
+        return [first, "compiled plans are not kept (TWINLENS_CACHE is empty)"]
+    megabytes = kept["bytes"] / 1e6
+    return [first, f"compiled plans: {kept['folder']}, {kept['files']} files, {megabytes:.1f} MB"]
+
+
 def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -133,6 +184,10 @@ def _print(report: dict[str, Any]) -> None:
         mark = "[green]✓[/]" if row["available"] else "[yellow]–[/]"
         reason = "" if row["available"] else f": {escape(str(row['reason']))}"
         line(f"{mark} {kind:7}{title if title != kind else ''}{reason}")
+        for told in _precisions(row):
+            line(f"    {escape(told)}")
+    for told in _compiler_lines(report["compiler"]):
+        line(f"  {escape(told)}")
     line(f"  providers of ONNX Runtime: {', '.join(report['providers']) or 'none'}")
     cameras = ", ".join(f"{c['name']} (camera:{c['id']})" for c in report["cameras"])
     line(f"  cameras: {escape(cameras) or 'none found; the bundled clip plays instead'}")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ import pytest
 
 from helpers.command import json_lines, twinlens
 from twinlens.engine.targets.cpu import LayersCpuEngine
+from twinlens.engine.targets.cpu.isa import detect
 
 
 @pytest.fixture
@@ -127,6 +129,13 @@ def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
     assert engines["layers-cpu"]["available"]
     assert engines["vision"]["available"]
     assert engines["layers-gpu"]["reason"]
+    assert engines["vision"]["precisions"] == ["fp32"]
+    known = {*engines["layers-cpu"]["precisions"], *engines["layers-cpu"]["missing_precisions"]}
+    assert {"fp32", "bf16", "int8"} <= known
+    compiler = report["compiler"]
+    assert compiler["llvmlite"] == version("llvmlite")
+    assert compiler["instructions"] == detect().title
+    assert compiler["cache"]["folder"]
     assert report["self_test"]["ok"]
 
 

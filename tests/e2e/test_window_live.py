@@ -6,11 +6,15 @@ import shutil
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.live_window import LiveWindow, live_window
+from twinlens.app.core.bench import ROUNDS
+from twinlens.engine.targets.cpu import LayersCpuEngine
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -101,3 +105,30 @@ def test_no_camera_plays_the_clip_and_says_so(tmp_path: Path) -> None:
         assert len(report["banners"]) == 1
         assert "clip plays" in report["banners"][0]
         assert window.close() == 0
+
+
+@pytest.mark.skipif("bf16" not in LayersCpuEngine().precisions(), reason="no bf16 here")
+def test_precision_and_bench_work_on_real_engines_while_the_picture_moves(tmp_path: Path) -> None:
+    with live_window(tmp_path, source="clip", engine="layers-cpu") as window:
+        window.press("p")
+        until(window, lambda report: report["who"].endswith("bf16"))
+        before = window.report()["painted"]
+        window.press("b")
+        report = until(window, lambda r: r["bench"]["rows"] and not r["bench"]["running"])
+        assert report["painted"] > before
+        measured = {(engine, precision) for engine, precision, _ in report["bench"]["rows"]}
+        assert {("layers-cpu", "fp32"), ("layers-cpu", "bf16"), ("vision", "fp32")} <= measured
+        assert {runs for _, _, runs in report["bench"]["rows"]} == {ROUNDS}
+        assert not report["banners"]
+        # Answers go on, in the precision that was chosen.
+        until(window, lambda report: report["who"].endswith("bf16"))
+        assert window.close() == 0
+
+
+def until(window: LiveWindow, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Ask for reports until one is such."""
+    deadline = time.monotonic() + 90
+    while not holds(report := window.report()):
+        assert time.monotonic() < deadline, report
+        time.sleep(0.2)
+    return report

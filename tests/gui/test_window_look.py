@@ -186,7 +186,8 @@ def test_sheets_follow_the_theme_and_cut_no_words(
     window = stand.window
     window.resize(*size)
     window.look.set_theme(theme)
-    for opens in (window.menus.source, window.menus.model, window.menus.views):
+    menus = window.menus
+    for opens in (menus.source, menus.engine, menus.model, menus.views):
         opens()
         sheet = window.sheet
         assert isinstance(sheet, Sheet)

@@ -70,8 +70,15 @@ class Probe:
             "captured": stats.captured,
             "dropped": stats.dropped,
             "banners": self.banners,
-            "label": self.window.stage.overlays.label.label,
+            "label": getattr(self.window.stage.overlays.label, "label", ""),
+            "who": getattr(self.window.stage.overlays.status, "who", ""),
+            "bench": self.bench(),
         }
+
+    def bench(self) -> dict[str, Any]:
+        table = self.window.bench.table
+        rows = [[row.engine, row.precision, row.runs] for row in table.rows] if table else []
+        return {"running": self.window.bench.running, "rows": rows}
 
 
 def say(record: dict[str, Any]) -> None:

@@ -76,6 +76,18 @@ def write(store: Path, name: str, body: bytes) -> None:
         _log.info("the compiled plan could not be kept: %s", why)
 
 
+def usage(store: Path) -> tuple[int, int]:
+    """Number of files that are kept in a folder, and their bytes; zeros where there is none."""
+    sizes = []
+    try:
+        for path in store.glob("*.plan"):
+            with contextlib.suppress(OSError):  # Another process may be clearing it.
+                sizes.append(path.stat().st_size)
+    except OSError:
+        return 0, 0
+    return len(sizes), sum(sizes)
+
+
 def _path(store: Path, name: str) -> Path:
     return store / f"{hashlib.sha256((source_version() + name).encode()).hexdigest()[:32]}.plan"
 
