@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twinlens.engine.formats.onnx_import import load_onnx
+from twinlens.engine.formats.recognize import Format, recognize
+from twinlens.engine.formats.tflite_import import load_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.protocol import ModelSpec
 
@@ -24,4 +26,8 @@ def load_graph(model: ModelSpec, *, open_sizes: Sequence[int] | None = None) -> 
     """
     if model.assemble is not None:
         return model.assemble()
-    return load_onnx(model.path, open_sizes=open_sizes)
+    match recognize(model.path):
+        case Format.TFLITE:
+            return load_tflite(model.path, open_sizes=open_sizes)
+        case _:
+            return load_onnx(model.path, open_sizes=open_sizes)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_operator import Operator, attributes, spatial_pair
+from twinlens.engine.formats.onnx_operator import Operator, attributes, spatial_pair, weight_scale
 from twinlens.engine.layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -53,10 +53,19 @@ def conv(operator: Operator) -> None:
             dilation=dilation,
             pads=pads,
             multiplier=max(1, weight.shape[0] // groups),
+            weight_scale=weight_scale(operator, 1, axis=0),
         )
         operator.emit(depthwise, source)
         return
-    layer = Conv2d(weight, bias, stride=stride, dilation=dilation, groups=groups, pads=pads)
+    layer = Conv2d(
+        weight,
+        bias,
+        stride=stride,
+        dilation=dilation,
+        groups=groups,
+        pads=pads,
+        weight_scale=weight_scale(operator, 1, axis=0),
+    )
     operator.emit(layer, source)
 
 

@@ -18,7 +18,8 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats import onnx_images, onnx_math, onnx_shapes
 from twinlens.engine.formats.onnx_file import read_model
-from twinlens.engine.formats.onnx_operator import Operator, Values, array_of, chain_errors
+from twinlens.engine.formats.onnx_operator import Operator, array_of, chain_errors
+from twinlens.engine.formats.values import Values
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 
@@ -105,7 +106,9 @@ def check_operators(model: onnx.ModelProto, title: str) -> None:
             kind = node.op_type if standard else f"{node.domain}::{node.op_type}"
             missing.setdefault(kind, []).append(name)
     if missing:
-        listed = "; ".join(f"{kind} at {_nodes(nodes)}" for kind, nodes in sorted(missing.items()))
+        listed = "; ".join(
+            f"{kind} at {node_list(nodes)}" for kind, nodes in sorted(missing.items())
+        )
         raise UnsupportedOperatorError(
             f"{title}: operators that the layers do not implement: {listed}",
             hint="The Vision engine may be able to run this model.",
@@ -116,21 +119,12 @@ def _finish(
     model: onnx.ModelProto, title: str, inputs: Mapping[str, Shape], values: Values
 ) -> Graph:
     outputs = [output.name for output in model.graph.output]
-    for output in outputs:
-        if output not in values.shapes:
-            raise ModelFileError(f"{title}: nothing writes its output {output!r}")
-    read = {name for node in values.nodes for name in node.inputs} | set(outputs)
-    return Graph(
-        title,
-        inputs,
-        outputs,
-        values.nodes,
-        constants={name: array for name, array in values.constants.items() if name in read},
-        metadata={entry.key: entry.value for entry in model.metadata_props},
-    )
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return values.graph(title, inputs, outputs, metadata)
 
 
-def _nodes(names: Sequence[str]) -> str:
+def node_list(names: Sequence[str]) -> str:
+    """Some nodes by name, for errors."""
     word = "node" if len(names) == 1 else "nodes"
     shown = ", ".join(repr(name) for name in names[:8])
     rest = f" and {len(names) - 8} more" if len(names) > 8 else ""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_operator import Operator, attributes
+from twinlens.engine.formats.onnx_operator import Operator, attributes, weight_scale
+from twinlens.engine.formats.values import Steps
 from twinlens.engine.layers import (
     CELU,
     ELU,
@@ -91,7 +92,9 @@ def matmul(operator: Operator) -> None:
     if operator.is_constant(1) and not operator.is_constant(0):
         matrix = operator.constant(1, "matrix")
         if matrix.ndim == 2 and np.issubdtype(matrix.dtype, np.floating):
-            operator.emit(Linear(np.ascontiguousarray(matrix.T)), operator.input(0))
+            scale = weight_scale(operator, 1, axis=1)
+            layer = Linear(np.ascontiguousarray(matrix.T), weight_scale=scale)
+            operator.emit(layer, operator.input(0))
             return
     two_inputs_layer(operator)
 
@@ -111,9 +114,11 @@ def gemm(operator: Operator) -> None:
     source = operator.input(0)
     if transpose_a:
         source = operator.emit(Transpose((1, 0)), source, step="transpose")
+    scale = weight_scale(operator, 1, axis=0 if transpose_b else 1)
     if alpha != 1.0:
-        weight = weight * weight.dtype.type(alpha)
-    operator.emit(Linear(weight, bias * bias.dtype.type(beta) if operator.has(2) else None), source)
+        weight, scale = weight * weight.dtype.type(alpha), None
+    bias = bias * bias.dtype.type(beta) if operator.has(2) else None
+    operator.emit(Linear(weight, bias, weight_scale=scale), source)
 
 
 def _linear_bias(operator: Operator, transpose_b: bool) -> Array | None:
@@ -196,9 +201,11 @@ def quantize_linear(operator: Operator) -> None:
 
 
 def dequantize_linear(operator: Operator) -> None:
-    """DequantizeLinear, per tensor or per axis."""
+    """DequantizeLinear, per tensor or per axis; of a constant it gives a constant."""
     scale, zero_point = _affine(operator)
     axis = operator.attribute("axis", 1)
+    if operator.is_constant(0) and operator.constant(0, "integers").dtype.itemsize == 1:
+        operator.note_steps(Steps(scale, axis % max(1, len(operator.shape()))))
     operator.emit(DequantizeLinear(scale, zero_point, axis=axis), operator.input(0))
 
 

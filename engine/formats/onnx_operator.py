@@ -8,37 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.graph import Node
+from twinlens.engine.formats.values import Steps, Values
 from twinlens.engine.layers.base import Array, Layer, Shape
 
 if TYPE_CHECKING:
     import onnx
 
 T = TypeVar("T")
-
-
-class Values:
-    """What is known of a network while it is imported.
-
-    Attributes:
-        constants: arrays by value name.
-        shapes: shape by value name, of constants as well.
-        nodes: the layers so far.
-    """
-
-    def __init__(self) -> None:
-        self.constants: dict[str, Array] = {}
-        self.shapes: dict[str, Shape] = {}
-        self.nodes: list[Node] = []
-
-    def add_input(self, name: str, shape: Shape) -> None:
-        """Make a runtime input known."""
-        self.shapes[name] = shape
-
-    def add_constant(self, name: str, array: Array) -> None:
-        """Make an array known."""
-        self.constants[name] = array
-        self.shapes[name] = array.shape
 
 
 class Operator:
@@ -139,6 +115,14 @@ class Operator:
             )
         return self._values.constants[self.input(index)]
 
+    def steps(self, index: int) -> Steps | None:
+        """How a constant input was stored as integers; None where it was not."""
+        return self._values.steps.get(self.input(index))
+
+    def note_steps(self, steps: Steps) -> None:
+        """Say how the constant that this node gives was stored as integers."""
+        self._values.steps[str(self._proto.output[0])] = steps
+
     def optional(self, index: int, meaning: str) -> Array | None:
         """Like ``constant``, or None where the input is left out or empty."""
         if not self.has(index):
@@ -172,14 +156,7 @@ class Operator:
         """
         suffix = f"/{step}" if step else ""
         output = str(self._proto.output[0]) + suffix
-        shape = layer.output_shape(*(self._values.shapes[name] for name in inputs))
-        if all(name in self._values.constants for name in inputs):
-            arrays = [self._values.constants[name] for name in inputs]
-            self._values.add_constant(output, np.asarray(layer.forward(*arrays)))
-            return output
-        self._values.nodes.append(Node(self.name + suffix, layer, tuple(inputs), output))
-        self._values.shapes[output] = shape
-        return output
+        return self._values.emit(self.name + suffix, layer, inputs, output)
 
     def emit_constant(self, array: Array) -> None:
         """Make the node's output a constant."""
@@ -204,6 +181,24 @@ def array_of(tensor: onnx.TensorProto) -> Array:
     if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
         return array.astype(np.float32)
     return array
+
+
+def weight_scale(operator: Operator, index: int, axis: int) -> Array | None:
+    """What a step of each output's weights is worth, where they came as integers.
+
+    Args:
+        operator: the node.
+        index: which input the weights are.
+        axis: their axis of outputs.
+
+    Returns:
+        (outputs,), or None where they came as floats, or with a scale along another axis.
+    """
+    steps = operator.steps(index)
+    if steps is None or (steps.scale.size > 1 and steps.axis != axis):
+        return None
+    outputs = operator.shape(index)[axis]
+    return np.broadcast_to(steps.scale.reshape(-1), (outputs,)).copy()
 
 
 def spatial_pair(operator: Operator, values: Sequence[int] | None, default: int) -> tuple[int, int]:

@@ -175,6 +175,8 @@ def _with_batch_norm(producer: Node, node: Node) -> Node | None:
     folded = copy(layer)
     stored = layer.weight.dtype
     folded.weight = (layer.weight * factor.reshape(per_output)).astype(stored)
+    if layer.weight_scale is not None:
+        folded.weight_scale = layer.weight_scale * np.abs(factor)
     bias: Array | float = 0.0 if layer.bias is None else layer.bias
     folded.bias = np.asarray(bias * factor + shift).astype(stored)
     return replace(producer, layer=folded, output=node.output, activation=node.activation)

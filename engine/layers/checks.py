@@ -150,6 +150,11 @@ def vector(layer: str, name: str, value: Array, length: int | None = None) -> Ar
     return array
 
 
+def optional_vector(layer: str, name: str, value: Array | None, length: int) -> Array | None:
+    """Return a one-axis parameter, or None where there is none; raises as ``vector``."""
+    return None if value is None else vector(layer, name, value, length)
+
+
 def choice(layer: str, name: str, value: str, known: Sequence[str]) -> str:
     """Return ``value`` after checking that it is one of ``known``.
 

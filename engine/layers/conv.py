@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
-from twinlens.engine.layers.checks import four_pads, image_input, pair, vector
+from twinlens.engine.layers.checks import four_pads, image_input, optional_vector, pair, vector
 from twinlens.engine.layers.windows import Window, kernel_extent, padded
 
 # Samples per block of channels in the depthwise loop: two float32 blocks stay in a level-2 cache.
@@ -30,6 +30,9 @@ class Conv2d(Layer):
         dilation: (height, width).
         groups: channel groups; equal to the input channels for a depthwise convolution.
         pads: zeros around the input: (top, left, bottom, right); see ``same_padding``.
+        weight_scale: (output channels,), for weights that were stored as integers: each weight is
+            a whole multiple of its channel's scale. Engines that compute in integers get them back
+            by it without loss; the forward does not need it.
 
     Raises:
         ParameterError: a parameter of the wrong shape or a setting out of range.
@@ -44,6 +47,7 @@ class Conv2d(Layer):
         dilation: Sequence[int] = (1, 1),
         groups: int = 1,
         pads: Sequence[int] = (0, 0, 0, 0),
+        weight_scale: Array | None = None,
     ) -> None:
         self.weight = _kernel(self.kind, weight, "OIHW")
         outputs = self.weight.shape[0]
@@ -53,10 +57,11 @@ class Conv2d(Layer):
                 "is required"
             )
         self.groups = groups
-        self.bias = None if bias is None else vector(self.kind, "bias", bias, outputs)
+        self.bias = optional_vector(self.kind, "bias", bias, outputs)
         self.stride = pair(self.kind, "stride", stride)
         self.dilation = pair(self.kind, "dilation", dilation)
         self.pads = four_pads(self.kind, pads)
+        self.weight_scale = optional_vector(self.kind, "weight_scale", weight_scale, outputs)
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -183,6 +188,7 @@ class DepthwiseConv2d(Conv2d):
         dilation: (height, width).
         pads: (top, left, bottom, right).
         multiplier: outputs per input channel.
+        weight_scale: (output channels,); see ``Conv2d``.
 
     Raises:
         ParameterError: a parameter of the wrong shape or a setting out of range.
@@ -197,6 +203,7 @@ class DepthwiseConv2d(Conv2d):
         dilation: Sequence[int] = (1, 1),
         pads: Sequence[int] = (0, 0, 0, 0),
         multiplier: int = 1,
+        weight_scale: Array | None = None,
     ) -> None:
         array = _kernel(self.kind, weight, "OIHW")
         if array.shape[1] != 1:
@@ -210,7 +217,15 @@ class DepthwiseConv2d(Conv2d):
                 f"{array.shape[0]} output channels is required"
             )
         groups = array.shape[0] // multiplier
-        super().__init__(array, bias, stride=stride, dilation=dilation, groups=groups, pads=pads)
+        super().__init__(
+            array,
+            bias,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            pads=pads,
+            weight_scale=weight_scale,
+        )
 
 
 class ConvTranspose2d(Layer):

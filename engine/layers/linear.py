@@ -9,7 +9,7 @@ import numpy as np
 
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
-from twinlens.engine.layers.checks import broadcast, input_count, one_input, vector
+from twinlens.engine.layers.checks import broadcast, input_count, one_input, optional_vector
 
 
 class Linear(Layer):
@@ -18,19 +18,23 @@ class Linear(Layer):
     Args:
         weight: (outputs, inputs).
         bias: (outputs,) or None.
+        weight_scale: (outputs,), for weights that were stored as integers; see ``Conv2d``.
 
     Raises:
         ParameterError: a parameter of the wrong shape.
     """
 
-    def __init__(self, weight: Array, bias: Array | None = None) -> None:
+    def __init__(
+        self, weight: Array, bias: Array | None = None, *, weight_scale: Array | None = None
+    ) -> None:
         self.weight = np.asarray(weight)
         if self.weight.ndim != 2 or 0 in self.weight.shape:
             raise ParameterError(
                 f"{self.kind}: weight has shape {self.weight.shape}; (outputs, inputs) is required"
             )
         outputs = self.weight.shape[0]
-        self.bias = None if bias is None else vector(self.kind, "bias", bias, outputs)
+        self.bias = optional_vector(self.kind, "bias", bias, outputs)
+        self.weight_scale = optional_vector(self.kind, "weight_scale", weight_scale, outputs)
 
     @property
     def parameters(self) -> Mapping[str, Array]:

@@ -1,0 +1,109 @@
+"""What is known of a network while its file is read: values, their shapes, the layers so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from twinlens.engine.errors import ModelFileError, ShapeError
+from twinlens.engine.graph import Graph, Node
+from twinlens.engine.layers.base import Array, Layer, Shape
+
+LARGEST = 1 << 28
+"""Samples of one value: 1 GiB in float32. A file that asks for more is refused."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How a constant was stored as integers.
+
+    Attributes:
+        scale: what one step is worth: a float scalar, or one for each slice of ``axis``.
+        axis: axis of the slices.
+    """
+
+    scale: Array
+    axis: int
+
+
+class Values:
+    """What is known of a network while it is imported.
+
+    Attributes:
+        constants: arrays by value name.
+        shapes: shape by value name, of constants as well.
+        nodes: the layers so far.
+        steps: for constants that were stored as small integers, how.
+    """
+
+    def __init__(self) -> None:
+        self.constants: dict[str, Array] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.nodes: list[Node] = []
+        self.steps: dict[str, Steps] = {}
+
+    def add_input(self, name: str, shape: Shape) -> None:
+        """Make a runtime input known."""
+        _check_size(name, shape)
+        self.shapes[name] = shape
+
+    def add_constant(self, name: str, array: Array) -> None:
+        """Make an array known."""
+        self.constants[name] = array
+        self.shapes[name] = array.shape
+
+    def emit(self, name: str, layer: Layer, inputs: Sequence[str], output: str) -> str:
+        """Add a layer; one that reads only constants is computed at once.
+
+        Args:
+            name: of the node.
+            layer: the layer.
+            inputs: names of what it reads.
+            output: name of what it writes.
+
+        Returns:
+            ``output``.
+
+        Raises:
+            ShapeError: the shapes do not fit, or the output has more than ``LARGEST`` samples.
+        """
+        shape = layer.output_shape(*(self.shapes[name] for name in inputs))
+        _check_size(output, shape)
+        if all(name in self.constants for name in inputs):
+            arrays = [self.constants[name] for name in inputs]
+            with np.errstate(all="ignore"):
+                self.add_constant(output, np.asarray(layer.forward(*arrays)))
+            return output
+        self.nodes.append(Node(name, layer, tuple(inputs), output))
+        self.shapes[output] = shape
+        return output
+
+    def graph(
+        self,
+        title: str,
+        inputs: Mapping[str, Shape],
+        outputs: Sequence[str],
+        metadata: Mapping[str, str],
+    ) -> Graph:
+        """The finished graph, with those constants that something reads.
+
+        Raises:
+            ModelFileError: nothing writes an output.
+        """
+        for output in outputs:
+            if output not in self.shapes:
+                raise ModelFileError(f"{title}: nothing writes its output {output!r}")
+        read = {name for node in self.nodes for name in node.inputs} | set(outputs)
+        constants = {name: array for name, array in self.constants.items() if name in read}
+        return Graph(title, inputs, outputs, self.nodes, constants=constants, metadata=metadata)
+
+
+def _check_size(name: str, shape: Shape) -> None:
+    if prod(shape) > LARGEST:
+        raise ShapeError(
+            f"value {name!r} would have {prod(shape):,} samples {shape}; at most {LARGEST:,} are "
+            "computed"
+        )
