@@ -255,9 +255,13 @@ class ModelShelf(QObject):
                 stage,
             )
         )
-        if self.page is not None:
-            self.page.first.setFocus()
+        self._focus()
         self._timer.start()
+
+    def _focus(self) -> None:
+        page = self.page
+        if page is not None:
+            page.first.setFocus()
 
     def act(self, model: str) -> None:
         """Use, fetch or stop fetching a model, whichever its line offers."""
