@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, SCRATCH, WEIGHTS, Op
 from twinlens.engine.targets.cpu.lower import Lowered, Lowering, Reference, Step, Stored
 from twinlens.engine.targets.cpu.tensor import ALIGNMENT, Buffer
-from twinlens.engine.targets.cpu.threads import Helpers
+from twinlens.engine.targets.cpu.threads import Helpers, Pace
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Program:
         self._table_address = self._table.ctypes.data
         self._state_address = self._state.ctypes.data
         self._threads = options.threads if self.ops else 1
+        whole = len(self._segments) == 1 and bool(self.ops)
+        self._pace = Pace(self._threads if whole else 1, sum(op.work() for op in self.ops))
         self._helpers: Helpers | None = None
         self._lock = threading.Lock()
         if self._threads > 1:
@@ -158,16 +161,26 @@ class Program:
                 self._table[INPUT] = only.ctypes.data
             values: dict[str, Array] = dict(held)
             values |= {n: cast_like(a, np.empty(0, np.float32)) for n, a in self._constants.items()}
-            if self._helpers is not None:
-                self._helpers.call()
-            for segment in self._segments:
-                if isinstance(segment, Reference):
-                    self._refer(segment, values)
-                else:
-                    self.machine.run(
-                        self._table_address, self._state_address, self._threads, *segment
-                    )
+            self._run_segments(values)
             return {name: self._answer(name, values) for name in self._outputs}
+
+    def _run_segments(self, values: dict[str, Array]) -> None:
+        threads = self._pace.threads() if self._pace.adapts else self._threads
+        start = time.perf_counter()
+        if self._helpers is not None and threads > 1:
+            self._helpers.call()
+        for segment in self._segments:
+            if isinstance(segment, Reference):
+                self._refer(segment, values)
+            else:
+                self.machine.run(self._table_address, self._state_address, threads, *segment)
+        if self._pace.adapts:
+            self._pace.tell(threads, time.perf_counter() - start)
+
+    @property
+    def threads(self) -> int:
+        """Threads that a run takes at present; a small network may do with one."""
+        return self._pace.taken if self._pace.adapts else self._threads
 
     def _check(self, inputs: Mapping[str, Array]) -> None:
         """Refuse what the kernels would read beyond the end of."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,7 +64,9 @@ class CompiledRunner:
 
     @property
     def info(self) -> RunnerInfo:
-        """What really runs."""
+        """What really runs; a small network may take fewer threads than it has."""
+        if self._program is not None and self._program.threads != self._info.threads:
+            self._info = replace(self._info, threads=self._program.threads)
         return self._info
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from statistics import median
 from typing import Any
 
 from twinlens.engine.targets.cpu.compiler import Machine
@@ -10,6 +12,67 @@ from twinlens.engine.targets.cpu.compiler import Machine
 # Looks at the run's number before a helper goes to sleep: about 0.2 ms. The next picture is
 # further away than that, but the next run of a benchmark is not.
 _SPINS = 5_000
+
+
+# Multiply-adds of a network, about a quarter of a millisecond's, below which waking and waiting for
+# other threads may cost more than they save.
+_SMALL = 30_000_000
+# Runs of a trial of the way that lost, how many of its first do not count because the helpers are
+# only waking up, and how many such stretches lie between trials.
+_TRIAL, _WAKING, _BETWEEN = 4, 1, 16
+
+
+class Pace:
+    """Whether a small network runs on one thread or on all: both are tried, the faster is taken.
+
+    Which one that is depends on how far apart the processors are and on how often pictures come,
+    so that the other is tried again from time to time. Large networks always run on all.
+
+    Args:
+        threads: how many there are.
+        work: the network's multiply-adds.
+    """
+
+    def __init__(self, threads: int, work: int) -> None:
+        self._threads = threads
+        self._adapts = threads > 1 and work < _SMALL
+        self._runs = 0
+        self._taken = threads
+        self._times: dict[int, deque[float]] = {
+            n: deque(maxlen=_TRIAL - _WAKING) for n in (1, threads)
+        }
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it is worth telling how long runs take."""
+        return self._adapts
+
+    @property
+    def taken(self) -> int:
+        """How many threads are taken at present, but for trials."""
+        return self._taken
+
+    def threads(self) -> int:
+        """How many threads the next run takes."""
+        if not self._adapts:
+            return self._threads
+        stretch = self._runs // _TRIAL
+        # The second trial comes early: at the first there is nothing to compare with.
+        if stretch % _BETWEEN and stretch != 2:
+            return self._taken
+        return 1 if self._taken != 1 else self._threads
+
+    def tell(self, threads: int, seconds: float) -> None:
+        """Say how long a run took."""
+        place = self._runs % _TRIAL
+        self._runs += 1
+        tried = threads != self._taken
+        if not tried or place >= _WAKING:
+            self._times[threads].append(seconds)
+        known = self._times[self._taken]
+        if tried and place == _TRIAL - 1 and known:
+            if median(self._times[threads]) < median(known):
+                self._taken = threads
 
 
 class Helpers:
