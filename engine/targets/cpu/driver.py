@@ -19,8 +19,8 @@ from twinlens.engine.targets.cpu.isa import Isa
 
 #: Byte offsets in the shared state: number of the run, range of kernels, threads.
 GO, FIRST, LAST, THREADS = 0, 8, 16, 24
-#: Bytes of the state's head, and of each counter: a cache line. A kernel has a counter of parts that
-#: are done, and one of claimed parts for each thread.
+#: Bytes of the state's head, and of each counter: a cache line. A kernel has a counter of parts
+#: that are done, and one of claimed parts for each thread.
 LINE = 64
 
 #: Symbol of the operating system's "let somebody else run".

@@ -70,9 +70,9 @@ class Pace:
         if not tried or place >= _WAKING:
             self._times[threads].append(seconds)
         known = self._times[self._taken]
-        if tried and place == _TRIAL - 1 and known:
-            if median(self._times[threads]) < median(known):
-                self._taken = threads
+        ends = tried and place == _TRIAL - 1 and known
+        if ends and median(self._times[threads]) < median(known):
+            self._taken = threads
 
 
 class Helpers:

@@ -21,7 +21,7 @@ from twinlens.engine.targets.cpu.isa import Isa
 from twinlens.engine.targets.cpu.kernels.activate import activate
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, activation_key, float_array
 from twinlens.engine.targets.cpu.kernels.product import IntegerProduct, Product, product_for
-from twinlens.engine.targets.cpu.kernels.tiles import Columns, Rows, choose
+from twinlens.engine.targets.cpu.kernels.tiles import TALLEST, Columns, Rows, choose
 from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 # Packed weights above this do not stay in a level-2 cache beside the picture: then a thread
@@ -119,10 +119,20 @@ class Convolve(Op):
 
     def tiles(self, isa: Isa) -> tuple[Rows, Columns]:
         """How rows and columns are cut."""
-        row = self.result.height * self.result.width if self.flat else self.result.width
+        pixels = self.result.width * (self.result.height if self.flat else self.lines(isa))
+        return self._cut(isa, pixels)
+
+    def _cut(self, isa: Isa, pixels: int) -> tuple[Rows, Columns]:
         product = self.product(isa)
         narrow = product.name == "fp32"
-        return choose(isa, row, self.columns_per_group, narrow=narrow, folds=product.folds)
+        return choose(isa, pixels, self.columns_per_group, narrow=narrow, folds=product.folds)
+
+    def lines(self, isa: Isa) -> int:
+        """Rows of the picture that a tile spans: two or more of a small picture that fit."""
+        for lines in range(min(self.result.height, TALLEST // self.result.width), 1, -1):
+            if self._cut(isa, self.result.width * lines)[0].count == 1:
+                return lines
+        return 1
 
     def by_columns(self, isa: Isa) -> bool:
         """Whether units are blocks of columns."""
@@ -133,9 +143,15 @@ class Convolve(Op):
 
     def units(self, isa: Isa) -> int:
         """Tiles of rows, or rows of the picture; of each block of columns, or of all at once."""
-        rows, columns = self.tiles(isa)
-        lines = rows.count if self.flat else self.result.height
-        return lines * columns.blocks * self.groups if self.by_columns(isa) else lines
+        _, columns = self.tiles(isa)
+        count = self.stretches(isa)
+        return count * columns.blocks * self.groups if self.by_columns(isa) else count
+
+    def stretches(self, isa: Isa) -> int:
+        """Tiles of a picture that is one run of rows, otherwise groups of its rows."""
+        if self.flat:
+            return self.tiles(isa)[0].count
+        return -(-self.result.height // self.lines(isa))
 
     def work(self) -> int:
         """Multiply-adds."""
@@ -250,15 +266,13 @@ class _Writer:
         elif op.flat:
             self._tiles(c.low, c.high, self._all_blocks)
         else:
-            with e.loop(c.low, c.high) as turn:
-                clear_halo(e, op.result, self.arena, turn.index)
-                self._tiles_of_row(turn.index, self._all_blocks)
+            self._groups_of_rows(c.low, c.high, e.i64(0), None, self._all_blocks)
         e.return_()
 
     def _units_of_columns(self) -> None:
         """A unit is a tile of rows (or a row of the picture) of a block of columns."""
         e, blocks = self.e, self.columns.blocks
-        lines = i64(self.rows.count if self.op.flat else self.op.result.height)
+        lines = i64(self.op.stretches(e.isa))
         first = e.b.sdiv(self.c.low, lines)
         last = e.b.sdiv(e.add(e.add(self.c.high, lines), -1), lines)
 
@@ -285,10 +299,8 @@ class _Writer:
         if op.flat:
             self._tiles(low, high, tile)
             return
-        with e.loop(low, high) as turn:
-            first = e.add(e.mul(block.group, op.columns_per_group), block.column)
-            clear_halo(e, op.result, self.arena, turn.index, first, block.width)
-            self._tiles_of_row(turn.index, tile)
+        first = e.add(e.mul(block.group, op.columns_per_group), block.column)
+        self._groups_of_rows(low, high, first, block.width, tile)
 
     def _all_blocks(self, height: int, source: Value, target: Value, other: Value) -> None:
         """All columns of a tile of rows."""
@@ -319,9 +331,28 @@ class _Writer:
             with e.loop(e.most(low, tiles.talls), high) as turn:
                 tile(turn.index, tiles.tall - 1, tiles.talls)
 
-    def _tiles_of_row(self, y: Value, run: _TileCode) -> None:
-        """All tiles of a row of the picture."""
-        e, op, tiles = self.e, self.op, self.rows
+    def _groups_of_rows(
+        self, low: Value, high: Value, first: Value, channels: int | None, run: _TileCode
+    ) -> None:
+        """Groups ``low`` to ``high`` of the picture's rows; clears some channels' borders."""
+        e, result, lines = self.e, self.op.result, self.op.lines(self.e.isa)
+
+        def group(y: Value, count: int) -> None:
+            for line in range(count):
+                clear_halo(e, result, self.arena, e.add(y, line), first, channels)
+            tiles = self.rows if lines == 1 else Rows.cut(count * result.width, TALLEST)
+            self._tiles_of_row(y, tiles, run)
+
+        whole, rest = divmod(result.height, lines)
+        with e.loop(low, e.least(high, whole)) as turn:
+            group(e.mul(turn.index, lines), lines)
+        if rest:
+            with e.when(e.b.icmp_signed(">", high, i64(whole))):
+                group(e.i64(whole * lines), rest)
+
+    def _tiles_of_row(self, y: Value, tiles: Rows, run: _TileCode) -> None:
+        """All tiles of a row of the picture, or the one of a few rows."""
+        e, op = self.e, self.op
         starts = (
             e.mul(y, op.stride[0] * op.source.row_bytes),
             e.mul(y, op.result.row_bytes),
@@ -386,7 +417,20 @@ class _Writer:
 
 @dataclass(frozen=True)
 class Tile:
-    """One register tile: ``height`` rows by ``width`` columns, over the whole inner axis."""
+    """One register tile: ``height`` rows by ``width`` columns, over the whole inner axis.
+
+    Attributes:
+        product: the arithmetic.
+        height: output pixels.
+        width: output channels.
+        lengths: vector lengths that the channels are computed in.
+        row: bytes from one pixel's window to the next's.
+        runs: see ``Convolve.runs``.
+        run_strides: bytes from one run to the next along the height and the width.
+        result, residual, activation: as the convolution's.
+        line: pixels of a picture's row, where the tile spans several; else 0.
+        line_bytes: from a window to the one below it.
+    """
 
     product: Product
     height: int
@@ -398,11 +442,14 @@ class Tile:
     result: Tensor
     residual: Tensor | None
     activation: Layer | None
+    line: int = 0
+    line_bytes: int = 0
 
     @classmethod
     def of(cls, op: Convolve, product: Product, height: int, width: int, columns: Columns) -> Tile:
         """The tile of a convolution."""
         source = op.source
+        wraps = not op.flat and height > op.result.width
         return cls(
             product=product,
             height=height,
@@ -414,7 +461,15 @@ class Tile:
             result=op.result,
             residual=op.residual,
             activation=op.activation,
+            line=op.result.width if wraps else 0,
+            line_bytes=op.stride[0] * source.row_bytes if wraps else 0,
         )
+
+    def _offset(self, row: int, pixel_bytes: int, line_bytes: int) -> int:
+        """Bytes from the first row's pixel to another's."""
+        if not self.line:
+            return row * pixel_bytes
+        return row // self.line * line_bytes + row % self.line * pixel_bytes
 
     def key(self) -> object:
         """What two tiles must share to be the same code."""
@@ -422,10 +477,12 @@ class Tile:
         def stored(tensor: Tensor | None) -> object:
             if tensor is None:
                 return None
-            return tensor.dtype, tensor.pixel_bytes, tensor.scale, tensor.zero_point
+            line = tensor.row_bytes if self.line else 0
+            return tensor.dtype, tensor.pixel_bytes, line, tensor.scale, tensor.zero_point
 
         product = (self.product.name, getattr(self.product, "source", ""))
         rest = (self.height, self.width, self.lengths, self.row, self.runs, self.run_strides)
+        rest += (self.line, self.line_bytes)
         ends = (stored(self.result), stored(self.residual), activation_key(self.activation))
         return ("tile", product, rest, ends)
 
@@ -486,7 +543,8 @@ class Tile:
                 factors: dict[int, Value] = {}
                 for j, length in enumerate(lengths):
                     if length not in factors:
-                        factors[length] = product.factor(e, e.at(here, i * self.row), length)
+                        offset = self._offset(i, self.row, self.line_bytes)
+                        factors[length] = product.factor(e, e.at(here, offset), length)
                     total = loop.carry[i * len(lengths) + j]
                     following.append(product.accumulate(e, total, factors[length], packed[j]))
             loop.carry = following
@@ -509,10 +567,12 @@ class Tile:
                 if integer:
                     value = e.fma(e.b.sitofp(value, vector(F32, length)), scale, bias)
                 if residual is not None:
-                    place = e.at(other, i * residual.pixel_bytes + first * residual.item)
+                    before = self._offset(i, residual.pixel_bytes, residual.row_bytes)
+                    place = e.at(other, before + first * residual.item)
                     value = e.b.fadd(value, e.widened(residual.read(e, place, count), length))
                 value = activate(e, value, self.activation)
-                place = e.at(target, i * result.pixel_bytes + first * result.item)
+                before = self._offset(i, result.pixel_bytes, result.row_bytes)
+                place = e.at(target, before + first * result.item)
                 result.write(e, value, place, count)
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from twinlens.engine.targets.cpu.isa import Isa
 
+#: Rows of the tallest tile: 14 divides the sides of common pictures, 112 to 14.
+TALLEST = 14
+
 # Cycles that repeating a value takes where the product cannot: a 14 × 16 tile of bf16 products
 # measured 82 G/s, a 7 × 64 tile 112 (Zen 4).
 _REPEAT = 0.35
@@ -111,7 +114,7 @@ def choose(
             limit = max(limit, isa.registers // vectors - 1)
         if limit < 1 or (vectors > 4 and rows > 1):
             break
-        cut = Rows.cut(rows, min(limit, 14))
+        cut = Rows.cut(rows, min(limit, TALLEST))
         over = Columns(columns, vectors, isa.lanes, narrow)
         cost = 0.0
         for height, many in ((cut.tall, cut.talls), (cut.tall - 1, cut.count - cut.talls)):
