@@ -1,9 +1,11 @@
 """What a model file says about itself: input, output, recipe and labels.
 
-For a bare ONNX file the recipe is taken, in this order, from ``NAME.toml`` beside the file, from
-the file's metadata (key ``twinlens.recipe``, JSON), or from conventions; labels from a label file
-that is named, from ``NAME.labels.txt`` or ``labels.txt`` beside it, or from the metadata (key
-``labels`` or ``classes``, a JSON list or lines). What had to be assumed is said in the notes.
+For a bare file the recipe is taken, in this order, from ``NAME.toml`` beside the file, from the
+file itself (ONNX: metadata key ``twinlens.recipe``, JSON; TensorFlow Lite: its metadata or the
+input's quantisation; Core ML: its preprocessing), or from conventions; labels from a label file
+that is named, from ``NAME.labels.txt`` or ``labels.txt`` beside it, or from the file (ONNX:
+metadata key ``labels`` or ``classes``, a JSON list or lines). What had to be assumed is said in
+the notes.
 """
 
 from __future__ import annotations
@@ -11,76 +13,35 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinlens.engine.errors import LabelError, ModelError, ModelFileError
-from twinlens.engine.formats.onnx_file import read_model
+from twinlens.engine.errors import LabelError, ModelError
+from twinlens.engine.formats.describe import describe
+from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.image import Recipe
 from twinlens.engine.protocol import ModelSpec, OutputKind
 
-_MAX_NODES = 50_000
 _MAX_LABEL_BYTES = 4 << 20
 _IMAGENET = 1000
 
+_TFLITE = "TensorFlow Lite"
 # TensorFlow's ImageNet classifiers have a background class in front and take [-1, 1].
 _TENSORFLOW = {"scale": 1 / 127.5, "mean": (1.0, 1.0, 1.0), "std": (1.0, 1.0, 1.0)}
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """What an ONNX file declares.
-
-    Attributes:
-        path: the file.
-        input_shape: declared input shape; None for an axis that is left open.
-        output_width: declared number of outputs; None when it is left open.
-        ends_in_softmax: whether the network gives probabilities.
-        metadata: the file's own key-value pairs.
-        input_is_integer: whether the input is uint8.
-    """
-
-    path: Path
-    input_shape: tuple[int | None, ...]
-    output_width: int | None
-    ends_in_softmax: bool
-    metadata: Mapping[str, str]
-    input_is_integer: bool = False
-
-
 def inspect(path: Path) -> ModelFile:
-    """Read what an ONNX file declares, without its weights being interpreted.
+    """Read what a model file declares, without its weights being interpreted.
+
+    Args:
+        path: ONNX, TensorFlow Lite or Core ML, told apart by content.
 
     Raises:
-        ModelFileError: missing, too large, no ONNX file, truncated, or without one image input.
+        ModelFileError: missing, too large, no model, damaged, or without one picture in and one
+            classification out.
+        LabelError: it has labels that cannot be read.
     """
-    model = read_model(path)
-    graph = model.graph
-    if len(graph.node) > _MAX_NODES:
-        raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {_MAX_NODES}")
-    trained = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in trained]
-    if len(inputs) != 1 or not graph.output:
-        raise ModelFileError(
-            f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs, expected one picture "
-            "in and one classification out"
-        )
-    tensor = inputs[0].type.tensor_type
-    shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
-    if len(shape) != 4:
-        raise ModelFileError(
-            f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
-        )
-    widths = [dim.dim_value or None for dim in graph.output[0].type.tensor_type.shape.dim]
-    return ModelFile(
-        path=path,
-        input_shape=shape,
-        output_width=next((w for w in reversed(widths) if w and w > 1), None),
-        ends_in_softmax=_ends_in_softmax(graph),
-        metadata={entry.key: entry.value for entry in model.metadata_props},
-        input_is_integer=tensor.elem_type == 2,  # TensorProto.UINT8
-    )
+    return describe(path)
 
 
 def spec_of(
@@ -89,7 +50,7 @@ def spec_of(
     labels: Path | None = None,
     imagenet_labels: Callable[[], tuple[str, ...]] | None = None,
 ) -> ModelSpec:
-    """Make a model of a bare ONNX file.
+    """Make a model of a bare file of any format.
 
     Args:
         path: the file.
@@ -156,16 +117,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def _ends_in_softmax(graph: Any) -> bool:
-    producers = {name: node for node in graph.node for name in node.output}
-    node = producers.get(graph.output[0].name)
-    shape_only = ("Reshape", "Flatten", "Squeeze", "Identity", "Cast", "DequantizeLinear")
-    passed = (*shape_only, "QuantizeLinear")
-    while node is not None and node.op_type in passed and node.input:
-        node = producers.get(node.input[0])
-    return node is not None and node.op_type == "Softmax"
-
-
 def _own_settings(file: ModelFile) -> dict[str, Any]:
     """Title, background and kind of output that ``metadata_of`` wrote into the file."""
     text = file.metadata.get("twinlens.model")
@@ -227,9 +178,11 @@ def _labels(
                 hint=f"Give a label file with {file.output_width} lines.",
             )
         return names
-    from_file = _metadata_labels(file.metadata)
+    from_file = file.labels or _metadata_labels(file.metadata)
     if from_file:
-        return from_file
+        # A file may name its background as well.
+        named = background if wanted is not None and len(from_file) == wanted + background else 0
+        return from_file[named:]
     if wanted == _IMAGENET and imagenet_labels is not None:
         notes.append("labels: ImageNet, assumed")
         return imagenet_labels()
@@ -267,16 +220,21 @@ def _recipe(
             given = dict(json.loads(file.metadata["twinlens.recipe"]))
         except (json.JSONDecodeError, TypeError, ValueError) as error:
             raise ModelError(f"{file.path}: its recipe cannot be read ({error})") from error
+    given = given or dict(file.recipe)
     if height is None or width is None:
         notes.append("input size: 224, assumed")
     values: dict[str, Any] = {"width": width or 224, "height": height or 224, "layout": layout}
     if channels == 1:
         values |= {"color": "GRAY", "mean": (0.0,), "std": (1.0,)}
-    elif background == 1:
+    elif background == 1 or file.format == _TFLITE:
         values |= _TENSORFLOW
     if file.input_is_integer:
         values["dtype"] = "uint8"
     if not given and not file.input_is_integer:
-        span = "−1 to 1" if background == 1 else "0 to 1" if channels == 1 else "ImageNet mean, std"
+        span = "ImageNet mean, std"
+        if channels == 1:
+            span = "0 to 1"
+        elif background == 1 or file.format == _TFLITE:
+            span = "−1 to 1"
         notes.append(f"values: {span}, assumed")
     return Recipe.from_dict(values | given)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.formats.onnx_weights import weights
 from twinlens.engine.formats.onnx_writer import Writer
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
@@ -78,18 +79,29 @@ def _plain(operator: str, *settings: str) -> WriteLayer:
     return write
 
 
-def _conv(to: Writer, node: Node, layer: Conv2d | ConvTranspose2d) -> None:
-    transposed = isinstance(layer, ConvTranspose2d)
+def _conv(to: Writer, node: Node, layer: Conv2d) -> None:
+    to.node(
+        "Conv",
+        [*node.inputs, *weights(to, node, layer)],
+        kernel_shape=layer.kernel,
+        strides=layer.stride,
+        dilations=layer.dilation,
+        group=layer.groups,
+        pads=layer.pads,
+    )
+
+
+def _conv_transpose(to: Writer, node: Node, layer: ConvTranspose2d) -> None:
     bias = "" if layer.bias is None else to.parameter("bias", layer.bias)
     to.node(
-        "ConvTranspose" if transposed else "Conv",
+        "ConvTranspose",
         [*node.inputs, to.parameter("weight", layer.weight), bias],
         kernel_shape=layer.kernel,
         strides=layer.stride,
         dilations=layer.dilation,
         group=layer.groups,
         pads=layer.pads,
-        output_padding=layer.output_padding if isinstance(layer, ConvTranspose2d) else None,
+        output_padding=layer.output_padding,
     )
 
 
@@ -110,7 +122,8 @@ def _pool(to: Writer, node: Node, layer: MaxPool2d | AvgPool2d) -> None:
         inputs,
         kernel_shape=layer.kernel,
         strides=layer.stride,
-        dilations=layer.dilation,
+        # ONNX Runtime 1.32 refuses them on average pools of integers, even when they are 1.
+        dilations=None if layer.dilation == (1, 1) else layer.dilation,
         pads=pads,
         ceil_mode=int(ceil_mode),
         count_include_pad=int(counted) if mean else None,
@@ -137,10 +150,10 @@ def _edges(shape: Shape, layer: MaxPool2d | AvgPool2d) -> tuple[tuple[int, ...],
 
 
 def _linear(to: Writer, node: Node, layer: Linear) -> None:
-    bias = "" if layer.bias is None else to.parameter("bias", layer.bias)
     if len(to.shape(node)) == 2:
-        to.node("Gemm", [*node.inputs, to.parameter("weight", layer.weight), bias], transB=1)
+        to.node("Gemm", [*node.inputs, *weights(to, node, layer)], transB=1)
         return
+    bias = "" if layer.bias is None else to.parameter("bias", layer.bias)
     inputs = [*node.inputs, to.parameter("weight", layer.weight.T)]
     if not bias:
         to.node("MatMul", inputs)
@@ -321,7 +334,7 @@ WRITERS: dict[type, WriteLayer] = {
     Concat: _plain("Concat", "axis"),
     Constant: _constant,
     Conv2d: _conv,
-    ConvTranspose2d: _conv,
+    ConvTranspose2d: _conv_transpose,
     DequantizeLinear: _dequantize,
     Div: _plain("Div"),
     Dropout: _dropout,

@@ -38,7 +38,12 @@ class Writer:
         self._dtypes: dict[str, np.dtype[Any]] = input_types(graph)
         for name, array in graph.constants.items():
             self._dtypes[name] = self._initializer(name, array)
+        self._writers = {node.output: node for node in graph.nodes}
         self._place = ("", "")
+
+    def writer_of(self, name: str) -> Node | None:
+        """The node that writes a value; None for an input or a constant."""
+        return self._writers.get(name)
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """Element type of a value of the graph."""
@@ -87,6 +92,15 @@ class Writer:
             listed.pop()
         given = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(onnx.helper.make_node(operator, listed, [output], name=name, **given))
+        return output
+
+    def beside(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        """Write an operator that makes a parameter of the layer; return its output."""
+        import onnx
+
+        output = self.unique(f"{self._place[0]}.{name}")
+        node = onnx.helper.make_node(operator, list(inputs), [output], name=output, **attributes)
+        self.nodes.append(node)
         return output
 
     def parameter(self, name: str, array: Any) -> str:

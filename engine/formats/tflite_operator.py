@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.flatbuffer import Table
@@ -24,7 +25,6 @@ from twinlens.engine.layers import (
     ReLU,
     ReLU6,
     Reshape,
-    Tanh,
     Transpose,
 )
 from twinlens.engine.layers.base import Array, Layer, Shape
@@ -37,7 +37,6 @@ _ACTIVATIONS: dict[int, Layer | None] = {
     1: ReLU(),
     2: Clip(-1.0, 1.0),
     3: ReLU6(),
-    4: Tanh(),
 }
 
 
@@ -226,7 +225,7 @@ class Op:
             return known.transpose(TO_FILE)
         return constant_of(tensor, self._net.file.title)
 
-    def keep(self, array: Array, step: str) -> str:
+    def keep(self, array: ArrayLike, step: str) -> str:
         """Put an array into the graph; return its name."""
         name = self._net.unique(f"{self.name}/{step}")
         self._net.values.add_constant(name, np.asarray(array))
@@ -294,8 +293,8 @@ def round_to(net: Net, value: str, tensor: Tensor, name: str) -> str:
         return value
     if value in net.values.constants:
         return value
-    info = np.iinfo(dtype)
-    if not info.min <= int(zero) <= info.max or not float(scale) > 0:
+    lowest = -128 if dtype == np.int8 else 0
+    if not lowest <= int(zero) <= lowest + 255 or not float(scale) > 0:
         raise ModelFileError(
             f"{net.file.title}: tensor {tensor.name!r} has scale {float(scale):g} and zero point "
             f"{int(zero)}, which do not fit {dtype}"

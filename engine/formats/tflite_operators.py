@@ -21,10 +21,11 @@ from twinlens.engine.layers import (
     DepthwiseConv2d,
     Div,
     Flatten,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
     HardSwish,
     LeakyReLU,
     Linear,
-    LocalResponseNorm,
     LogSoftmax,
     MaxPool2d,
     Mul,
@@ -123,14 +124,18 @@ def pool(op: Op) -> None:
     kernel, stride = (op.integer(4), op.integer(3)), (op.integer(2), op.integer(1))
     x = op.picture()
     pads = _pads(op, kernel, stride, (1, 1))
-    kind = AvgPool2d if op.kind == "AVERAGE_POOL_2D" else MaxPool2d
-    layer = kind(kernel, stride=stride, pads=pads)
+    mean = op.kind == "AVERAGE_POOL_2D"
+    if kernel == op.shape()[1:3] and not any(pads):
+        layer: Layer = GlobalAvgPool2d() if mean else GlobalMaxPool2d()
+    else:
+        layer = (AvgPool2d if mean else MaxPool2d)(kernel, stride=stride, pads=pads)
     op.finish(op.emit(layer, x), picture=True, activation=op.integer(5, "b"))
 
 
 def arithmetic(op: Op) -> None:
     """ADD, SUB, MUL and DIV; a constant is put into the order that the other input has."""
-    layer = {"ADD": Add, "SUB": Sub, "MUL": Mul, "DIV": Div}[op.kind]()
+    kinds: dict[str, type[Layer]] = {"ADD": Add, "SUB": Sub, "MUL": Mul, "DIV": Div}
+    layer = kinds[op.kind]()
     pictures = [not op.is_constant(i) and len(op.shape(i)) == 4 for i in (0, 1)]
     whole = all(pictures[i] or (op.is_constant(i) and any(pictures)) for i in (0, 1))
     names = [_operand(op, i, whole) for i in (0, 1)]
@@ -286,15 +291,6 @@ def resize(op: Op) -> None:
     op.finish(op.emit(layer, x), picture=True)
 
 
-def local_response_norm(op: Op) -> None:
-    """LOCAL_RESPONSE_NORMALIZATION: the window reaches ``radius`` channels to both sides."""
-    size = 2 * op.integer(0) + 1
-    if size < 1:
-        raise op.unsupported(f"its radius is {op.integer(0)}")
-    layer = LocalResponseNorm(size, alpha=op.real(2) * size, beta=op.real(3), bias=op.real(1))
-    op.finish(op.emit(layer, op.picture()), picture=True)
-
-
 def same_value(op: Op) -> None:
     """QUANTIZE and DEQUANTIZE: values stay, what they are rounded to changes."""
     place = op.place()
@@ -371,7 +367,6 @@ BUILDERS: dict[str, Builder] = {
     "CONV_2D": conv,
     "DEPTHWISE_CONV_2D": depthwise,
     "FULLY_CONNECTED": fully_connected,
-    "LOCAL_RESPONSE_NORMALIZATION": local_response_norm,
     "MEAN": mean,
     "PRELU": prelu,
     "TRANSPOSE": transpose,

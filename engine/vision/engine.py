@@ -73,7 +73,8 @@ class VisionRunner:
 
     def __init__(self, model: ModelSpec, options: EngineOptions) -> None:
         self._title = model.title
-        self._session: Any = open_session(_source(model), options, model.path.name)
+        source, precision = _source(model)
+        self._session: Any = open_session(source, options, model.path.name)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._running: Any = None
@@ -85,7 +86,7 @@ class VisionRunner:
             engine_id=VisionEngine.id,
             engine_title=VisionEngine.title,
             detail=f"ONNX Runtime · {_short(self._session.get_providers()[0])}",
-            precision="uint8" if self._integers else "fp32",
+            precision="uint8" if self._integers else precision,
             threads=thread_count(options),
             input_shape=shape,
             output_width=width,
@@ -212,13 +213,16 @@ def one_line(error: Exception) -> str:
     return text.rsplit(" : ", maxsplit=1)[-1].strip()[:200] or type(error).__name__
 
 
-def _source(model: ModelSpec) -> Path | bytes:
-    """The model's own ONNX file, or the ONNX form of anything else."""
+def _source(model: ModelSpec) -> tuple[Path | bytes, str]:
+    """(the model's own ONNX file, or the ONNX form of anything else; what it computes in)."""
     from twinlens.engine.formats import Format, load_graph, onnx_bytes, recognize
+    from twinlens.engine.layers import QuantizeLinear
 
     if model.assemble is None and recognize(model.path) is Format.ONNX:
-        return model.path
-    return onnx_bytes(load_graph(model, open_sizes=model.recipe.input_shape))
+        return model.path, "fp32"
+    graph = load_graph(model, open_sizes=model.recipe.input_shape)
+    rounded = any(isinstance(node.layer, QuantizeLinear) for node in graph.nodes)
+    return onnx_bytes(graph), "int8" if rounded else "fp32"
 
 
 def _check_input(model: ModelSpec, session: Any) -> None:

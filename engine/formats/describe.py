@@ -1,0 +1,73 @@
+"""What a model file of any format declares, without its weights being interpreted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.onnx_file import read_model
+from twinlens.engine.formats.recognize import Format, recognize
+
+_MAX_NODES = 50_000
+_UINT8 = 2  # TensorProto.UINT8
+
+
+def describe(path: Path) -> ModelFile:
+    """Read what a model file declares: ONNX, TensorFlow Lite, Core ML, by its content.
+
+    Raises:
+        ModelFileError: missing, too large, of an unknown format, damaged, or without one picture
+            in and one classification out.
+    """
+    match recognize(path):
+        case Format.TFLITE:
+            from twinlens.engine.formats.tflite_describe import describe_tflite
+
+            return describe_tflite(path)
+        case Format.ONNX:
+            return describe_onnx(path)
+
+
+def describe_onnx(path: Path) -> ModelFile:
+    """Read what an ONNX file declares; raises as ``describe``."""
+    model = read_model(path)
+    graph = model.graph
+    if len(graph.node) > _MAX_NODES:
+        raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {_MAX_NODES}")
+    trained = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in trained]
+    if len(inputs) != 1 or not graph.output:
+        raise ModelFileError(
+            f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs, expected one picture "
+            "in and one classification out"
+        )
+    tensor = inputs[0].type.tensor_type
+    shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
+    if len(shape) != 4:
+        raise ModelFileError(
+            f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
+        )
+    widths = [dim.dim_value or None for dim in graph.output[0].type.tensor_type.shape.dim]
+    return ModelFile(
+        path=path,
+        input_shape=shape,
+        output_width=next((w for w in reversed(widths) if w and w > 1), None),
+        ends_in_softmax=_ends_in_softmax(graph),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        input_is_integer=tensor.elem_type == _UINT8,
+    )
+
+
+def _ends_in_softmax(graph: Any) -> bool:
+    producers = {name: node for node in graph.node for name in node.output}
+    node = producers.get(graph.output[0].name)
+    moves = ("Reshape", "Flatten", "Squeeze", "Identity", "Cast")
+    passed = (*moves, "DequantizeLinear", "QuantizeLinear")
+    # A file may name its nodes in a circle.
+    for _ in range(len(graph.node)):
+        if node is None or node.op_type not in passed or not node.input:
+            break
+        node = producers.get(node.input[0])
+    return node is not None and node.op_type == "Softmax"

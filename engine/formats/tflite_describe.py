@@ -1,0 +1,162 @@
+"""What a TensorFlow Lite file declares, and what its metadata say of pictures and labels.
+
+Metadata are a FlatBuffers table of their own (``metadata_schema.fbs`` of tflite-support, identifier
+``M001``), and label files lie in a zip archive behind the model, in the same file.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.errors import LabelError, ModelFileError
+from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.flatbuffer import Table
+from twinlens.engine.formats.tflite_file import Tensor, TFLiteFile, read_tflite
+
+_METADATA = "TFLITE_METADATA"
+_AXIS_LABELS = 2
+_NORMALIZATION = 1
+_PACKED = (zlib.error, lzma.LZMAError)
+_MAX_LABEL_BYTES = 4 << 20
+_MOST = 1_000
+_PRODUCTS = ("CONV_2D", "FULLY_CONNECTED")
+_MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "DEQUANTIZE", "QUANTIZE")
+
+
+def describe_tflite(path: Path) -> ModelFile:
+    """Read what a TensorFlow Lite file declares, without its weights being interpreted.
+
+    Raises:
+        ModelFileError: missing, too large, damaged, or without one picture in and one
+            classification out.
+        LabelError: it has labels that cannot be read.
+    """
+    file = read_tflite(path)
+    if len(file.inputs) != 1 or not file.outputs:
+        raise ModelFileError(
+            f"{path}: {len(file.inputs)} inputs and {len(file.outputs)} outputs, expected one "
+            "picture in and one classification out"
+        )
+    entering = file.tensors[file.inputs[0]]
+    if len(entering.shape) != 4:
+        raise ModelFileError(
+            f"{path}: input {entering.name!r} has {len(entering.shape)} axes, expected 4 "
+            "(a picture)"
+        )
+    sizes = [None if a in entering.open_axes else n for a, n in enumerate(entering.shape)]
+    metadata = _metadata(file)
+    said = {"description": file.description} if file.description else {}
+    return ModelFile(
+        path=path,
+        input_shape=(sizes[0], sizes[3], sizes[1], sizes[2]),
+        output_width=_width(file),
+        ends_in_softmax=_ends_in_softmax(file),
+        metadata=said,
+        labels=_labels(path, metadata),
+        recipe=_recipe(entering, metadata),
+        format="TensorFlow Lite",
+    )
+
+
+def _trail(file: TFLiteFile) -> Iterator[tuple[Tensor, str]]:
+    """Tensors from the output backwards, each with the operator that writes it."""
+    writers = {output: op for op in file.operations for output in op.outputs}
+    index = file.outputs[0]
+    for _ in range(len(file.operations)):
+        writer = writers.get(index)
+        yield file.tensors[index], "" if writer is None else writer.kind
+        if writer is None or not writer.inputs or writer.inputs[0] < 0:
+            return
+        index = writer.inputs[0]
+
+
+def _width(file: TFLiteFile) -> int | None:
+    """Size of the output; some files leave it out there, but have it a few operators before."""
+    for tensor, kind in _trail(file):
+        if tensor.shape:
+            return max(tensor.shape) if max(tensor.shape) > 1 else None
+        if kind not in (*_MOVES, "SOFTMAX", "LOG_SOFTMAX"):
+            break
+    writer = next((op for op in file.operations[::-1] if op.kind in _PRODUCTS), None)
+    weight = None if writer is None or len(writer.inputs) < 2 else writer.inputs[1]
+    return file.tensors[weight].shape[0] if weight is not None and weight >= 0 else None
+
+
+def _ends_in_softmax(file: TFLiteFile) -> bool:
+    kind = next((kind for _, kind in _trail(file) if kind not in _MOVES), "")
+    return kind == "SOFTMAX"
+
+
+def _metadata(file: TFLiteFile) -> Table | None:
+    """The metadata of the network."""
+    block = file.metadata.get(_METADATA)
+    if block is None:
+        return None
+    graphs = Table.root(block, f"{file.title}: its metadata").tables(3, _MOST)
+    return graphs[0] if graphs else None
+
+
+def _recipe(entering: Tensor, metadata: Table | None) -> dict[str, Any]:
+    """How pixels become real values.
+
+    For a file of integers the pixels are the integers (from -128 on where they are signed), so
+    that scale and zero point say it; for floats the metadata do.
+    """
+    gray = entering.shape[3] == 1
+    count = 1 if gray else 3
+    color = {"color": "GRAY" if gray else "RGB"}
+    if entering.dtype is not None and entering.dtype.itemsize == 1 and entering.scale is not None:
+        scale = float(entering.scale.reshape(-1)[0])
+        zero = 0 if entering.zero_point is None else int(entering.zero_point.reshape(-1)[0])
+        black = zero + 128 if entering.dtype == np.int8 else zero
+        shift = scale * black
+        return color | {"scale": scale, "mean": (shift,) * count, "std": (1.0,) * count}
+    units = [] if metadata is None else _units(metadata)
+    for unit in units:
+        options = unit.table(1)
+        if unit.integer(0, "B") != _NORMALIZATION or options is None:
+            continue
+        mean, std = (_per_channel(options, number, count) for number in (0, 1))
+        if mean and std and all(std):
+            return color | {"scale": 1.0, "mean": mean, "std": std}
+    return {}
+
+
+def _units(metadata: Table) -> list[Table]:
+    tensors = metadata.tables(2, _MOST)
+    return tensors[0].tables(4, _MOST) if tensors else []
+
+
+def _per_channel(options: Table, number: int, count: int) -> tuple[float, ...]:
+    array = options.array(number, np.float32)
+    if array is None or array.size not in (1, count) or not np.isfinite(array).all():
+        return ()
+    return tuple(float(value) for value in np.broadcast_to(array, (count,)))
+
+
+def _labels(path: Path, metadata: Table | None) -> tuple[str, ...]:
+    """Names of the outputs, from the label file that the metadata name."""
+    tensors = [] if metadata is None else metadata.tables(3, _MOST)
+    files = tensors[0].tables(6, _MOST) if tensors else []
+    names = [file.text(0) for file in files if file.integer(2, "b") == _AXIS_LABELS]
+    if not names or not zipfile.is_zipfile(path):
+        return ()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(names[0])
+            if entry.file_size > _MAX_LABEL_BYTES:
+                raise LabelError(f"{path}: its {names[0]} has {entry.file_size:,} bytes")
+            with archive.open(entry) as stream:
+                text = stream.read(_MAX_LABEL_BYTES).decode("utf-8-sig")
+    except KeyError:
+        return ()
+    except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, *_PACKED) as why:
+        raise LabelError(f"{path}: its labels ({names[0]}) cannot be read: {why}") from why
+    return tuple(line.strip() for line in text.rstrip().splitlines())
