@@ -6,7 +6,7 @@ and answer NaN, so that what was not loaded can never pass for an answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Literal
 
@@ -29,7 +29,7 @@ from twinlens.engine.layers import (
     Softmax,
     same_padding,
 )
-from twinlens.engine.params import OWN, Naming, with_parameters
+from twinlens.engine.params import OWN, PYTORCH, Naming, with_parameters
 
 Padding = Literal["half", "same", "valid"]
 """Zeros around a map: half the kernel on each side (PyTorch's habit), as many as make the output
@@ -217,6 +217,36 @@ def random_parameters(graph: Graph, seed: int = 0) -> dict[str, Array]:
             values = rng.standard_normal(array.shape, np.float32) * np.float32(spread)
             arrays[f"{node.name}_{name}"] = values
     return arrays
+
+
+def pytorch(
+    title: str,
+    layer: Callable[[str], str] = lambda layer: layer,
+    norm: Callable[[str], str | None] = lambda _: None,
+    epsilon: float = 1e-5,
+) -> Naming:
+    """How a collection of PyTorch models names and lays out a network.
+
+    Args:
+        title: the collection.
+        layer: the module of a layer, by the layer's name here.
+        norm: the module of the batch normalisation that follows a layer.
+        epsilon: of the batch normalisation.
+    """
+    return Naming(
+        title,
+        PYTORCH,
+        weight=("{}.weight",),
+        bias=("{}.bias",),
+        layer=layer,
+        norm=norm,
+        gamma="{}.weight",
+        beta="{}.bias",
+        mean="{}.running_mean",
+        variance="{}.running_var",
+        epsilon=epsilon,
+        ignored=("*.num_batches_tracked",),
+    )
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, ReLU6
-from twinlens.engine.params import OWN, PYTORCH, Naming, open_parameters
-from twinlens.models.assembly import Assembly, Padding, make_divisible
+from twinlens.engine.params import OWN, Naming, open_parameters
+from twinlens.models.assembly import Assembly, Padding, make_divisible, pytorch
 
 STAGES = (
     # expansion, channels, repeats, stride of the first
@@ -105,16 +105,4 @@ def _torchvision_norm(layer: str) -> str | None:
     return f"{before}.{int(number) + 1}"
 
 
-TORCHVISION = Naming(
-    "torchvision",
-    PYTORCH,
-    weight=("{}.weight",),
-    bias=("{}.bias",),
-    layer=_torchvision,
-    norm=_torchvision_norm,
-    gamma="{}.weight",
-    beta="{}.bias",
-    mean="{}.running_mean",
-    variance="{}.running_var",
-    ignored=("*.num_batches_tracked",),
-)
+TORCHVISION = pytorch("torchvision", _torchvision, _torchvision_norm)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.params.hdf5 import open_hdf5
 from twinlens.engine.params.initializers import open_initializers
 from twinlens.engine.params.npz import open_npz
 from twinlens.engine.params.parameters import MAX_BYTES, Parameters
 from twinlens.engine.params.raw import open_raw
+from twinlens.engine.params.safetensors_file import open_safetensors
 
-_ZIP = b"PK\x03\x04"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_PICKLE = b"\x80"
+_PICKLE_PROTOCOLS = range(2, 6)
 
 
 def open_parameters(path: Path) -> Parameters:
     """Open trained parameters; their values are read when they are asked for.
 
     Args:
-        path: a folder of raw ``.dat`` or ``.bin`` files, an npz or an ONNX file.
+        path: a folder of raw ``.dat`` or ``.bin`` files, or an HDF5, safetensors, npz or ONNX
+            file.
 
     Raises:
         ModelFileError: missing, damaged, too large, a pickle, or none of these; says which.
+        EngineUnavailableError: HDF5, where h5py is not installed.
     """
     try:
         if path.is_dir():
@@ -34,4 +42,25 @@ def open_parameters(path: Path) -> Parameters:
         raise ModelFileError(f"{path}: {size:,} bytes, expected at most {MAX_BYTES:,}")
     if start.startswith(_ZIP):
         return open_npz(path)
+    if start.startswith(_HDF5):
+        return open_hdf5(path)
+    if start.startswith(_PICKLE) and start[1] in _PICKLE_PROTOCOLS:
+        raise ModelFileError(
+            f"{path}: is a Python pickle, which is not opened because it can run any code",
+            hint="Save the weights as safetensors: safetensors.torch.save_file(state, path).",
+        )
+    if is_safetensors(start, size):
+        return open_safetensors(path)
     return open_initializers(path)
+
+
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Whether a file of this size that starts so is safetensors, damaged ones included.
+
+    It starts with the length of a JSON header, 8 bytes little-endian, and the header. What ends
+    before its header does counts too, so that a half download is told for what it is.
+    """
+    if len(start) < 9 or start[8:9] != b"{":
+        return False
+    (length,) = struct.unpack("<Q", start[:8])
+    return bool(length < max(size, 100 << 20))

@@ -1,0 +1,121 @@
+"""HDF5 as Keras writes it: ``.h5`` (Keras 2, and 3's old way) and ``.weights.h5`` (Keras 3).
+
+A tensor is named ``layer/kernel``, ``layer/gamma`` ... in both. Keras 3 numbers a layer's
+variables instead of naming them; which is which follows from their order and axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.errors import EngineUnavailableError, ModelFileError
+from twinlens.engine.layers import Array
+from twinlens.engine.params.parameters import MAX_TENSORS, Entry, Parameters
+
+_NOT_WEIGHTS = frozenset({"optimizer", "optimizer_weights", "seed_generator"})
+_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def open_hdf5(path: Path) -> Parameters:
+    """Read the arrays of an HDF5 file, an optimiser's left out.
+
+    Only what lies in the file itself is read: links to other files, virtual arrays and external
+    storage are refused.
+
+    Raises:
+        EngineUnavailableError: h5py is not installed.
+        ModelFileError: damaged, or an array that is not plain numbers in this file.
+    """
+    if find_spec("h5py") is None:
+        raise EngineUnavailableError(
+            f"{path}: HDF5 cannot be read: h5py is not installed",
+            hint="pip install 'twinlens[hdf5]'",
+        )
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            found = _datasets(path, file)
+            names = _names(path, file, found)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as why:
+        raise ModelFileError(f"{path}: cannot be read as HDF5 ({why})") from why
+
+    def read(name: str, _: np.dtype[Any]) -> Array:
+        try:
+            with h5py.File(path, "r") as file:
+                return np.asarray(file[names[name]][()])
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as why:
+            raise ModelFileError(f"{path}: {name} cannot be read ({why})") from why
+
+    return Parameters(str(path), {name: found[place] for name, place in names.items()}, read)
+
+
+def _datasets(path: Path, file: Any) -> dict[str, Entry]:
+    """Every array by its place in the file."""
+    import h5py
+
+    found: dict[str, Entry] = {}
+
+    def visit(place: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset) or _NOT_WEIGHTS.intersection(place.split("/")):
+            return
+        if len(found) >= MAX_TENSORS:
+            raise ModelFileError(f"{path}: more than {MAX_TENSORS:,} tensors")
+        found[place] = _entry(path, place, item)
+
+    # This follows neither soft nor external links, and meets every object once.
+    file.visititems(visit)
+    return found
+
+
+def _entry(path: Path, place: str, item: Any) -> Entry:
+    if item.is_virtual or item.external:
+        raise ModelFileError(f"{path}: {place} lies in another file, which is not opened")
+    if item.shape is None or item.dtype.kind not in "fiu":
+        raise ModelFileError(f"{path}: {place} holds {item.dtype}, expected numbers")
+    entry = Entry(prod(item.shape) * item.dtype.itemsize, tuple(item.shape), item.dtype)
+    stored = item.id.get_storage_size()
+    if item.chunks is None and stored != entry.nbytes:
+        raise ModelFileError(f"{path}: {place} has {stored:,} bytes, expected {entry}")
+    return entry
+
+
+def _names(path: Path, file: Any, found: Mapping[str, Entry]) -> dict[str, str]:
+    """Place by name."""
+    names: dict[str, str] = {}
+    for place in found:
+        group, _, last = place.rpartition("/")
+        if group.split("/")[-1] == "vars" and last.isdigit():
+            siblings = [found[f"{group}/{one}"] for one in sorted(file[group], key=_number)]
+            name = f"{_layer(file, group)}/{_variable(int(last), siblings)}"
+        else:
+            name = "/".join([*group.split("/")[-1:], last.split(":")[0]]).lstrip("/")
+        if name in names:
+            raise ModelFileError(f"{path}: {names[name]} and {place} are both {name!r}")
+        names[name] = place
+    return names
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdigit() else -1
+
+
+def _layer(file: Any, group: str) -> str:
+    """Keras 3 files a layer under its class and keeps its name as an attribute."""
+    name = file[group].attrs.get("name")
+    return str(name) if name else group.split("/")[-2]
+
+
+def _variable(index: int, siblings: list[Entry]) -> str:
+    axes = [len(entry.shape or ()) for entry in siblings]
+    if axes == [1] * len(_NORM):
+        return _NORM[index]
+    if axes[0] > 1 and len(axes) <= 2:
+        return ("kernel", "bias")[index]
+    return str(index)
