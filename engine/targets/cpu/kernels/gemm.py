@@ -16,20 +16,17 @@ from typing import ClassVar
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
-from twinlens.engine.targets.cpu.emit import F32, I32, PTR, Emitter, Value, i64, vector
+from twinlens.engine.targets.cpu.emit import PTR, Value, i64
 from twinlens.engine.targets.cpu.isa import Isa
-from twinlens.engine.targets.cpu.kernels.activate import activate
-from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, activation_key, float_array
+from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, float_array
 from twinlens.engine.targets.cpu.kernels.product import IntegerProduct, Product, product_for
+from twinlens.engine.targets.cpu.kernels.register_tile import Tile
 from twinlens.engine.targets.cpu.kernels.tiles import TALLEST, Columns, Rows, choose
 from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 # Packed weights above this do not stay in a level-2 cache beside the picture: then a thread
 # walks the columns, and each block of weights is read once.
 _LARGE_WEIGHTS = 300 * 1024
-# Bytes that weights are asked for before they are read: processors follow a stream by themselves
-# only to the end of a page. 8 KiB measured best of 1 to 32 (Zen 5): 141 G/s instead of 126.
-_AHEAD = 8192
 
 
 @dataclass(eq=False)
@@ -400,7 +397,7 @@ class _Writer:
         out = e.add(e.mul(block.group, op.columns_per_group), block.column)
         residual = op.residual
         beside = e.i64(0) if residual is None else e.mul(out, residual.item)
-        tile = Tile.of(op, self.product, height, block.width, self.columns)
+        tile = _tile(op, self.product, height, block.width, self.columns)
         arguments = [PTR] * (4 + len(block.vectors))
         function = self.c.helper(tile.key(), arguments, tile.write)
         e.b.call(
@@ -415,168 +412,27 @@ class _Writer:
         )
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One register tile: ``height`` rows by ``width`` columns, over the whole inner axis.
-
-    Attributes:
-        product: the arithmetic.
-        height: output pixels.
-        width: output channels.
-        lengths: vector lengths that the channels are computed in.
-        row: bytes from one pixel's window to the next's.
-        runs: see ``Convolve.runs``.
-        run_strides: bytes from one run to the next along the height and the width.
-        result, residual, activation: as the convolution's.
-        line: pixels of a picture's row, where the tile spans several; else 0.
-        line_bytes: from a window to the one below it.
-    """
-
-    product: Product
-    height: int
-    width: int
-    lengths: tuple[int, ...]
-    row: int
-    runs: tuple[int, int, int]
-    run_strides: tuple[int, int]
-    result: Tensor
-    residual: Tensor | None
-    activation: Layer | None
-    line: int = 0
-    line_bytes: int = 0
-
-    @classmethod
-    def of(cls, op: Convolve, product: Product, height: int, width: int, columns: Columns) -> Tile:
-        """The tile of a convolution."""
-        source = op.source
-        wraps = not op.flat and height > op.result.width
-        return cls(
-            product=product,
-            height=height,
-            width=width,
-            lengths=columns.widths(width),
-            row=op.stride[1] * source.pixel_bytes,
-            runs=op.runs,
-            run_strides=(op.dilation[0] * source.row_bytes, op.dilation[1] * source.pixel_bytes),
-            result=op.result,
-            residual=op.residual,
-            activation=op.activation,
-            line=op.result.width if wraps else 0,
-            line_bytes=op.stride[0] * source.row_bytes if wraps else 0,
-        )
-
-    def _offset(self, row: int, pixel_bytes: int, line_bytes: int) -> int:
-        """Bytes from the first row's pixel to another's."""
-        if not self.line:
-            return row * pixel_bytes
-        return row // self.line * line_bytes + row % self.line * pixel_bytes
-
-    def key(self) -> object:
-        """What two tiles must share to be the same code."""
-
-        def stored(tensor: Tensor | None) -> object:
-            if tensor is None:
-                return None
-            line = tensor.row_bytes if self.line else 0
-            return tensor.dtype, tensor.pixel_bytes, line, tensor.scale, tensor.zero_point
-
-        product = (self.product.name, getattr(self.product, "source", ""))
-        rest = (self.height, self.width, self.lengths, self.row, self.runs, self.run_strides)
-        rest += (self.line, self.line_bytes)
-        ends = (stored(self.result), stored(self.residual), activation_key(self.activation))
-        return ("tile", product, rest, ends)
-
-    def write(self, e: Emitter) -> None:
-        """Write the function (source, weights, target, other, bias[, scales, starts])."""
-        source, weights, _, _, *vectors = e.function.args
-        integer = isinstance(self.product, IntegerProduct)
-        begin, element = (vectors[2], I32) if integer else (vectors[0], F32)
-        first = [
-            e.load(e.at(begin, 4 * sum(self.lengths[:j])), vector(element, length), 4)
-            for j, length in enumerate(self.lengths)
-        ]
-        sums = [first[j] for _ in range(self.height) for j in range(len(self.lengths))]
-        sums = self._all_runs(e, source, weights, sums)
-        self._finish(e, sums)
-        e.return_()
-
-    def _all_runs(
-        self, e: Emitter, source: Value, weights: Value, sums: list[Value]
-    ) -> list[Value]:
-        heights, widths, run = self.runs
-        steps = -(-run // self.product.step)
-        run_bytes = steps * sum(self.lengths) * self.product.step * self.product.item
-        if heights * widths == 1:
-            return self._run(e, source, weights, sums, steps)
-        with e.loop(0, heights, carry=sums) as down:
-            row = e.at(source, e.mul(down.index, self.run_strides[0]))
-            of_row = e.at(weights, e.mul(down.index, widths * run_bytes))
-            if widths == 1:
-                down.carry = self._run(e, row, of_row, down.carry, steps)
-            else:
-                with e.loop(0, widths, carry=down.carry) as across:
-                    pixel = e.at(row, e.mul(across.index, self.run_strides[1]))
-                    packed = e.at(of_row, e.mul(across.index, run_bytes))
-                    across.carry = self._run(e, pixel, packed, across.carry, steps)
-                down.carry = across.carry
-        return down.carry
-
-    def _run(
-        self, e: Emitter, source: Value, weights: Value, sums: list[Value], steps: int
-    ) -> list[Value]:
-        """One stretch of the inner axis."""
-        product, lengths = self.product, self.lengths
-        step_bytes = sum(lengths) * product.step * product.item
-        item = {"f32": 4, "bf16": 2}.get(getattr(product, "source", ""), 0)
-        step = item if item else product.step * product.item
-        with e.loop(0, steps, carry=sums) as loop:
-            row = e.at(weights, e.mul(loop.index, step_bytes))
-            packed = [
-                product.weight(e, e.at(row, sum(lengths[:j]) * product.step * product.item), length)
-                for j, length in enumerate(lengths)
-            ]
-            for line in range(0, step_bytes, 64):
-                e.prefetch(e.at(row, _AHEAD + line))
-            here = e.at(source, e.mul(loop.index, step))
-            following = []
-            for i in range(self.height):
-                factors: dict[int, Value] = {}
-                for j, length in enumerate(lengths):
-                    if length not in factors:
-                        offset = self._offset(i, self.row, self.line_bytes)
-                        factors[length] = product.factor(e, e.at(here, offset), length)
-                    total = loop.carry[i * len(lengths) + j]
-                    following.append(product.accumulate(e, total, factors[length], packed[j]))
-            loop.carry = following
-        return loop.carry
-
-    def _finish(self, e: Emitter, sums: list[Value]) -> None:
-        """Scale, add, activate, store."""
-        _, _, target, other, *vectors = e.function.args
-        result, residual = self.result, self.residual
-        integer = isinstance(self.product, IntegerProduct)
-        for j, length in enumerate(self.lengths):
-            first = sum(self.lengths[:j])
-            count = min(length, self.width - first)
-            scale = bias = None
-            if integer:
-                bias = e.load(e.at(vectors[0], 4 * first), vector(F32, length), 4)
-                scale = e.load(e.at(vectors[1], 4 * first), vector(F32, length), 4)
-            for i in range(self.height):
-                value = sums[i * len(self.lengths) + j]
-                if integer:
-                    value = e.fma(e.b.sitofp(value, vector(F32, length)), scale, bias)
-                if residual is not None:
-                    before = self._offset(i, residual.pixel_bytes, residual.row_bytes)
-                    place = e.at(other, before + first * residual.item)
-                    value = e.b.fadd(value, e.widened(residual.read(e, place, count), length))
-                value = activate(e, value, self.activation)
-                before = self._offset(i, result.pixel_bytes, result.row_bytes)
-                place = e.at(target, before + first * result.item)
-                result.write(e, value, place, count)
-
-
 def _filled(values: Array, width: int) -> Array:
     result = np.zeros(width, values.dtype)
     result[: len(values)] = values
     return result
+
+
+def _tile(op: Convolve, product: Product, height: int, width: int, columns: Columns) -> Tile:
+    """The tile of a convolution."""
+    source = op.source
+    wraps = not op.flat and height > op.result.width
+    return Tile(
+        product=product,
+        height=height,
+        width=width,
+        lengths=columns.widths(width),
+        row=op.stride[1] * source.pixel_bytes,
+        runs=op.runs,
+        run_strides=(op.dilation[0] * source.row_bytes, op.dilation[1] * source.pixel_bytes),
+        result=op.result,
+        residual=op.residual,
+        activation=op.activation,
+        line=op.result.width if wraps else 0,
+        line_bytes=op.stride[0] * source.row_bytes if wraps else 0,
+    )
