@@ -78,6 +78,7 @@ def convolution(to: Lowering, node: Node) -> bool:
         layer.groups,
         node.activation,
         precision=to.precision,
+        weight_scale=layer.weight_scale,
         nodes=(node.name,),
     )
     return to.emit(node.output, op)
@@ -111,7 +112,9 @@ def _border(layer: Conv2d, source: Tensor, result: Tensor) -> tuple[int, int, in
 def linear(to: Lowering, node: Node) -> bool:
     """Linear over a row, or over the flattened picture."""
     layer = node.layer
-    return isinstance(layer, Linear) and _product(to, node, layer.weight, layer.bias)
+    if not isinstance(layer, Linear):
+        return False
+    return _product(to, node, layer.weight, layer.bias, layer.weight_scale)
 
 
 def gemm(to: Lowering, node: Node) -> bool:
@@ -140,7 +143,13 @@ def matmul(to: Lowering, node: Node) -> bool:
     return _product(to, node, matrix.T, None)
 
 
-def _product(to: Lowering, node: Node, weight: Array, bias: Array | None) -> bool:
+def _product(
+    to: Lowering,
+    node: Node,
+    weight: Array,
+    bias: Array | None,
+    weight_scale: Array | None = None,
+) -> bool:
     """A matrix times the row that a node reads."""
     if len(to.shape(node.inputs[0])) != 2 or not has_code(node.activation):
         return False
@@ -159,6 +168,7 @@ def _product(to: Lowering, node: Node, weight: Array, bias: Array | None) -> boo
         float_array(np.zeros(weight.shape[0]) if bias is None else bias),
         activation=node.activation,
         precision=to.precision,
+        weight_scale=weight_scale,
         nodes=(node.name,),
     )
     return to.emit(node.output, op)

@@ -43,7 +43,7 @@ class Convolve(Op):
         activation: applied before storing.
         residual: added before the activation.
         precision: arithmetic that was asked for.
-        weight_scale: for int8: what one step of each output channel's weights is worth.
+        weight_scale: (output channels,): what weights that were integers are multiples of.
     """
 
     kind: ClassVar[str] = "gemm"
@@ -59,6 +59,7 @@ class Convolve(Op):
     activation: Layer | None = None
     residual: Tensor | None = None
     precision: str = "fp32"
+    weight_scale: Array | None = None
     nodes: tuple[str, ...] = field(default=())
 
     @property
@@ -197,6 +198,10 @@ class Convolve(Op):
             return matrix, np.empty(0, np.float32)
         largest = np.abs(matrix).max(1)
         steps = np.where(largest > 0, largest / 127, 1.0).astype(np.float64)
+        if self.weight_scale is not None:
+            # Weights that were integers come back as they were, where they fit into 8 bits.
+            stored = self.weight_scale.astype(np.float64)
+            steps = np.where((stored > 0) & (largest <= 127.5 * stored), stored, steps)
         rounded = np.clip(np.rint(matrix / steps[:, None]), -127, 127).astype(np.int8)
         return rounded, steps * self.source.scale
 
