@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where graphs of layers run: what the targets share, and one package for each."""

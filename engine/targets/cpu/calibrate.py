@@ -19,7 +19,7 @@ from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers.base import Array
 from twinlens.engine.protocol import ModelSpec
-from twinlens.engine.targets.cpu import cache
+from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.classifier import Classifier
 from twinlens.engine.targets.cpu.isa import Isa
 from twinlens.engine.targets.cpu.program import Options, Program

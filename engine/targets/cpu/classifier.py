@@ -1,60 +1,17 @@
-"""What a graph must be to classify a picture, and what is asked of the tensor that it gets."""
+"""The engine's name, and its check of the tensor that it gets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.errors import InferenceError, ShapeError
-from twinlens.engine.graph import Graph
+from twinlens.engine.targets.classifier import Classifier, check_tensor
+
+__all__ = ["ID", "TITLE", "Classifier", "checked_tensor"]
 
 ID = "layers-cpu"
 TITLE = "Layers CPU"
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A graph's one input and one row of outputs.
-
-    Attributes:
-        input: name of the input.
-        output: name of the output.
-        width: values in the output.
-    """
-
-    input: str
-    output: str
-    width: int
-
-    @classmethod
-    def of(cls, graph: Graph, expected: tuple[int, ...]) -> Classifier:
-        """Check a graph.
-
-        Args:
-            graph: one picture in, one row of outputs out.
-            expected: shape that the recipe makes.
-
-        Raises:
-            ShapeError: the graph takes or gives something else.
-        """
-        if len(graph.inputs) != 1:
-            raise ShapeError(
-                f"{graph.name} takes {len(graph.inputs)} inputs ({', '.join(graph.inputs)}); "
-                "one picture is required"
-            )
-        ((name, shape),) = graph.inputs.items()
-        if shape != expected:
-            raise ShapeError(f"{graph.name} takes {shape}, but its recipe makes {expected}")
-        output = graph.outputs[0]
-        width = int(np.prod(graph.shapes[output]))
-        if width < 1 or max(graph.shapes[output]) != width:
-            raise ShapeError(
-                f"{graph.name} answers with {graph.shapes[output]}; one value per class is required"
-            )
-        return cls(name, output, width)
 
 
 def checked_tensor(tensor: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -63,7 +20,4 @@ def checked_tensor(tensor: NDArray[Any], shape: tuple[int, ...]) -> None:
     Raises:
         InferenceError: says what was received and what is required.
     """
-    if tensor.dtype != np.float32:
-        raise InferenceError(f"{TITLE}: the tensor is {tensor.dtype}; float32 is required")
-    if tensor.shape != shape:
-        raise InferenceError(f"{TITLE}: the tensor is {tensor.shape}; {shape} is required")
+    check_tensor(TITLE, tensor, shape)

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from twinlens.engine.targets.cpu.tensor import Buffer, aligned
+from twinlens.engine.targets.liveness import Life, lives
 
-
-@dataclass(frozen=True)
-class Life:
-    """The steps, first and last, at which a buffer must keep its contents."""
-
-    born: int
-    last: int
-
-    def meets(self, other: Life) -> bool:
-        """Whether both are needed at some step."""
-        return self.born <= other.last and other.born <= self.last
-
-
-def lives(
-    writes: Iterable[tuple[int, Buffer]], reads: Iterable[tuple[int, Buffer]]
-) -> dict[Buffer, Life]:
-    """From the step that first writes each buffer to the last that touches it."""
-    result: dict[Buffer, Life] = {}
-    for step, buffer in (*writes, *reads):
-        known = result.get(buffer, Life(step, step))
-        result[buffer] = Life(min(known.born, step), max(known.last, step))
-    return result
+__all__ = ["Life", "lives", "place"]
 
 
 def place(buffers: Mapping[Buffer, Life], *, share: bool = True, gap: int = 0) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 from twinlens.engine.errors import InferenceError, ModelError, ShapeError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Layer, cast_like
-from twinlens.engine.targets.cpu import cache, compiler, memory
+from twinlens.engine.targets import cache
+from twinlens.engine.targets.cpu import compiler, memory
 from twinlens.engine.targets.cpu.driver import state_size
 from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, SCRATCH, WEIGHTS, Op

@@ -14,7 +14,7 @@ from twinlens.engine.targets.cpu.calibrate import Calibration
 from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
 from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.program import Options, Program
-from twinlens.engine.targets.cpu.quantized import without_pairs
+from twinlens.engine.targets.quantized import without_pairs
 
 
 class CompiledRunner:

@@ -1,4 +1,7 @@
-"""Compiled plans on disk, one file each: written whole or not at all, checked when read."""
+"""What targets keep on disk (compiled plans, findings), one file each.
+
+A file is written whole or not at all, and checked when it is read.
+"""
 
 from __future__ import annotations
 
