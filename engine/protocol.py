@@ -61,12 +61,15 @@ class EngineOptions:
         calibration: a video or a folder of pictures, to find ranges for int8 and to compare
             precisions on. None means none: an engine that needs it then says so.
         providers: ONNX Runtime execution providers by name, best first; None means the default.
+        adapter: words of a GPU adapter's name, backend or kind (``"nvidia vulkan"``,
+            ``"software"``); None means the best there is.
     """
 
     threads: int | None = None
     precision: str = "fp32"
     calibration: Path | None = None
     providers: tuple[str, ...] | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)

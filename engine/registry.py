@@ -6,8 +6,6 @@ and breaks nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import cast
@@ -16,35 +14,10 @@ from twinlens.engine.errors import EngineError, EngineUnavailableError
 from twinlens.engine.observations import check_labels
 from twinlens.engine.protocol import Engine, EngineOptions, ModelSpec, Runner
 
-
-@dataclass(frozen=True)
-class _PlannedEngine:
-    """An engine that this version does not have yet; listed, so that its place is seen."""
-
-    id: str
-    title: str
-    reason: str
-
-    def precisions(self) -> tuple[str, ...]:
-        return ("fp32",)
-
-    def missing_precisions(self) -> Mapping[str, str]:
-        return {}
-
-    def available(self) -> str | None:
-        return self.reason
-
-    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
-        del model, options
-        raise EngineUnavailableError(f"{self.title}: {self.reason}")
-
-
-# id → "module:class" that is imported when it is needed, or the engine itself.
-ENGINES: dict[str, str | _PlannedEngine] = {
+# id → "module:class" that is imported when it is needed.
+ENGINES: dict[str, str] = {
     "layers-cpu": "twinlens.engine.targets.cpu:LayersCpuEngine",
-    "layers-gpu": _PlannedEngine(
-        "layers-gpu", "Layers GPU", "compute shaders are not part of this version"
-    ),
+    "layers-gpu": "twinlens.engine.targets.gpu:LayersGpuEngine",
     "vision": "twinlens.engine.vision:VisionEngine",
 }
 
@@ -66,8 +39,6 @@ def get_engine(engine_id: str) -> Engine:
         raise EngineError(
             f"engine {engine_id!r} does not exist", hint=f"Engines are {', '.join(ENGINES)}."
         )
-    if not isinstance(entry, str):
-        return entry
     module, name = entry.split(":")
     return cast(Engine, getattr(import_module(module), name)())
 

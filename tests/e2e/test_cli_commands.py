@@ -128,7 +128,6 @@ def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
     engines = {row["id"]: row for row in report["engines"]}
     assert engines["layers-cpu"]["available"]
     assert engines["vision"]["available"]
-    assert engines["layers-gpu"]["reason"]
     assert engines["vision"]["precisions"] == ["fp32"]
     known = {*engines["layers-cpu"]["precisions"], *engines["layers-cpu"]["missing_precisions"]}
     assert {"fp32", "bf16", "int8"} <= known
@@ -136,6 +135,8 @@ def test_doctor_tests_the_engines_and_says_why_one_is_missing() -> None:
     assert compiler["llvmlite"] == version("llvmlite")
     assert compiler["instructions"] == detect().title
     assert compiler["cache"]["folder"]
+    # What the machine has decides; one or the other is told.
+    assert engines["layers-gpu"]["available"] == (engines["layers-gpu"]["reason"] is None)
     assert report["self_test"]["ok"]
 
 

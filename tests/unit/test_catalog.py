@@ -21,6 +21,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.modelfile import read_labels
 from twinlens.engine.observations import probabilities, top_k
+from twinlens.engine.targets.gpu import adapters, engine
 from twinlens.models.catalog import DEFAULT_MODEL, cards, imagenet_labels, resolve
 
 
@@ -143,11 +144,13 @@ def test_engines_give_the_softmax_of_logits(tmp_path: Path, engine_id: str) -> N
     assert np.allclose(probabilities(raw, spec), shares[1:], rtol=1e-5)
 
 
-def test_unknown_and_unavailable_engines_say_so() -> None:
+def test_unknown_and_unavailable_engines_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="abacus") as caught:
         registry.get_engine("abacus")
     assert "vision" in caught.value.hint
-    with pytest.raises(EngineUnavailableError, match="Layers GPU"):
+    monkeypatch.setattr(adapters, "without_wgpu", lambda: "wgpu is not installed")
+    monkeypatch.setattr(engine, "without_wgpu", lambda: "wgpu is not installed")
+    with pytest.raises(EngineUnavailableError, match="Layers GPU is not available: wgpu is not"):
         registry.load(resolve(DEFAULT_MODEL), "layers-gpu")
 
 

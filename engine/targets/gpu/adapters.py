@@ -1,0 +1,164 @@
+"""The GPUs of this machine, and how one is chosen."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from twinlens.engine.errors import EngineError, EngineUnavailableError
+
+TITLE = "Layers GPU"
+
+# Best first. OpenGL lacks f16 and, mostly, timestamps; it serves where nothing else does.
+_BACKENDS = ("Metal", "Vulkan", "D3D12", "OpenGL")
+_KINDS = {
+    "DiscreteGPU": "discrete",
+    "IntegratedGPU": "integrated",
+    "Unknown": "other",
+    "CPU": "software",
+}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A GPU as one backend shows it.
+
+    Attributes:
+        name: the maker's name for it, e.g. ``"NVIDIA H200"``.
+        backend: ``"Metal"``, ``"Vulkan"``, ``"D3D12"`` or ``"OpenGL"``.
+        kind: ``"discrete"``, ``"integrated"``, ``"software"`` (a processor that plays a GPU) or
+            ``"other"``.
+        driver: its driver, as far as it tells.
+        features: optional features of WebGPU and wgpu, by name.
+        shared_bytes: workgroup memory.
+    """
+
+    name: str
+    backend: str
+    kind: str
+    driver: str
+    features: frozenset[str]
+    shared_bytes: int
+
+    @property
+    def title(self) -> str:
+        """For display: ``"NVIDIA H200, Vulkan, discrete"``."""
+        return f"{self.name}, {self.backend}, {self.kind}"
+
+    @property
+    def software(self) -> bool:
+        """Whether a processor plays this GPU."""
+        return self.kind == "software"
+
+    @property
+    def half(self) -> bool:
+        """Whether shaders compute in f16."""
+        return "shader-f16" in self.features
+
+
+@cache
+def without_wgpu() -> str | None:
+    """None where wgpu is installed and loads, otherwise why not."""
+    try:
+        import wgpu.backends.wgpu_native  # noqa: F401
+    except ImportError:
+        return "wgpu is not installed (pip install 'twinlens[gpu]')"
+    except (OSError, RuntimeError) as why:
+        return f"wgpu does not load: {why}"
+    return None
+
+
+@cache
+def _found() -> tuple[tuple[Adapter, Any], ...]:
+    """All adapters with wgpu's objects, best first; looked for once, since it takes a while."""
+    import wgpu
+
+    pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
+    return tuple(sorted(pairs, key=lambda pair: _rank(pair[0])))
+
+
+def _described(raw: Any) -> Adapter:
+    info = raw.info
+    return Adapter(
+        name=info["device"] or "unnamed GPU",
+        backend=info["backend_type"],
+        kind=_KINDS.get(info["adapter_type"], "other"),
+        driver=info["description"],
+        features=frozenset(raw.features),
+        shared_bytes=int(raw.limits["max-compute-workgroup-storage-size"]),
+    )
+
+
+def _rank(adapter: Adapter) -> tuple[int, int]:
+    kinds = list(_KINDS.values())
+    backend = adapter.backend
+    return (
+        kinds.index(adapter.kind),
+        _BACKENDS.index(backend) if backend in _BACKENDS else len(_BACKENDS),
+    )
+
+
+def list_adapters() -> tuple[Adapter, ...]:
+    """All GPUs, best first: discrete, integrated, then software.
+
+    Raises:
+        EngineUnavailableError: wgpu is not installed, or does not load.
+    """
+    reason = without_wgpu()
+    if reason:
+        raise EngineUnavailableError(f"{TITLE} is not available: {reason}")
+    with _lock:
+        return tuple(adapter for adapter, _ in _found())
+
+
+def choose(wanted: str | None) -> tuple[Adapter, Any]:
+    """The adapter that is asked for, or the best; with wgpu's own object.
+
+    Args:
+        wanted: words of the adapter's title, in any order and case (``"vulkan software"``); None
+            or an empty text means the best.
+
+    Raises:
+        EngineError: no adapter has all these words; lists those that there are.
+        EngineUnavailableError: there is none at all.
+    """
+    adapters = list_adapters()
+    if not adapters:
+        raise EngineUnavailableError(f"{TITLE} is not available: no GPU adapter was found")
+    words = (wanted or "").lower().replace(",", " ").split()
+    with _lock:
+        for adapter, raw in _found():
+            if all(word in adapter.title.lower() for word in words):
+                return adapter, raw
+    known = "; ".join(adapter.title for adapter in adapters)
+    raise EngineError(
+        f"{TITLE}: no adapter is called {wanted!r}", hint=f"Adapters here are: {known}."
+    )
+
+
+def open_device(raw: Any) -> Any:
+    """A device of its own for one network: what one loses, another keeps.
+
+    Raises:
+        EngineError: the driver gives none; says why.
+    """
+    wanted = (
+        "shader-f16",
+        "subgroup",
+        "timestamp-query",
+        "timestamp-query-inside-encoders",
+        "timestamp-query-inside-passes",
+        "cooperative-matrix",
+    )
+    features = [name for name in wanted if name in raw.features]
+    attempts = [features, [f for f in features if f != "cooperative-matrix"], []]
+    failure: Exception | None = None
+    for attempt in attempts:
+        try:
+            return raw.request_device_sync(required_features=attempt)
+        except RuntimeError as why:
+            failure = why
+    raise EngineError(f"{TITLE}: the driver opens no device: {failure}") from failure

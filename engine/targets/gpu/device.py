@@ -1,0 +1,137 @@
+"""A device for one network: its buffers, shaders and pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.errors import EngineError
+from twinlens.engine.layers.base import Array
+from twinlens.engine.targets.gpu import native
+from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, open_device
+from twinlens.engine.targets.gpu.kernels.base import Grid, Op, Target, bound_buffers
+from twinlens.engine.targets.gpu.tensor import Buffer
+
+#: What ``native.Calls`` records: a pipeline, its bind group, a grid.
+Call = tuple[Any, Any, Grid]
+
+
+class Device:
+    """A wgpu device and what was made on it.
+
+    Args:
+        adapter: describes it.
+        raw: wgpu's object.
+
+    Raises:
+        EngineError: the driver gives no device.
+    """
+
+    def __init__(self, adapter: Adapter, raw: Any) -> None:
+        self.adapter = adapter
+        self.raw = open_device(raw)
+        self.features = frozenset(self.raw.features)
+        self._pipelines: dict[str, Any] = {}
+        self._memory: dict[Buffer, Any] = {}
+
+    @property
+    def stamps(self) -> bool:
+        """Whether kernels can be timed one by one."""
+        return {"timestamp-query", "timestamp-query-inside-passes"} <= self.features
+
+    def place(self, groups: Sequence[Sequence[Buffer]]) -> int:
+        """Allocate a piece of memory for each group of buffers, which share it; gives bytes."""
+        total = 0
+        for group in groups:
+            size = max(buffer.size for buffer in group)
+            memory = self.buffer(size)
+            total += size
+            for buffer in group:
+                self._memory[buffer] = memory
+        return total
+
+    def memory(self, buffer: Buffer) -> Any:
+        """The wgpu buffer of a planned one."""
+        return self._memory[buffer]
+
+    def buffer(self, size: int) -> Any:
+        """Memory on the GPU that shaders use and that is copied to and from.
+
+        Raises:
+            EngineError: there is not so much.
+        """
+        import wgpu
+
+        use = wgpu.BufferUsage
+        usage = use.STORAGE | use.COPY_SRC | use.COPY_DST
+        try:
+            return self.raw.create_buffer(size=-(-size // 16) * 16, usage=usage)
+        except native.FAILURES as why:
+            raise EngineError(
+                f"{TITLE}: {self.adapter.name} gives no {size / 1e6:.1f} MB of memory: {why}"
+            ) from why
+
+    def upload(self, array: Array) -> Any:
+        """A buffer with an array in it."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        filled = np.zeros(-(-data.size // 16) * 16, np.uint8)
+        filled[: data.size] = data
+        buffer = self.buffer(filled.size)
+        self.raw.queue.write_buffer(buffer, 0, filled)
+        return buffer
+
+    def pipeline(self, code: str) -> Any:
+        """A compute pipeline; one that was made is used again.
+
+        Raises:
+            EngineError: the driver refuses the shader.
+        """
+        known = self._pipelines.get(code)
+        if known is None:
+            try:
+                module = native.trusted_module(self.raw, code)
+                known = self.raw.create_compute_pipeline(
+                    layout="auto", compute={"module": module, "entry_point": "main"}
+                )
+            except native.FAILURES as why:
+                raise EngineError(f"{TITLE}: {self.adapter.title} refuses a shader: {why}") from why
+            self._pipelines[code] = known
+        return known
+
+    def call(self, op: Op, target: Target, given: Sequence[Any] = ()) -> Call:
+        """What records an op: its pipeline, and a bind group of its buffers and constants.
+
+        Args:
+            op: a kernel whose tensors are placed.
+            target: what it is written for.
+            given: wgpu buffers that it reads beside its own constants.
+        """
+        pipeline = self.pipeline(op.shader(target))
+        buffers = [self.memory(buffer) for buffer in bound_buffers(op)]
+        buffers += [self.upload(array) for array in op.constants(target)]
+        return pipeline, self.bind(pipeline, [*buffers, *given]), op.grid(target)
+
+    def bind(self, pipeline: Any, buffers: Sequence[Any]) -> Any:
+        """A bind group of whole buffers, in the order of their bindings."""
+        entries = [
+            {"binding": place, "resource": {"buffer": buffer}}
+            for place, buffer in enumerate(buffers)
+        ]
+        return self.raw.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
+
+    def read(self, buffer: Any, size: int) -> Array:
+        """What lies in a buffer, once all work is done."""
+        data = self.raw.queue.read_buffer(buffer, 0, -(-size // 4) * 4)
+        return np.frombuffer(data, np.uint8)[:size]
+
+    def write(self, buffer: Any, array: Array) -> None:
+        """Put an array into a buffer."""
+        self.raw.queue.write_buffer(buffer, 0, np.ascontiguousarray(array))
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+        self._pipelines.clear()
+        self._memory.clear()
+        self.raw.destroy()

@@ -1,0 +1,1 @@
+"""Kernels: each writes WGSL for the shapes at hand."""

@@ -1,0 +1,161 @@
+"""The calls of wgpu-native that every frame makes, without wgpu-py's checks around each.
+
+wgpu-py wraps each call in Python that costs some ten times what the call does; a network is some
+hundred and fifty calls a frame. What is called here is declared in wgpu-native's ``webgpu.h`` and
+``wgpu.h``, which wgpu-py ships.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import wgpu
+from numpy.typing import NDArray
+from wgpu.backends.wgpu_native import GPUShaderModule, ffi, lib
+from wgpu.backends.wgpu_native._api import libf
+
+Bytes = NDArray[np.uint8]
+#: What wgpu-py raises when a call fails.
+FAILURES = (RuntimeError, wgpu.GPUError)
+
+
+def trusted_module(device: Any, code: str) -> Any:
+    """A shader module without checks at run time.
+
+    WGSL is made safe for the web by clamped indices and counted loops; the code here is our own
+    and stays inside its bounds, and without those it runs faster.
+
+    Raises:
+        wgpu.GPUError: the code is not valid WGSL; says where.
+    """
+    text = code.encode()
+    held = ffi.new("char[]", text)
+    source = ffi.new("WGPUShaderSourceWGSL *")
+    source.chain.sType = lib.WGPUSType_ShaderSourceWGSL
+    source.code.data, source.code.length = held, len(text)
+    descriptor = ffi.new("WGPUShaderModuleDescriptor *")
+    descriptor.nextInChain = ffi.cast("WGPUChainedStruct *", source)
+    number = libf.wgpuDeviceCreateShaderModuleTrusted(device._internal, descriptor, 0)
+    return GPUShaderModule("", number, device)
+
+
+class Calls:
+    """Dispatches that are recorded again for each frame, since command buffers serve once.
+
+    Args:
+        steps: pipeline, bind group and grid of each.
+    """
+
+    def __init__(self, steps: Sequence[tuple[Any, Any, tuple[int, int, int]]]) -> None:
+        self._kept = tuple(steps)
+        self._steps = [(p._internal, g._internal, *grid) for p, g, grid in steps]
+
+    def record(self, encoder: Any) -> None:
+        """Record all of them in a compute pass."""
+        number, none = encoder._internal, ffi.NULL
+        pipeline, group, dispatch = (
+            lib.wgpuComputePassEncoderSetPipeline,
+            lib.wgpuComputePassEncoderSetBindGroup,
+            lib.wgpuComputePassEncoderDispatchWorkgroups,
+        )
+        for p, g, x, y, z in self._steps:
+            pipeline(number, p)
+            group(number, 0, g, 0, none)
+            dispatch(number, x, y, z)
+
+    def record_timed(self, encoder: Any, queries: Any, first: int) -> None:
+        """The same, with the time before each and after the last."""
+        number, none, stamps = encoder._internal, ffi.NULL, queries._internal
+        stamp = lib.wgpuComputePassEncoderWriteTimestamp
+        for place, (p, g, x, y, z) in enumerate(self._steps):
+            stamp(number, stamps, first + place)
+            lib.wgpuComputePassEncoderSetPipeline(number, p)
+            lib.wgpuComputePassEncoderSetBindGroup(number, 0, g, 0, none)
+            lib.wgpuComputePassEncoderDispatchWorkgroups(number, x, y, z)
+        stamp(number, stamps, first + len(self._steps))
+
+
+def stamp(encoder: Any, queries: Any, place: int) -> None:
+    """Record the time between two commands."""
+    lib.wgpuCommandEncoderWriteTimestamp(encoder._internal, queries._internal, place)
+
+
+def submit(device: Any, commands: Any) -> Any:
+    """Submit one command buffer; gives what ``wait`` takes."""
+    buffers = ffi.new("WGPUCommandBuffer[]", [commands._internal])
+    number = lib.wgpuQueueSubmitForIndex(device.queue._internal, 1, buffers)
+    return ffi.new("WGPUSubmissionIndex *", number)
+
+
+def wait(device: Any, submission: Any) -> None:
+    """Wait until a submission is done, and run the callbacks that are due."""
+    lib.wgpuDevicePoll(device._internal, True, submission)
+
+
+def look(device: Any) -> None:
+    """Run the callbacks that are due."""
+    lib.wgpuDevicePoll(device._internal, False, ffi.NULL)
+
+
+def timestamp_period_ns(device: Any) -> float:
+    """Nanoseconds of one step of a timestamp."""
+    return float(lib.wgpuQueueGetTimestampPeriod(device.queue._internal))
+
+
+class Staging:
+    """A buffer that the processor and the GPU take turns with.
+
+    Args:
+        device: a wgpu device.
+        size: bytes; rounded up to a multiple of 8.
+        write: the processor writes and the GPU reads, otherwise the other way round.
+    """
+
+    def __init__(self, device: Any, size: int, *, write: bool) -> None:
+        self.size = -(-size // 8) * 8
+        use = wgpu.BufferUsage
+        usage = use.MAP_WRITE | use.COPY_SRC if write else use.MAP_READ | use.COPY_DST
+        self.buffer = device.create_buffer(size=self.size, usage=usage, mapped_at_creation=write)
+        self._mode = lib.WGPUMapMode_Write if write else lib.WGPUMapMode_Read
+        self.mapped = write
+        self.failed = ""
+
+        @ffi.callback("void(WGPUMapAsyncStatus, WGPUStringView, void *, void *)")  # type: ignore[untyped-decorator]
+        def told(status: int, message: Any, first: Any, second: Any) -> None:
+            del first, second
+            if status == lib.WGPUMapAsyncStatus_Success:
+                self.mapped = True
+            else:
+                self.failed = _text(message) or f"status {status}"
+
+        self._told = told
+        self._info = ffi.new("WGPUBufferMapCallbackInfo *")
+        self._info.mode = lib.WGPUCallbackMode_AllowProcessEvents
+        self._info.callback = told
+
+    def request(self) -> None:
+        """Ask for the buffer; ``mapped`` is true, or ``failed`` told, once the GPU is done."""
+        self.failed = ""
+        number = self.buffer._internal
+        lib.wgpuBufferMapAsync(number, self._mode, 0, self.size, self._info[0])
+
+    def bytes(self) -> Bytes:
+        """The memory, while it is mapped."""
+        pointer = lib.wgpuBufferGetMappedRange(self.buffer._internal, 0, self.size)
+        if pointer == ffi.NULL:
+            raise RuntimeError("the buffer is not mapped")
+        return np.frombuffer(ffi.buffer(pointer, self.size), np.uint8)
+
+    def give(self) -> None:
+        """Hand the buffer to the GPU."""
+        if self.mapped:
+            lib.wgpuBufferUnmap(self.buffer._internal)
+            self.mapped = False
+
+
+def _text(view: Any) -> str:
+    if view.data == ffi.NULL:
+        return ""
+    return bytes(ffi.buffer(view.data, view.length)).decode("utf-8", "replace")

@@ -1,0 +1,122 @@
+"""Which of a kernel's variants is fastest here: tried when a network is loaded first, then kept.
+
+What is tried lies on the GPU already: the kernel runs on the network's own buffers, whatever they
+hold, since its time does not depend on that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.targets import cache
+from twinlens.engine.targets.gpu import native
+from twinlens.engine.targets.gpu.device import Call, Device
+from twinlens.engine.targets.gpu.kernels.base import Op, Target
+
+# Variants that are tried of each kernel, and how often each runs.
+_MOST, _RUNS, _ROUNDS = 6, 8, 3
+
+_log = logging.getLogger(__name__)
+
+
+class Tuner:
+    """Chooses variants, from disk or by trying.
+
+    Args:
+        device: where kernels run; their buffers are placed.
+        target: what they are written for.
+        ops: all kernels of a network.
+        seconds: how long trying may take; what is not reached stays as expected.
+        use_cache: whether choices are read from disk and kept there.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        target: Target,
+        ops: Sequence[Op],
+        seconds: float,
+        *,
+        use_cache: bool = True,
+    ) -> None:
+        self._device, self._target, self._seconds = device, target, seconds
+        self._store = cache.folder() if use_cache and seconds > 0 else None
+        variants = {op: op.variants(target) for op in ops}
+        self._variants = {op: each for op, each in variants.items() if len(each) > 1}
+        adapter = device.adapter
+        keys = sorted({op.signature() for op in self._variants})
+        self._name = "\n".join(["tiles", adapter.title, adapter.driver, repr(target), *keys])
+        self._chosen: dict[str, str] = {}
+        #: Milliseconds of each variant that was tried, by signature and variant.
+        self.measured: dict[str, dict[str, float]] = {}
+
+    def run(self) -> dict[Op, Op]:
+        """The variant to use of each kernel that has several."""
+        known = None if self._store is None else cache.read(self._store, self._name)
+        if known is not None:
+            self._chosen = json.loads(known)
+        elif self._seconds > 0 and self._variants:
+            self._try_all()
+            if self._store is not None:
+                cache.write(self._store, self._name, json.dumps(self._chosen).encode())
+        return {op: self._pick(op, each) for op, each in self._variants.items()}
+
+    def _pick(self, op: Op, variants: Sequence[Op]) -> Op:
+        wanted = self._chosen.get(op.signature())
+        fitting = [each for each in variants if each.describe(self._target) == wanted]
+        return fitting[0] if fitting else variants[0]
+
+    def _try_all(self) -> None:
+        """The kernels with most work first, as long as there is time."""
+        started_s = time.monotonic()
+        firsts = {op.signature(): op for op in reversed(self._variants)}
+        for signature, op in sorted(firsts.items(), key=lambda item: -_work(item[1])):
+            if time.monotonic() - started_s > self._seconds:
+                _log.info("tuning ended early: %d of %d", len(self._chosen), len(firsts))
+                return
+            times = {}
+            for variant in self._variants[op][:_MOST]:
+                times[variant.describe(self._target)] = self._time_ms(variant)
+            self.measured[signature] = times
+            self._chosen[signature] = min(times, key=lambda name: times[name])
+
+    def _time_ms(self, op: Op) -> float:
+        call = self._device.call(op, self._target)
+        return min(time_ms(self._device, call, _RUNS) for _ in range(_ROUNDS))
+
+
+def _work(op: Op) -> float:
+    return float(getattr(op, "macs", 0))
+
+
+def time_ms(device: Device, call: Call, runs: int) -> float:
+    """Milliseconds of one run of a kernel, from several in a row."""
+    import wgpu
+
+    raw = device.raw
+    calls = native.Calls([call] * runs)
+    encoder = raw.create_command_encoder()
+    if not device.stamps:
+        compute = encoder.begin_compute_pass()
+        calls.record(compute)
+        compute.end()
+        commands = encoder.finish()
+        started_s = time.perf_counter()
+        native.wait(raw, native.submit(raw, commands))
+        return (time.perf_counter() - started_s) * 1e3 / runs
+    queries: Any = raw.create_query_set(type="timestamp", count=runs + 1)
+    use = wgpu.BufferUsage
+    stamps = raw.create_buffer(size=(runs + 1) * 8, usage=use.QUERY_RESOLVE | use.COPY_SRC)
+    compute = encoder.begin_compute_pass()
+    calls.record_timed(compute, queries, 0)
+    compute.end()
+    encoder.resolve_query_set(queries, 0, runs + 1, stamps, 0)
+    native.wait(raw, native.submit(raw, encoder.finish()))
+    found = device.read(stamps, (runs + 1) * 8).view(np.uint64).astype(np.int64)
+    return float(found[-1] - found[1]) / (runs - 1) * native.timestamp_period_ns(raw) * 1e-6
