@@ -21,17 +21,11 @@ INTER_LINEAR  0.15       1.89   96       0.32        2.26   107
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Halving stops where this ratio would be passed: below it, averaged pairs show their corners.
-_LEAST_RATIO = 1.5
-# Three taps hold a variance of 2/3 at most, of which the blur wants more from this ratio on.
-_FIVE_TAPS_FROM = 2.5
-_LARGEST_OUTER_TAP = 0.3
+from twinlens.engine.image.filters import blur, halves
 
 
 def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -46,7 +40,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
         return pixels
     pixels, extent = _halved(pixels, target)
     ratios = [e / t for e, t in zip(extent, target, strict=True)]
-    (across, sigma_x), (down, sigma_y) = (_gaussian(ratio) for ratio in ratios)
+    (across, sigma_x), (down, sigma_y) = (blur(ratio) for ratio in ratios)
     if across > 1 or down > 1:
         pixels = cv2.GaussianBlur(  # type: ignore[assignment]
             pixels, (across, down), sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE
@@ -72,18 +66,6 @@ def nearest(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
     return _with_channels(cv2.resize(pixels, (width, height), interpolation=how))
 
 
-def _gaussian(ratio: float) -> tuple[int, float]:
-    """Taps and sigma that OpenCV needs for a blur of variance ``(ratio² − 1) / 6``."""
-    if ratio <= 1:
-        return 1, 1.0
-    variance = (ratio * ratio - 1) / 6
-    if ratio >= _FIVE_TAPS_FROM:
-        return 5, math.sqrt(variance)
-    # Taps (a, 1 − 2a, a) have variance 2a; OpenCV samples exp(−x² / 2σ²) at −1, 0 and 1.
-    outer = min(variance / 2, _LARGEST_OUTER_TAP)
-    return 3, math.sqrt(-0.5 / math.log(outer / (1 - 2 * outer)))
-
-
 def _halved(
     pixels: NDArray[np.uint8], target: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
@@ -95,9 +77,7 @@ def _halved(
     """
     extent: tuple[float, float] = pixels.shape[1::-1]
     while True:
-        across, down = (
-            2 if e >= 2 * _LEAST_RATIO * t else 1 for e, t in zip(extent, target, strict=True)
-        )
+        across, down = (2 if halves(e, t) else 1 for e, t in zip(extent, target, strict=True))
         if across == down == 1:
             return pixels, extent
         height, width = pixels.shape[0] // down, pixels.shape[1] // across

@@ -180,6 +180,13 @@ class Flight:
         slot.ticket = Ticket(self, slot, started_s)
         return slot.ticket
 
+    def forget(self, feed: Feed) -> None:
+        """Give back what a way in needed, once its frames are done."""
+        self.finish()
+        for slot in self._slots:
+            slot.inputs.pop(feed, None)
+            slot.ready.pop(feed, None)
+
     def _record(self, feed: Feed, slot: _Slot, staging: Staging, *, timed: bool = False) -> Any:
         """Record a frame's commands."""
         encoder = self._device.raw.create_command_encoder()

@@ -149,6 +149,12 @@ class Program:
         calls = [call, *(self._calls[op] for op in self.ops[1:])]
         return Feed(size, buffer, Calls(calls), [((), label), *self.labels[1:]])
 
+    def forget(self, feed: Feed) -> None:
+        """Give back what frames by a way in needed; no more come by it."""
+        with self._lock:
+            if self._flight is not None:
+                self._flight.forget(feed)
+
     # Running
 
     def submit(self, inputs: Mapping[str, Array], *, timed: bool = False) -> Ticket:
