@@ -1,4 +1,4 @@
-"""How an axis of a picture is resized, as numbers: what ``resize`` does with OpenCV, and others not.
+"""How an axis of a picture is resized, as numbers: what ``resize`` does with OpenCV.
 
 Shrinking halves until the ratio is under 3, blurs, and samples bilinearly; see ``resize`` for why.
 """

@@ -87,10 +87,11 @@ class Lowering:
     Args:
         graph: what is translated, already optimised.
         target: what kernels are for.
+        winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none.
     """
 
-    def __init__(self, graph: Graph, target: Target) -> None:
-        self.graph, self.target = graph, target
+    def __init__(self, graph: Graph, target: Target, winograd: int = 0) -> None:
+        self.graph, self.target, self.winograd = graph, target, winograd
         self.steps: list[Step] = []
         self.values: dict[str, Stored] = {}
         self.readers = Counter(name for node in graph.nodes for name in node.inputs)

@@ -22,6 +22,8 @@ from twinlens.engine.targets.gpu.lower import Lowered, Lowering, Reference, Stor
 from twinlens.engine.targets.gpu.native import FAILURES, Bytes, Calls
 from twinlens.engine.targets.gpu.tune import Tuner
 
+#: Multiply-adds from which on Winograd's tiles pay.
+WINOGRAD_FROM = 0
 _TYPES = {"f32": np.float32, "f16": np.float16}
 
 
@@ -34,6 +36,7 @@ class Options:
         frames: frames that may be under way at once.
         share: whether buffers share memory; off for tests that look at every value.
         software: whether kernels are those for processors; None means as the adapter is.
+        winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none.
         tune_s: seconds to spend on trying tiles; 0 takes those that are expected to be best.
         use_cache: whether what was found out is kept on disk.
     """
@@ -42,6 +45,7 @@ class Options:
     frames: int = 3
     share: bool = True
     software: bool | None = None
+    winograd: int = WINOGRAD_FROM
     tune_s: float = 0.0
     use_cache: bool = True
 
@@ -83,7 +87,7 @@ class Program:
             shared_bytes=adapter.shared_bytes,
             units=132 if adapter.kind == "discrete" else 32,
         )
-        self._lowered = lowered = Lowering(graph, target).run()
+        self._lowered = lowered = Lowering(graph, target, options.winograd).run()
         groups = memory.pieces(memory.needed(lowered), share=options.share)
         self.arena_size = device.place(groups)
         ops = [step for step in lowered.steps if isinstance(step, Op)]

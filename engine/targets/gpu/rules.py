@@ -59,6 +59,12 @@ from twinlens.engine.targets.gpu.kernels.pool import GlobalPool, Pool
 from twinlens.engine.targets.gpu.kernels.product import Product
 from twinlens.engine.targets.gpu.kernels.softmax import Softmax as SoftmaxKernel
 from twinlens.engine.targets.gpu.kernels.vector import MOST_ROWS, Vector
+from twinlens.engine.targets.gpu.kernels.winograd import (
+    FromTiles,
+    IntoTiles,
+    tile_grid,
+    transformed_weights,
+)
 from twinlens.engine.targets.gpu.lower import Lowering, Stored, per_channel, pixels
 from twinlens.engine.targets.gpu.tensor import Buffer, Tensor
 
@@ -68,7 +74,7 @@ Rule = Callable[[Lowering, Node], bool]
 # to so many values.
 _MOST_SPREAD = 1 << 22
 #: Kernels that can add another picture before they store.
-FUSING = (Product, Vector, Depthwise)
+FUSING = (Product, Vector, Depthwise, FromTiles)
 
 
 def convolution(to: Lowering, node: Node) -> bool:
@@ -94,7 +100,34 @@ def convolution(to: Lowering, node: Node) -> bool:
     if spread:
         weight, groups = _dense(weight, groups), 1
     product = Product(source, result, weight, bias, *place, groups, *last)
+    if to.winograd and _suits_winograd(product, to.winograd):
+        return _by_tiles(to, node, product)
     return to.emit(node.output, _few_rows(to, product) or product)
+
+
+def _suits_winograd(op: Product, least_macs: int) -> bool:
+    """Whether a convolution can go by Winograd's tiles, and is large enough for that to pay."""
+    outputs, rows, columns, inputs = op.weight.shape
+    plain = op.stride == op.dilation == (1, 1) and op.groups == 1
+    fits = (rows, columns) == (3, 3) and outputs % 4 == 0 and inputs % 4 == 0
+    return plain and fits and op.macs >= least_macs
+
+
+def _by_tiles(to: Lowering, node: Node, op: Product) -> bool:
+    """A convolution as three kernels: into tiles, products, and back."""
+    # In f16 the larger tiles' factors would cost too many digits.
+    side = 2 if to.target.dtype == "f16" else 4
+    places, (outputs, _, _, inputs) = (side + 2) ** 2, op.weight.shape
+    tiles = tile_grid(op.result, side)
+    count = op.result.batch * tiles[0] * tiles[1]
+    cut = Tensor.new(1, 1, count, places * inputs, to.target.dtype)
+    multiplied = Tensor.new(1, 1, count, places * outputs, to.target.dtype)
+    weight = transformed_weights(op.weight, side)
+    none = np.zeros(places * outputs, np.float32)
+    to.steps.append(IntoTiles(op.source, cut, side, tiles, op.pads, op.nodes))
+    to.steps.append(Product(cut, multiplied, weight, none, groups=places, nodes=op.nodes))
+    back = FromTiles(multiplied, op.result, op.bias, side, tiles, op.activation, None, op.nodes)
+    return to.emit(node.output, back)
 
 
 def _dense(weight: Array, groups: int) -> Array:
@@ -316,7 +349,7 @@ def _fused_add(to: Lowering, node: Node) -> bool:
     """Let the convolution that ran last add the other picture before it stores."""
     if node.inputs[0] == node.inputs[1] or to.shape(node.inputs[0]) != to.shape(node.inputs[1]):
         return False
-    found: tuple[int, Product | Vector | Depthwise, str] | None = None
+    found: tuple[int, Product | Vector | Depthwise | FromTiles, str] | None = None
     for name, other in (node.inputs, node.inputs[::-1]):
         op = to.writers.get(name)
         if (
