@@ -20,7 +20,7 @@ from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 
 # Variants that are tried of each kernel, and how often each runs.
-_MOST, _RUNS, _ROUNDS = 6, 8, 3
+_MOST, _RUNS, _ROUNDS = 4, 8, 3
 # Kernels whose variants are tried in turns, and how long a GPU is kept busy before.
 _TOGETHER, _WARM_S = 8, 0.05
 
