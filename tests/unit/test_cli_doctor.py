@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from twinlens.app.commands.doctor import _compiler_lines, _precisions
+from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu import about as about_module
-from twinlens.engine.targets.cpu import cache
 from twinlens.engine.targets.cpu.about import about
 
 COMPILER = {

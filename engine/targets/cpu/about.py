@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from twinlens.engine.errors import EngineError
-from twinlens.engine.targets.cpu import cache
+from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.engine import without_compiler
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from twinlens.engine.errors import EngineError, EngineUnavailableError, TwinlensError
 from twinlens.engine.graph import optimize
 from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
@@ -38,6 +40,12 @@ class LayersGpuEngine:
         if self.available() is not None:
             return ("fp32",)
         return PRECISIONS if list_adapters()[0].half else ("fp32",)
+
+    def missing_precisions(self) -> Mapping[str, str]:
+        """fp16, where the best adapter does not have it."""
+        if self.available() is not None or list_adapters()[0].half:
+            return {}
+        return {"fp16": f"{list_adapters()[0].title} has no shader-f16"}
 
     def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
         """Read, optimise and compile a network.
