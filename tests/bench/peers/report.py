@@ -19,7 +19,8 @@ def table_text(table: Table, macs: int) -> str:
     title += f"beside {table.hog:.2f} of a core of other work" if table.hog else "quiet"
     lines = [
         f"## {title} ({macs / 1e6:.0f} M MACs, SGEMM peak {table.peak_gflops:.0f} GFLOP/s)",
-        f"{'':22}{'ms':>9}{'best ms':>9}{'÷ ORT':>8}{'% peak':>8}{'max diff':>10}{'rel rms':>9}{'top-1':>7}",
+        f"{'':22}{'ms':>9}{'best ms':>9}{'÷ ORT':>8}{'% peak':>8}"
+        f"{'max diff':>10}{'rel rms':>9}{'top-1':>7}",
     ]
     for peer, row in table.rows.items():
         about = f"{PEERS[peer].title:16}{PEERS[peer].precision:6}"

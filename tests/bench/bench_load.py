@@ -1,0 +1,191 @@
+"""From a model's file to its first answer: how long, and how much memory.
+
+Each load is a fresh process, cold (an empty folder for compiled plans) and from the cache, in
+turns; medians of each step. Memory: what a program plans (weights, arena, scratch) against what
+the process grew by.
+
+Run: ``python tests/bench/bench_load.py [--model MODEL.onnx] [--rounds N] [--threads N]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
+STEPS = (
+    "import",
+    "read",
+    "optimise",
+    "lower",
+    "pack",
+    "write IR",
+    "compile",
+    "link",
+    "rest",
+    "run",
+)
+
+
+class Clock:
+    """Sums of seconds by step; a step within another is not counted twice."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STEPS, 0.0)
+        self._stack: list[float] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count what runs inside for a step."""
+        started = time.perf_counter()
+        self._stack.append(0.0)
+        try:
+            yield
+        finally:
+            lasted = time.perf_counter() - started
+            self.seconds[name] += lasted - self._stack.pop()
+            if self._stack:
+                self._stack[-1] += lasted
+
+    def wrap(self, owner: object, attribute: str, name: str) -> None:
+        """Count every call of a function for a step."""
+        inner: Callable[..., object] = getattr(owner, attribute)
+
+        def outer(*args: object, **kwargs: object) -> object:
+            with self.step(name):
+                return inner(*args, **kwargs)
+
+        setattr(owner, attribute, outer)
+
+
+def load_once(path: Path, threads: int) -> dict[str, object]:
+    """Load, run once, and say what it took; in a process that did nothing before."""
+    clock = Clock()
+    with clock.step("import"):
+        from twinlens.engine.formats import load_onnx
+        from twinlens.engine.graph import optimize
+        from twinlens.engine.targets.cpu import cache, compiler, program
+    import numpy as np
+
+    clock.wrap(program.Lowering, "run", "lower")
+    for kind in subclasses(program.Op):
+        if "constants" in vars(kind):
+            clock.wrap(kind, "constants", "pack")
+    clock.wrap(compiler, "fill", "pack")
+    clock.wrap(compiler, "build", "write IR")
+    clock.wrap(compiler, "compile_object", "compile")
+    clock.wrap(compiler, "load_object", "link")
+    for name in ("read", "write", "source_version"):
+        clock.wrap(cache, name, "rest")
+    before = resident_bytes()
+    with clock.step("read"):
+        graph = load_onnx(path)
+    with clock.step("optimise"):
+        graph = optimize(graph)
+    ((name, shape),) = graph.inputs.items()
+    with clock.step("rest"):
+        made = program.Program(graph, program.Options(threads=threads))
+    with clock.step("run"):
+        made.run({name: np.zeros(shape, np.float32)})
+    del graph
+    grown = resident_bytes() - before
+    result = {
+        "seconds": clock.seconds,
+        "cached": made.cached,
+        "weights": made.weights_size,
+        "arena": made.arena_size,
+        "scratch": made.scratch_size * threads,
+        "grown": grown,
+        "peak": peak_bytes() - before,
+    }
+    made.close()
+    return result
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    """A class's subclasses, theirs included."""
+    for below in kind.__subclasses__():
+        yield below
+        yield from subclasses(below)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_bytes() -> int:
+    """The most that it was; where the system does not tell, what it is now."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def fresh(path: Path, threads: int, store: str) -> dict[str, object]:
+    """``load_once`` in a fresh process."""
+    command = [sys.executable, __file__, "--once", "--model", str(path), "--threads", str(threads)]
+    result = subprocess.run(
+        command,
+        env={**os.environ, "TWINLENS_CACHE": store},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout)
+
+
+def main() -> None:
+    """Measure and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=DEFAULT)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.once:
+        print(json.dumps(load_once(args.model, args.threads)))
+        return
+    runs: dict[str, list[dict]] = {"cold": [], "cached": []}
+    for _ in range(args.rounds):
+        with tempfile.TemporaryDirectory() as store:
+            for own in runs.values():
+                own.append(fresh(args.model, args.threads, store))
+    assert not any(r["cached"] for r in runs["cold"])
+    assert all(r["cached"] for r in runs["cached"])
+    print(f"{args.model.name}, fp32, {args.threads} threads, medians of {args.rounds}, in ms")
+    print(f"{'':8}" + "".join(f"{step:>10}" for step in STEPS) + f"{'all':>10}{'fastest':>10}")
+    for kind, own in runs.items():
+        steps = [median(r["seconds"][step] for r in own) for step in STEPS]
+        totals = [sum(r["seconds"].values()) for r in own]
+        cells = [*steps, median(totals), min(totals)]
+        print(f"{kind:8}" + "".join(f"{cell * 1e3:10.1f}" for cell in cells))
+    print("\nmemory in MiB")
+    heads = ("weights", "arena", "scratch", "planned", "goal", "grown", "peak")
+    print(f"{'':8}" + "".join(f"{head:>10}" for head in heads))
+    for kind, own in runs.items():
+        last = own[-1]
+        planned = last["weights"] + last["arena"] + last["scratch"]
+        goal = last["weights"] + 1.5 * last["arena"]
+        grown, peak = (median(r[key] for r in own) for key in ("grown", "peak"))
+        cells = [*(last[k] for k in heads[:3]), planned, goal, grown, peak]
+        print(f"{kind:8}" + "".join(f"{cell / 2**20:10.1f}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()
