@@ -64,7 +64,7 @@ def spec_of(
         ModelError: the recipe beside the file is wrong; says where.
     """
     file = inspect(path)
-    sidecar = _sidecar(path)
+    sidecar = read_sidecar(path)
     notes: list[str] = []
     said = _own_settings(file)
     background = int(sidecar.get("background_outputs", said.get("background_outputs", -1)))
@@ -132,7 +132,12 @@ def _own_settings(file: ModelFile) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """What stands in ``NAME.toml`` beside a model; empty where there is no such file.
+
+    Raises:
+        ModelError: it cannot be read, or says what is not known or not allowed; names it.
+    """
     beside = path.with_suffix(".toml")
     if not beside.is_file():
         return {}

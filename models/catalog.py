@@ -7,7 +7,9 @@ from pathlib import Path
 
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.modelfile import inspect, read_labels, spec_of
+from twinlens.engine.params import holds_parameters
 from twinlens.engine.protocol import ModelSpec
+from twinlens.models import networks
 from twinlens.models.cards import FOLDER, Card, cards
 from twinlens.models.store import State, Store, sha256_of
 
@@ -23,13 +25,16 @@ def resolve(
     """Find what a catalog name or a path stands for.
 
     Args:
-        name_or_path: a card's id, or the path of a model file.
+        name_or_path: a card's id; the path of a model file, or of bare parameters (a folder of
+            raw files, HDF5, safetensors, npz) of a network that is assembled by hand; or that
+            network's id, a colon and such a path.
         labels: label file that overrides the model's own.
         store: where fetched models are; None means the user's folder.
 
     Raises:
         ModelError: there is no such model (names those that there are), or it was not fetched.
         ModelFileError: the file is not a model that can be used.
+        ParameterError: parameters do not fit their network; names all that do not.
         LabelError: labels are missing or their number is wrong.
     """
     store = store or Store()
@@ -39,6 +44,11 @@ def resolve(
         if not card.embedded:
             return spec_for(card, _fetched(card, store), labels or store.labels(card))
         return spec_for(card, FOLDER / card.file, labels)
+    chosen = networks.split_name(str(name_or_path))
+    if chosen is not None:
+        return networks.recognise(
+            chosen[1], network=chosen[0], labels=labels, imagenet_labels=imagenet_labels
+        )
     path = Path(name_or_path)
     if not path.exists():
         message = f"model {str(name_or_path)!r}: no such file or catalog name"
@@ -48,8 +58,12 @@ def resolve(
         # A label file that somebody put beside a known model is meant.
         beside = path.with_suffix(".labels.txt")
         return spec_for(recognised, path, labels or (beside if beside.is_file() else None))
+    if holds_parameters(path):
+        return networks.recognise(path, labels=labels, imagenet_labels=imagenet_labels)
     if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder, expected a model file")
+        raise ModelFileError(
+            f"{path}: is a folder without parameters (.dat or .bin), expected these or a model file"
+        )
     return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
 
 

@@ -30,16 +30,19 @@ RECIPE = Recipe(
 )
 
 
-def mnist(parameters: Mapping[str, Array] | None = None, naming: Naming = OWN) -> Graph:
+def mnist(
+    parameters: Mapping[str, Array] | None = None, classes: int = 10, *, naming: Naming = OWN
+) -> Graph:
     """Assemble the network.
 
     Args:
         parameters: trained arrays; None leaves the network without numbers.
+        classes: outputs.
         naming: how they are named and laid out.
 
     Returns:
         A graph from "input", (1, 1, 28, 28) with white ink on black in 0..255, to
-        "probabilities", (1, 10).
+        "probabilities", (1, classes).
 
     Raises:
         ParameterError: parameters do not fit; names all that do not.
@@ -50,6 +53,6 @@ def mnist(parameters: Mapping[str, Array] | None = None, naming: Naming = OWN) -
     net.conv("conv2", 50, 5, then=ReLU())
     net.max_pool("pool2", 2, 2)
     net.dense("fc1", 320, then=ReLU())
-    net.dense("fc2", 10)
+    net.dense("fc2", classes)
     net.add("probabilities", Softmax(axis=1))
     return net.graph(parameters, naming)

@@ -5,8 +5,8 @@ initialisers; `with_parameters` puts them into a graph, strictly; `try_orders` f
 pictures how a file without shapes lays out its axes.
 """
 
-from twinlens.engine.params.load import OWN, Naming, with_parameters
-from twinlens.engine.params.open import open_parameters
+from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters
+from twinlens.engine.params.open import holds_parameters, open_parameters
 from twinlens.engine.params.order import (
     BNNS,
     MPSCNN,
@@ -33,7 +33,10 @@ __all__ = [
     "Parameters",
     "Trial",
     "best_order",
+    "check_parameters",
+    "holds_parameters",
     "open_parameters",
+    "similarity",
     "try_orders",
     "with_parameters",
 ]

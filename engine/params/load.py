@@ -139,15 +139,22 @@ class _Plan:
             self.wrong.append(f"{name} has {entry}; expected {expected}")
         return name
 
-    def check(self, graph: Graph) -> None:
-        """Raise one error with all that is missing, extra or of the wrong size."""
-        extra = [
+    def extra(self) -> list[str]:
+        """What no layer needs."""
+        return [
             f"{name} ({entry})"
             for name, entry in self.parameters.entries.items()
             if name not in self.used
             and not any(fnmatchcase(name, pattern) for pattern in self.naming.ignored)
         ]
-        groups = {"missing": self.missing, "not expected": extra, "of the wrong size": self.wrong}
+
+    def check(self, graph: Graph) -> None:
+        """Raise one error with all that is missing, extra or of the wrong size."""
+        groups = {
+            "missing": self.missing,
+            "not expected": self.extra(),
+            "of the wrong size": self.wrong,
+        }
         found = {what: lines for what, lines in groups.items() if lines}
         if not found:
             return
@@ -211,11 +218,16 @@ def with_parameters(graph: Graph, parameters: Mapping[str, Array], naming: Namin
     return graph.replace(filled.get(node.name, node) for node in graph.nodes)
 
 
-def matching(graph: Graph, parameters: Parameters, naming: Naming) -> float:
-    """Share of the graph's tensors, 0 to 1, that the parameters have, whatever their size."""
+def check_parameters(graph: Graph, parameters: Parameters, naming: Naming) -> None:
+    """Raise what `with_parameters` would, without reading a value."""
+    _plan(graph, parameters, naming).check(graph)
+
+
+def similarity(graph: Graph, parameters: Parameters, naming: Naming) -> float:
+    """How much of all tensors, wanted and given, fit each other by name and size: 0 to 1."""
     plan = _plan(graph, parameters, naming)
-    found = len(plan.used)
-    return found / max(1, found + len(plan.missing))
+    tensors = len(plan.used) + len(plan.missing) + len(plan.extra())
+    return (len(plan.used) - len(plan.wrong)) / max(1, tensors)
 
 
 def _plan(graph: Graph, parameters: Parameters, naming: Naming) -> _Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError
@@ -10,7 +11,7 @@ from twinlens.engine.params.hdf5 import open_hdf5
 from twinlens.engine.params.initializers import open_initializers
 from twinlens.engine.params.npz import open_npz
 from twinlens.engine.params.parameters import MAX_BYTES, Parameters
-from twinlens.engine.params.raw import open_raw
+from twinlens.engine.params.raw import has_raw, open_raw
 from twinlens.engine.params.safetensors_file import open_safetensors
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -30,9 +31,24 @@ def open_parameters(path: Path) -> Parameters:
         ModelFileError: missing, damaged, too large, a pickle, or none of these; says which.
         EngineUnavailableError: HDF5, where h5py is not installed.
     """
+    if path.is_dir():
+        return open_raw(path)
+    return (_opener(path) or open_initializers)(path)
+
+
+def holds_parameters(path: Path) -> bool:
+    """Whether a path holds bare parameters, without a network: all that `open_parameters` opens
+    but ONNX files, damaged ones and pickles included.
+
+    Raises:
+        ModelFileError: it cannot be read, or is too large.
+    """
+    return has_raw(path) if path.is_dir() else _opener(path) is not None
+
+
+def _opener(path: Path) -> Callable[[Path], Parameters] | None:
+    """What opens a file that holds nothing but parameters."""
     try:
-        if path.is_dir():
-            return open_raw(path)
         size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(16)
@@ -41,17 +57,19 @@ def open_parameters(path: Path) -> Parameters:
     if size > MAX_BYTES:
         raise ModelFileError(f"{path}: {size:,} bytes, expected at most {MAX_BYTES:,}")
     if start.startswith(_ZIP):
-        return open_npz(path)
+        return open_npz
     if start.startswith(_HDF5):
-        return open_hdf5(path)
-    if start.startswith(_PICKLE) and start[1] in _PICKLE_PROTOCOLS:
-        raise ModelFileError(
-            f"{path}: is a Python pickle, which is not opened because it can run any code",
-            hint="Save the weights as safetensors: safetensors.torch.save_file(state, path).",
-        )
-    if is_safetensors(start, size):
-        return open_safetensors(path)
-    return open_initializers(path)
+        return open_hdf5
+    if start.startswith(_PICKLE) and len(start) > 1 and start[1] in _PICKLE_PROTOCOLS:
+        return _refuse_pickle
+    return open_safetensors if is_safetensors(start, size) else None
+
+
+def _refuse_pickle(path: Path) -> Parameters:
+    raise ModelFileError(
+        f"{path}: is a Python pickle, which is not opened because it can run any code",
+        hint="Save the weights as safetensors: safetensors.torch.save_file(state, path).",
+    )
 
 
 def is_safetensors(start: bytes, size: int) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinlens.engine.errors import ImageError
+from twinlens.engine.errors import ImageError, ModelError
 from twinlens.engine.image import (
     Converter,
     CropAndScale,
@@ -221,3 +221,24 @@ def test_headers_with_any_rest_are_read_or_refused(rest: bytes, keep: int, form:
         read_image(FILES[form][:keep] + rest)
     except ImageError as error:
         assert "picture of" in error.message
+
+
+@given(st.floats(0, 1000), st.sampled_from([1.0, -1.0, 1 / 255]), st.floats(-255, 255))
+def test_contrast_pushes_values_along_its_sigmoid(
+    contrast: float, scale: float, mean: float
+) -> None:
+    ramp = PixelBuffer.from_array(np.arange(256, dtype=np.uint8)[None], PixelFormat.GRAY8)
+    recipe = Recipe(256, 1, color="GRAY", contrast=contrast, scale=scale, mean=(mean,), std=(2.0,))
+    pixels = np.arange(256) / 255
+    pushed = 1 / (1 + np.exp(-contrast * (pixels - 0.5))) if contrast else pixels
+    expected = (255 * pushed * scale - mean) / 2
+    np.testing.assert_allclose(
+        Converter(recipe).convert(ramp)[0, 0, 0], expected, rtol=1e-6, atol=1e-4
+    )
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize("contrast", [-1.0, 1001.0, float("nan"), float("inf")])
+def test_contrast_out_of_range_is_told(contrast: float) -> None:
+    with pytest.raises(ModelError, match="contrast is"):
+        Recipe(8, 8, contrast=contrast)

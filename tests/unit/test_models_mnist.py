@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -44,7 +42,7 @@ def golden(test_data):
 
 def test_reads_the_published_digits(golden) -> None:
     folder, pairs = golden
-    network = mnist(open_parameters(folder), FILES)
+    network = mnist(open_parameters(folder), naming=FILES)
     for picture, digit in pairs:
         (shares,) = network.run({"input": picture}).values()
         assert shares.argmax() == digit
@@ -53,13 +51,13 @@ def test_reads_the_published_digits(golden) -> None:
 
 def test_the_digits_tell_how_the_files_are_laid_out(golden) -> None:
     folder, pairs = golden
-    trials = try_orders(mnist(), open_parameters(folder), replace(FILES), pairs)
+    trials = try_orders(mnist(), open_parameters(folder), FILES, pairs)
     assert best_order(trials, len(pairs)) == MPSCNN
 
 
 def test_foreign_parameters_are_told_by_name() -> None:
     with pytest.raises(ParameterError, match="8 missing, 1 not expected"):
-        mnist({"fc9_W": np.zeros(3, np.float32)}, FILES)
+        mnist({"fc9_W": np.zeros(3, np.float32)}, naming=FILES)
 
 
 def test_its_recipe_turns_paper_into_white_ink_on_black() -> None:

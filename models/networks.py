@@ -1,0 +1,305 @@
+"""The networks that are assembled by hand, and which of them a heap of parameters belongs to.
+
+`mnist:FOLDER` on the command line is a network and its parameters; a folder or file alone is
+recognised by the names and sizes of what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from twinlens.engine.errors import LabelError, ModelError
+from twinlens.engine.graph import Graph
+from twinlens.engine.image import PixelBuffer, Recipe
+from twinlens.engine.layers import Conv2d, Linear
+from twinlens.engine.modelfile import read_labels, read_sidecar
+from twinlens.engine.params import (
+    OWN,
+    AxisOrder,
+    Naming,
+    Parameters,
+    best_order,
+    check_parameters,
+    open_parameters,
+    similarity,
+    try_orders,
+)
+from twinlens.engine.protocol import ModelSpec
+from twinlens.models import (
+    efficientnet_lite,
+    inception_v3,
+    mnist,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    resnet,
+    squeezenet,
+)
+
+Build = Callable[..., Graph]
+"""Takes parameters (or None), `classes` and `naming`."""
+
+_ENOUGH = 0.5
+"""Share of tensors that must fit before a heap of parameters is taken for a network's."""
+
+_IMAGENET = 1000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where parameters of a network are published: how they are named, and how they are fed."""
+
+    naming: Naming
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that is assembled by hand.
+
+    Attributes:
+        id: name on the command line.
+        title: name that is shown.
+        build: assembles it.
+        classes: outputs that it was published with.
+        sources: where its parameters may come from.
+        labels: name of each class, where they belong to the network.
+    """
+
+    id: str
+    title: str
+    build: Build
+    classes: int
+    sources: tuple[Source, ...]
+    labels: tuple[str, ...] = ()
+
+
+_PYTORCH = Recipe(width=224, height=224)
+_SYMMETRIC = Recipe(
+    width=224, height=224, scale=1 / 127.5, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)
+)
+
+
+def _network(
+    id: str, title: str, build: Build, naming: Naming, recipe: Recipe, classes: int = _IMAGENET
+) -> Network:
+    """A network with one place where it is published; our own names are fed in the same way."""
+    return Network(id, title, build, classes, (Source(naming, recipe), Source(OWN, recipe)))
+
+
+NETWORKS = {
+    network.id: network
+    for network in (
+        replace(
+            _network("mnist", "MNIST", mnist.mnist, mnist.FILES, mnist.RECIPE, 10),
+            labels=mnist.LABELS,
+        ),
+        _network(
+            "inception-v3",
+            "Inception-v3",
+            inception_v3.inception_v3,
+            inception_v3.FILES,
+            inception_v3.RECIPE,
+            1008,
+        ),
+        _network(
+            "mobilenet-v1", "MobileNet", mobilenet_v1.mobilenet_v1, mobilenet_v1.KERAS, _SYMMETRIC
+        ),
+        _network(
+            "mobilenet-v2",
+            "MobileNet-v2",
+            partial(mobilenet_v2.mobilenet_v2, size=224),
+            mobilenet_v2.TORCHVISION,
+            _PYTORCH,
+        ),
+        _network(
+            "mobilenet-v3-small",
+            "MobileNet-v3 small",
+            mobilenet_v3.mobilenet_v3_small,
+            mobilenet_v3.TORCHVISION,
+            _PYTORCH,
+        ),
+        _network(
+            "squeezenet-1.1",
+            "SqueezeNet 1.1",
+            squeezenet.squeezenet,
+            squeezenet.TORCHVISION,
+            _PYTORCH,
+        ),
+        _network(
+            "resnet-18", "ResNet-18", partial(resnet.resnet, 18), resnet.TORCHVISION, _PYTORCH
+        ),
+        _network(
+            "resnet-50", "ResNet-50", partial(resnet.resnet, 50), resnet.TORCHVISION, _PYTORCH
+        ),
+        _network(
+            "efficientnet-lite0",
+            "EfficientNet-Lite0",
+            efficientnet_lite.efficientnet_lite0,
+            efficientnet_lite.TIMM,
+            _SYMMETRIC,
+        ),
+    )
+}
+"""By id."""
+
+
+def split_name(name: str) -> tuple[Network, Path] | None:
+    """A network and the path of its parameters, of `ID:PATH`; None where a name is no such thing.
+
+    Raises:
+        ModelError: a network is named, but no parameters.
+    """
+    id, _, path = name.partition(":")
+    network = NETWORKS.get(id)
+    if network is None:
+        return None
+    if not path:
+        raise ModelError(
+            f"{id}: is assembled by hand, and its parameters do not come with Twinlens",
+            hint=f"Give the folder or file that has them: {id}:PATH.",
+        )
+    return network, Path(path)
+
+
+def recognise(
+    path: Path,
+    *,
+    network: Network | None = None,
+    labels: Path | None = None,
+    imagenet_labels: Callable[[], tuple[str, ...]],
+) -> ModelSpec:
+    """Make a model of bare parameters: find the network that they belong to, and check them.
+
+    What stands in `NAME.toml` beside the parameters overrides the network's own recipe.
+
+    Args:
+        path: a folder or file that `open_parameters` takes.
+        network: whose parameters they are; None finds out by names and sizes.
+        labels: label file that overrides all others.
+        imagenet_labels: gives the names of ImageNet's classes, for 1000 or 1001 outputs without
+            labels.
+
+    Raises:
+        ModelFileError: the parameters cannot be read.
+        ParameterError: they do not fit the network; names all that do not.
+        ModelError: they belong to no network that is known; or the recipe beside them is wrong.
+        LabelError: labels are missing, or their number is not that of the outputs.
+    """
+    parameters = open_parameters(path)
+    network, source = _closest(parameters, (network,) if network else tuple(NETWORKS.values()))
+    classes = _classes(network, parameters, source.naming)
+    build = partial(network.build, classes=classes, naming=source.naming)
+    check_parameters(build(), parameters, source.naming)
+    sidecar = read_sidecar(path)
+    background = int(sidecar.get("background_outputs", classes == _IMAGENET + 1))
+    names, notes = _labels(path, network, classes - background, labels, imagenet_labels)
+    if source.naming is OWN and "recipe" not in sidecar:
+        notes = (*notes, "values: as the network is mostly fed, assumed")
+    return ModelSpec(
+        id=path.stem,
+        title=str(sidecar.get("title") or network.title),
+        path=path,
+        recipe=Recipe.from_dict(source.recipe.to_dict() | sidecar.get("recipe", {})),
+        labels=names,
+        background_outputs=background,
+        notes=notes,
+        assemble=lambda: build(open_parameters(path)),
+    )
+
+
+def find_order(
+    network: Network, path: Path, golden: Sequence[tuple[PixelBuffer, int]]
+) -> AxisOrder:
+    """How parameters without shapes are laid out: the order in which the network reads pictures.
+
+    Args:
+        network: whose parameters they are.
+        path: folder or file.
+        golden: pictures, and the output that must win on each.
+
+    Raises:
+        ParameterError: no order reads all pictures, or several do.
+        ModelFileError: the parameters cannot be read.
+        ImageError: a picture cannot be converted.
+    """
+    from twinlens.engine.image import Converter  # with it comes OpenCV
+
+    parameters = open_parameters(path)
+    _, source = _closest(parameters, (network,))
+    classes = _classes(network, parameters, source.naming)
+    converter = Converter(source.recipe)
+    tensors = [(converter.convert(picture).copy(), index) for picture, index in golden]
+    graph = network.build(classes=classes)
+    return best_order(try_orders(graph, parameters, source.naming, tensors), len(tensors))
+
+
+def _closest(parameters: Parameters, networks: Sequence[Network]) -> tuple[Network, Source]:
+    """The network and source whose names and sizes are most like these."""
+    found = [
+        (_similarity(network, parameters, source.naming), network, source)
+        for network in networks
+        for source in network.sources
+    ]
+    likeness, network, source = max(found, key=lambda one: one[0])
+    if len(networks) > 1 and likeness < _ENOUGH:
+        raise ModelError(
+            f"{parameters.source}: these parameters belong to no network that is known; closest is "
+            f"{network.title} as {source.naming.title} names it, where {likeness:.0%} fit",
+            hint=f"Known are {', '.join(NETWORKS)}; NETWORK:PATH says which one is meant.",
+        )
+    return network, source
+
+
+def _similarity(network: Network, parameters: Parameters, naming: Naming) -> float:
+    classes = _classes(network, parameters, naming)
+    return similarity(network.build(classes=classes), parameters, naming)
+
+
+def _classes(network: Network, parameters: Parameters, naming: Naming) -> int:
+    """Outputs of the last layer, which another training may have given another number."""
+    layers = [n for n in network.build().nodes if isinstance(n.layer, Conv2d | Linear)]
+    name = naming.layer(layers[-1].name)
+    for pattern in naming.bias:
+        entry = parameters.entries.get(pattern.format(name))
+        if entry is None:
+            continue
+        if entry.shape is not None:
+            return entry.shape[0] if len(entry.shape) == 1 and entry.shape[0] else network.classes
+        # A raw file of another number of outputs is taken for float32.
+        expected = (network.classes * 2, network.classes * 4)
+        return network.classes if entry.nbytes in expected else max(1, entry.nbytes // 4)
+    return network.classes
+
+
+def _labels(
+    path: Path,
+    network: Network,
+    count: int,
+    given: Path | None,
+    imagenet_labels: Callable[[], tuple[str, ...]],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Labels for a number of classes, and what had to be assumed."""
+    inside = path / "labels.txt" if path.is_dir() else path.with_name("labels.txt")
+    beside = (path.with_suffix(".labels.txt"), inside)
+    source = given or next((place for place in beside if place.is_file()), None)
+    if source is not None:
+        names = read_labels(source)
+        if len(names) != count:
+            raise LabelError(
+                f"{source.name} has {len(names)} labels, but {network.title} of {path.name} has "
+                f"{count} classes",
+                hint=f"Give a label file with {count} lines.",
+            )
+        return names, ()
+    if len(network.labels) == count:
+        return network.labels, ()
+    if count == _IMAGENET:
+        return imagenet_labels(), ("labels: ImageNet, assumed",)
+    raise LabelError(
+        f"{network.title} of {path.name} has {count} classes and brings no labels",
+        hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",
+    )

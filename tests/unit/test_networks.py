@@ -1,0 +1,234 @@
+"""Which hand-assembled network a folder or file of parameters belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from twinlens.engine import PixelBuffer, PixelFormat, read_image, registry
+from twinlens.engine.errors import (
+    LabelError,
+    ModelError,
+    ModelFileError,
+    ParameterError,
+)
+from twinlens.engine.layers import Conv2d
+from twinlens.engine.params import MPSCNN, OWN
+from twinlens.models.assembly import random_parameters
+from twinlens.models.catalog import imagenet_labels, resolve
+from twinlens.models.networks import NETWORKS, Network, find_order
+
+
+def as_named(network: Network, number: int, classes: int | None = None) -> dict[str, np.ndarray]:
+    """Random parameters of a network as its source number `number` names and lays them out."""
+    naming = network.sources[number].naming
+    graph = network.build(classes=classes or network.classes)
+    own = random_parameters(graph, 1)
+    file = {}
+    for node in graph.nodes:
+        if not node.layer.parameters:
+            continue
+        weight, bias = own[f"{node.name}_weight"], own[f"{node.name}_bias"]
+        groups = node.layer.groups if isinstance(node.layer, Conv2d) else 1
+        kernel = weight if weight.ndim == 4 else weight.reshape(*weight.shape, 1, 1)
+        stored = naming.order.from_layers(kernel, groups)
+        if weight.ndim == 2 and naming.order.kernel.startswith("O"):
+            stored = stored.reshape(weight.shape)
+        name = naming.layer(node.name)
+        file[naming.weight[0].format(name)] = stored
+        norm = naming.norm_names(node.name)
+        if norm:
+            gamma, beta, mean, variance = norm
+            file |= {gamma: np.ones_like(bias), beta: bias}
+            file |= {mean: np.zeros_like(bias), variance: np.ones_like(bias)}
+        else:
+            file[naming.bias[0].format(name)] = bias
+    return file
+
+
+CASES = [
+    (network, number)
+    for network in NETWORKS.values()
+    for number in range(len(network.sources))
+    if network.id not in {"inception-v3", "resnet-50"} or number == 0
+]
+
+
+@pytest.mark.parametrize(
+    ("network", "number"), CASES, ids=[f"{n.id}-{n.sources[i].naming.title}" for n, i in CASES]
+)
+def test_every_network_is_recognised_by_its_names(network, number, tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, **as_named(network, number))
+    if network.classes == 1008:
+        (tmp_path / "net.labels.txt").write_text("\n".join(map(str, range(1008))))
+    spec = resolve(path)
+    assert (spec.id, spec.title, spec.path) == ("net", network.title, path)
+    assert spec.recipe == network.sources[number].recipe
+    assert spec.assemble is not None
+    graph = spec.assemble()
+    assert graph.inputs["input"] == spec.recipe.input_shape
+    assert graph.output_shapes == {"probabilities": (1, network.classes)}
+    assert len(spec.labels) == network.classes
+    assert all(np.isfinite(a).all() for n in graph.nodes for a in n.layer.parameters.values())
+
+
+def raw(folder: Path, file: dict[str, np.ndarray], dtype: str = "<f4") -> Path:
+    folder.mkdir()
+    for name, array in file.items():
+        (folder / f"{name}.dat").write_bytes(array.astype(dtype).tobytes())
+    return folder
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f2"])
+@pytest.mark.parametrize("prefix", ["", "mnist:"])
+def test_a_folder_of_raw_files_runs(tmp_path: Path, dtype: str, prefix: str) -> None:
+    folder = raw(tmp_path / "digits", as_named(NETWORKS["mnist"], 0), dtype)
+    spec = resolve(f"{prefix}{folder}")
+    assert (spec.id, spec.title, spec.labels) == ("digits", "MNIST", tuple("0123456789"))
+    assert not spec.notes
+    runner = registry.load(spec, "layers-cpu")
+    shares = runner.run(np.zeros((1, 1, 28, 28), np.float32))
+    runner.close()
+    assert abs(shares.sum() - 1) < 1e-5
+
+
+def test_hdf5_of_keras_is_recognised(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        for name, array in as_named(NETWORKS["mobilenet-v1"], 0).items():
+            layer, variable = name.split("/")
+            file[f"model_weights/{layer}/{layer}/{variable}:0"] = array
+    spec = resolve(tmp_path / "net.h5")
+    assert spec.title == "MobileNet"
+    assert spec.notes == ("labels: ImageNet, assumed",)
+
+
+def test_a_network_of_other_classes_takes_labels_from_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "pets.safetensors"
+    save_file(as_named(NETWORKS["squeezenet-1.1"], 0, classes=3), path)
+    with pytest.raises(LabelError, match="3 classes and brings no labels"):
+        resolve(path)
+    beside = tmp_path / "pets.labels.txt"
+    beside.write_text("cat\ndog\nfish\n")
+    spec = resolve(path)
+    assert (spec.title, spec.labels) == ("SqueezeNet 1.1", ("cat", "dog", "fish"))
+    assert spec.assemble is not None
+    assert spec.assemble().output_shapes == {"probabilities": (1, 3)}
+    other = tmp_path / "other.txt"
+    other.write_text("a\nb\n")
+    with pytest.raises(LabelError, match=r"other\.txt has 2 labels, but SqueezeNet .* 3 classes"):
+        resolve(path, labels=other)
+
+
+def test_a_raw_folder_of_other_classes_takes_labels_from_inside_it(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "letters", as_named(NETWORKS["mnist"], 0, classes=26))
+    (folder / "labels.txt").write_text("\n".join("abcdefghijklmnopqrstuvwxyz"))
+    spec = resolve(folder)
+    assert len(spec.labels) == 26
+    assert spec.assemble is not None
+    assert spec.assemble().output_shapes == {"probabilities": (1, 26)}
+
+
+def test_a_background_class_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, **as_named(NETWORKS["mobilenet-v1"], 0, classes=1001))
+    spec = resolve(path)
+    assert spec.background_outputs == 1
+    assert spec.labels == imagenet_labels()
+
+
+def test_a_recipe_beside_the_parameters_is_used(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "digits", as_named(NETWORKS["mnist"], 0))
+    beside = tmp_path / "digits.toml"
+    beside.write_text('title = "Digits"\n[recipe]\ncontrast = 0\n')
+    spec = resolve(folder)
+    assert (spec.title, spec.recipe.contrast, spec.recipe.color) == ("Digits", 0, "GRAY")
+    beside.write_text("nonsense = 1\n")
+    with pytest.raises(ModelError, match=r"digits\.toml"):
+        resolve(folder)
+
+
+def test_our_own_names_say_that_the_recipe_is_assumed(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, **as_named(NETWORKS["resnet-18"], 1))
+    assert any(note.startswith("values:") for note in resolve(path).notes)
+    assert NETWORKS["resnet-18"].sources[1].naming is OWN
+
+
+def test_what_is_nearly_a_network_is_told_by_what_does_not_fit(tmp_path: Path) -> None:
+    file = as_named(NETWORKS["mnist"], 0)
+    del file["conv2_b"]
+    file["fc1_W"] = file["fc1_W"][:100]
+    folder = raw(tmp_path / "digits", file)
+    with pytest.raises(ParameterError) as caught:
+        resolve(folder)
+    assert "missing: conv2_b (50, 200 bytes as float32)" in str(caught.value)
+    assert "fc1_W has 980,000 bytes; expected 320×2450, 3,136,000 bytes" in str(caught.value)
+
+
+def test_what_is_no_known_network_names_those_that_are(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "strange", {"alpha": np.zeros(3), "beta": np.zeros(4)})
+    with pytest.raises(ModelError, match="belong to no network that is known") as caught:
+        resolve(folder)
+    assert all(name in caught.value.hint for name in NETWORKS)
+    with pytest.raises(ParameterError, match="8 missing, 2 not expected"):
+        resolve(f"mnist:{folder}")
+
+
+def test_a_network_without_parameters_asks_for_them(tmp_path: Path) -> None:
+    for name in ("resnet-50", "resnet-50:"):
+        with pytest.raises(ModelError, match="do not come with Twinlens") as caught:
+            resolve(name)
+        assert "resnet-50:PATH" in caught.value.hint
+    with pytest.raises(ModelFileError, match="nowhere"):
+        resolve(f"mnist:{tmp_path / 'nowhere'}")
+    with pytest.raises(ModelError, match="no such file or catalog name"):
+        resolve("lenet:somewhere")
+
+
+def test_pickles_are_refused_where_models_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(b"\x80\x02}q\x00.")
+    with pytest.raises(ModelFileError, match="pickle"):
+        resolve(tmp_path / "net.pth")
+
+
+def test_the_published_digits_are_read(test_data: Path) -> None:
+    folder = test_data / "models" / "mnist_mpscnn"
+    pictures = [(read_image(folder / f"{name}.png"), n) for name, n in (("five", 5), ("three", 3))]
+    assert resolve(folder).title == "MNIST"
+    assert find_order(NETWORKS["mnist"], folder, pictures) == MPSCNN
+
+
+def test_a_picture_that_no_order_reads_is_told(test_data: Path) -> None:
+    folder = test_data / "models" / "mnist_mpscnn"
+    blank = PixelBuffer.from_array(np.full((28, 28), 255, np.uint8), PixelFormat.GRAY8)
+    with pytest.raises(ParameterError, match="no axis order reads"):
+        find_order(NETWORKS["mnist"], folder, [(blank, 1), (blank, 2)])
+
+
+def test_inception_is_recognised_by_the_sample_files(test_data: Path, tmp_path: Path) -> None:
+    listing = (test_data / "models" / "inception_v3_dat_listing.tsv").read_text("utf-8")
+    folder = tmp_path / "inception"
+    folder.mkdir()
+    for line in listing.splitlines():
+        name, size = line.split("\t")
+        if size != "absent":
+            with (folder / name).open("wb") as file:
+                file.truncate(int(size))  # a hole: no disk is filled
+    with pytest.raises(ParameterError) as caught:
+        resolve(folder)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("Inception-v3") and lines[0].endswith(": 3 missing")
+    assert "weights_softmax (1008×2048, 8,257,536 bytes as float32)" in lines[-1]
+
+
+def test_parameters_of_every_size_are_told_before_memory_is_taken(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "digits", as_named(NETWORKS["mnist"], 0))
+    with (folder / "fc1_W.dat").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ParameterError, match=f"fc1_W has {1 << 30:,} bytes"):
+        resolve(folder)
