@@ -61,9 +61,7 @@ def resolve(
     if holds_parameters(path):
         return networks.recognise(path, labels=labels, imagenet_labels=imagenet_labels)
     if path.is_dir():
-        raise ModelFileError(
-            f"{path}: is a folder without parameters (.dat or .bin), expected these or a model file"
-        )
+        raise ModelFileError(f"{path}: is a folder, expected a model file")
     return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
 
 

@@ -48,6 +48,15 @@ def open_npz(path: Path) -> Parameters:
     return Parameters(str(path), entries, read)
 
 
+def has_arrays(path: Path) -> bool:
+    """Whether a zip file lists an array that `open_npz` would read."""
+    try:
+        with _zip(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except ModelFileError:
+        return False
+
+
 @contextmanager
 def _zip(path: Path) -> Iterator[ZipFile]:
     try:

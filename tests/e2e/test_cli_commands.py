@@ -217,3 +217,15 @@ def drain(terminal: int) -> None:
     with contextlib.suppress(OSError):
         while os.read(terminal, 4096):
             pass
+
+
+@pytest.mark.parametrize("engine", ["layers-cpu", "vision"])
+def test_classify_reads_digits_with_published_parameters(test_data: Path, engine: str) -> None:
+    folder = test_data / "models" / "mnist_mpscnn"
+    pictures = (folder / "five.png", folder / "three.png")
+    answers = json_lines(
+        twinlens("classify", *pictures, "--model", f"mnist:{folder}", "--engine", engine, "--json")
+    )
+    assert [answer["top"][0]["label"] for answer in answers] == ["5", "3"]
+    assert all(answer["top"][0]["confidence"] > 0.99 for answer in answers)
+    assert {answer["engine"] for answer in answers} == {engine}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -17,7 +18,7 @@ from twinlens.engine.errors import (
     ParameterError,
 )
 from twinlens.engine.layers import Conv2d
-from twinlens.engine.params import MPSCNN, OWN
+from twinlens.engine.params import MPSCNN, OWN, holds_parameters
 from twinlens.models.assembly import random_parameters
 from twinlens.models.catalog import imagenet_labels, resolve
 from twinlens.models.networks import NETWORKS, Network, find_order
@@ -180,20 +181,25 @@ def test_what_is_no_known_network_names_those_that_are(tmp_path: Path) -> None:
 
 
 def test_a_network_without_parameters_asks_for_them(tmp_path: Path) -> None:
-    for name in ("resnet-50", "resnet-50:"):
+    for name in ("mnist", "resnet-50:"):
         with pytest.raises(ModelError, match="do not come with Twinlens") as caught:
             resolve(name)
-        assert "resnet-50:PATH" in caught.value.hint
+        assert f"{name.rstrip(':')}:PATH" in caught.value.hint
     with pytest.raises(ModelFileError, match="nowhere"):
         resolve(f"mnist:{tmp_path / 'nowhere'}")
     with pytest.raises(ModelError, match="no such file or catalog name"):
         resolve("lenet:somewhere")
 
 
-def test_pickles_are_refused_where_models_are_opened(tmp_path: Path) -> None:
+def test_what_holds_no_parameters_is_left_to_the_readers_of_models(tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(ModelFileError, match="pickle"):
-        resolve(tmp_path / "net.pth")
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        archive.writestr("net.onnx", b"")
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
+    for name in ("net.pth", "net.zip", "cut.npz"):
+        assert not holds_parameters(tmp_path / name)
+        with pytest.raises(ModelFileError, match=name):
+            resolve(tmp_path / name)
 
 
 def test_the_published_digits_are_read(test_data: Path) -> None:
