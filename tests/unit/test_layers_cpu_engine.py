@@ -1,6 +1,7 @@
 """The layers-cpu engine: what it loads, what it says, and how it fails."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,14 @@ def test_blas_is_limited_only_while_the_network_runs(monkeypatch):
     assert runner.info.threads == 1
     runner.run(np.zeros(runner.info.input_shape, np.float32))
     assert [pool["num_threads"] for pool in pools.info()] == before
+
+
+@pytest.mark.skipif("int8" not in LayersCpuEngine().precisions(), reason="no int8 here")
+def test_a_network_whose_parameters_are_a_folder_is_calibrated_too(tmp_path):
+    file = save(mobilenet_v1(), tmp_path / "net.onnx")
+    spec = replace(
+        _spec(tmp_path, width=33, height=33), assemble=lambda: load_onnx(file, open_sizes=None)
+    )
+    options = EngineOptions(precision="int8", calibration=picture_path("start.jpg").parent)
+    with closing(LayersCpuEngine().load(spec, options)) as runner:
+        assert runner.info.precision == "int8"

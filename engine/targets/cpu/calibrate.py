@@ -22,7 +22,7 @@ from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.classifier import Classifier
 from twinlens.engine.targets.cpu.isa import Isa
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.program import Options, Program, plan_key
 
 #: Pictures that precisions are compared on, and every which of them gives ranges.
 PICTURES, EVERY = 200, 4
@@ -61,7 +61,7 @@ class Calibration:
     Attributes:
         graph: optimised.
         face: its input and output.
-        model: gives the file and the recipe.
+        model: gives the recipe.
         pictures: a video or a folder.
         precisions: what to compare with fp32.
         threads: compute threads.
@@ -96,7 +96,7 @@ class Calibration:
 
     def _key(self) -> str:
         parts = [
-            hashlib.sha256(self.model.path.read_bytes()).hexdigest(),
+            _digest(self.graph),
             repr(self.model.recipe),
             _contents(self.pictures),
             repr((self.precisions, self.threads, self.isa, self.ranges, PICTURES, EVERY)),
@@ -191,6 +191,15 @@ def _read(kept: bytes) -> Findings:
     fields = json.loads(kept)
     fields["ranges"] = {name: tuple(ends) for name, ends in fields["ranges"].items()}
     return Findings(**fields)
+
+
+def _digest(graph: Graph) -> str:
+    """What changes when a network does, wherever its parameters came from."""
+    digest = hashlib.sha256(plan_key(graph, Options()).encode())
+    arrays = [array for node in graph.nodes for array in node.layer.parameters.values()]
+    for array in (*arrays, *graph.constants.values()):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _contents(pictures: Path) -> str:
