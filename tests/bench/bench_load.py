@@ -80,7 +80,8 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
     with clock.step("import"):
         from twinlens.engine.formats import load_onnx
         from twinlens.engine.graph import optimize
-        from twinlens.engine.targets.cpu import cache, compiler, program
+        from twinlens.engine.targets import cache
+        from twinlens.engine.targets.cpu import compiler, program
     import numpy as np
 
     clock.wrap(program.Lowering, "run", "lower")
