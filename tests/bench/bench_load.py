@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from twinlens.engine.targets.cpu.program import Program
 
 DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
-# Programs that tell how much memory one more takes.
-_MORE = 3
+# Programs that tell how much memory one more takes; the first still grow Python's own.
+_MORE = 5
 STEPS = (
     "import",
     "read",
@@ -115,10 +115,12 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
         "peak": peak_bytes() - before,
     }
     # Libraries and what Python keeps for later are there now: this is a program's own.
-    others = [_another(path, threads)]
-    before = resident_bytes()
-    others += [_another(path, threads) for _ in range(_MORE)]
-    result["each"] = (resident_bytes() - before) / _MORE
+    others, grown = [], []
+    for _ in range(_MORE):
+        before = resident_bytes()
+        others.append(_another(path, threads))
+        grown.append(resident_bytes() - before)
+    result["each"] = median(grown)
     for each in (made, *others):
         each.close()
     return result

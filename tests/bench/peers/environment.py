@@ -6,6 +6,7 @@ left out with the reason; it is tried again at the next start.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -67,6 +68,8 @@ def prepare(folder: Path, libraries: set[str]) -> dict[str, str]:
     failures = {}
     for library, commands in PACKAGES.items():
         wanted = [list(command) for command in commands]
+        if not library:  # An editable install knows the packages that there were.
+            wanted.append([hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()])
         if library not in libraries or done.get(library) == wanted:
             continue
         print(f"installing {library or 'twinlens'}", flush=True)
