@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats.coreml_describe import describe_coreml
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.formats.onnx_file import read_model
 from twinlens.engine.formats.recognize import Format, recognize
+from twinlens.engine.formats.tflite_describe import describe_tflite
 
 _MAX_NODES = 50_000
 _UINT8 = 2  # TensorProto.UINT8
@@ -21,13 +23,12 @@ def describe(path: Path) -> ModelFile:
         ModelFileError: missing, too large, of an unknown format, damaged, or without one picture
             in and one classification out.
     """
-    match recognize(path):
-        case Format.TFLITE:
-            from twinlens.engine.formats.tflite_describe import describe_tflite
-
-            return describe_tflite(path)
-        case Format.ONNX:
-            return describe_onnx(path)
+    kind = recognize(path)
+    if kind is Format.TFLITE:
+        return describe_tflite(path)
+    if kind in (Format.CORE_ML, Format.CORE_ML_PACKAGE):
+        return describe_coreml(path)
+    return describe_onnx(path)
 
 
 def describe_onnx(path: Path) -> ModelFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twinlens.engine.formats.coreml_import import load_coreml
 from twinlens.engine.formats.onnx_import import load_onnx
 from twinlens.engine.formats.recognize import Format, recognize
 from twinlens.engine.formats.tflite_import import load_tflite
@@ -26,8 +27,9 @@ def load_graph(model: ModelSpec, *, open_sizes: Sequence[int] | None = None) -> 
     """
     if model.assemble is not None:
         return model.assemble()
-    match recognize(model.path):
-        case Format.TFLITE:
-            return load_tflite(model.path, open_sizes=open_sizes)
-        case _:
-            return load_onnx(model.path, open_sizes=open_sizes)
+    kind = recognize(model.path)
+    if kind is Format.TFLITE:
+        return load_tflite(model.path, open_sizes=open_sizes)
+    if kind in (Format.CORE_ML, Format.CORE_ML_PACKAGE):
+        return load_coreml(model.path)
+    return load_onnx(model.path, open_sizes=open_sizes)

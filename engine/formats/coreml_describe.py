@@ -1,0 +1,120 @@
+"""What a Core ML model declares: picture, preprocessing, class labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twinlens.engine.formats.coreml_file import COLORS, CoreMLFile, input_shape, read_coreml
+from twinlens.engine.formats.coreml_import import biases, kind_of, output_name, scaler_of
+from twinlens.engine.formats.coreml_program import (
+    Constants,
+    classify_operation,
+    main_block,
+    probabilities_name,
+)
+from twinlens.engine.formats.described import ModelFile
+
+# Layers and operations that only rearrange the answer.
+_MOVES = ("flatten", "flattenTo2D", "reshape", "reshapeStatic", "squeeze", "copy", "permute")
+_MOVES += ("flatten2d", "cast", "identity", "rankPreservingReshape", "expandDims")
+
+
+def describe_coreml(path: Path) -> ModelFile:
+    """Read what a Core ML file or package declares, without its weights being interpreted.
+
+    Raises:
+        ModelFileError: missing, too large, damaged, or without one picture in.
+        UnsupportedOperatorError: another kind of model than a neural network.
+    """
+    file = read_coreml(path)
+    labels = _labels(file)
+    described = file.model.description.metadata
+    metadata = {entry.key: entry.value for entry in described.userDefined}
+    for name in ("shortDescription", "author", "license"):
+        if getattr(described, name):
+            metadata[name] = getattr(described, name)
+    return ModelFile(
+        path=path,
+        input_shape=input_shape(file),
+        output_width=len(labels) or None,
+        ends_in_softmax=_ends_in_softmax(file),
+        metadata=metadata,
+        labels=labels,
+        recipe=_recipe(file),
+        format="Core ML",
+    )
+
+
+def _labels(file: CoreMLFile) -> tuple[str, ...]:
+    if file.kind != "mlProgram":
+        network = file.network
+        whole = [str(number) for number in network.integerLabels.vector]
+        return tuple(network.stringLabels.vector) or tuple(whole)
+    classify = classify_operation(file)
+    if classify is None:
+        return ()
+    constants = Constants(file)
+    for entry in classify.inputs:
+        if entry.key == "classes" and entry.value.bindings:
+            binding = entry.value.bindings[0]
+            value = binding.value if binding.HasField("value") else _constant(file, binding.name)
+            found = None if value is None else constants.read(value)
+            return () if found is None else tuple(str(part) for part in found)
+    return ()
+
+
+def _constant(file: CoreMLFile, name: str) -> Any | None:
+    for operation in main_block(file).operations:
+        if operation.type == "const" and operation.outputs and operation.outputs[0].name == name:
+            return next((e.value for e in operation.attributes if e.key == "val"), None)
+    return None
+
+
+def _ends_in_softmax(file: CoreMLFile) -> bool:
+    """Whether softmax is the last thing that computes."""
+    if file.kind == "mlProgram":
+        operations = main_block(file).operations
+        writers = {out.name: (op.type, _first(op)) for op in operations for out in op.outputs}
+        name = probabilities_name(file)
+    else:
+        layers = file.network.layers
+        writers = {
+            name: (kind_of(layer), layer.input[0] if layer.input else "")
+            for layer in layers
+            for name in layer.output
+        }
+        name = output_name(file)
+    kind = ""
+    for _ in range(len(writers)):
+        kind, source = writers.get(name, ("", ""))
+        if kind not in _MOVES:
+            break
+        name = source
+    return kind.startswith("softmax")
+
+
+def _first(operation: Any) -> str:
+    inputs = {entry.key: entry.value for entry in operation.inputs}
+    bindings = inputs["x"].bindings if "x" in inputs else []
+    return str(bindings[0].name) if bindings else ""
+
+
+def _recipe(file: CoreMLFile) -> dict[str, Any]:
+    """How pixels are fed: ``channelScale * pixel + bias``, in the colour order of the input.
+
+    An ML Program does so itself. Nothing is said of an array that is no image.
+    """
+    kind = file.input.type
+    if not kind.HasField("image"):
+        return {}
+    color = COLORS.get(kind.image.colorSpace, "RGB")
+    channels = 1 if color == "GRAY" else 3
+    scaler = scaler_of(file)
+    scale, mean = 1.0, (0.0,) * channels
+    if scaler is not None:
+        # A scale of 0 is how the default, 1, is left out.
+        scale = float(scaler.channelScale) or 1.0
+        mean = tuple(-float(value) for value in biases(scaler, channels, color))
+    # Core ML's own applications (Vision) cut out the centre unless they are told otherwise.
+    return {"color": color, "scale": scale, "mean": mean, "std": (1.0,) * channels}
