@@ -25,9 +25,9 @@ def resolve(
     """Find what a catalog name or a path stands for.
 
     Args:
-        name_or_path: a card's id; the path of a model file, or of bare parameters (a folder of
-            raw files, HDF5, safetensors, npz) of a network that is assembled by hand; or that
-            network's id, a colon and such a path.
+        name_or_path: a card's id; the path of a model file, of a Core ML package, or of bare
+            parameters (a folder of raw files, HDF5, safetensors, npz) of a network that is
+            assembled by hand; or that network's id, a colon and such a path.
         labels: label file that overrides the model's own.
         store: where fetched models are; None means the user's folder.
 
@@ -60,8 +60,6 @@ def resolve(
         return spec_for(recognised, path, labels or (beside if beside.is_file() else None))
     if holds_parameters(path):
         return networks.recognise(path, labels=labels, imagenet_labels=imagenet_labels)
-    if path.is_dir():
-        raise ModelFileError(f"{path}: is a folder, expected a model file")
     return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
 
 

@@ -32,6 +32,7 @@ _BYTES: dict[int, np.dtype[Any]] = {
     22: np.dtype("<i2"),
     31: np.dtype("u1"),
     32: np.dtype("<u2"),
+    33: np.dtype("<u4"),
 }
 
 
@@ -280,7 +281,7 @@ def _shape(kind: Any, title: str) -> Shape:
 
 
 def _numbers(tensor: Any, code: int, title: str) -> Array:
-    if code in _BYTES:
+    if code in _BYTES and tensor.HasField("bytes"):
         stored = _BYTES[code]
         if len(tensor.bytes.values) % stored.itemsize:
             raise ModelFileError(f"{title}: a constant of {len(tensor.bytes.values)} bytes")

@@ -54,11 +54,11 @@ def weights(params: Any, shape: Shape, what: str) -> Array:
     count = prod(shape)
     if not 0 < count <= LARGEST:
         raise ModelFileError(f"{what} would have shape {shape}")
-    if params.HasField("quantization"):
-        return _quantized(params, shape, what)
     for data, stored in ((params.floats, "<f4"), (params.halves, "<f2")):
         if data:
             return floats(data, stored, count, what).reshape(shape)
+    if params.HasField("quantization"):
+        return _quantized(params, shape, what)
     if params.signed or params.raw:
         raise UnsupportedOperatorError(f"{what} are integers without a scale")
     raise ModelFileError(f"{what} are missing; {count:,} values of shape {shape} are required")

@@ -10,8 +10,9 @@ from twinlens.engine import layers as kinds
 def translate(graph, *, program, labels, scale=1.0, bias=(0.0, 0.0, 0.0), compute=None):
     """A coremltools model of a graph with one image input: ML Program or neural network."""
     import coremltools as ct
-    from coremltools.converters.mil import Builder as mb
+    from coremltools.converters import mil
 
+    mb = mil.Builder
     ((name, shape),) = graph.inputs.items()
 
     @mb.program(

@@ -1,0 +1,102 @@
+"""A model's format is told by its content, and what is not opened says why."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from helpers.coreml_protos import package, program, single
+from helpers.onnx_nets import mnist
+from helpers.tflite_cases import CASES
+from twinlens.engine.errors import ModelError, ModelFileError
+from twinlens.engine.formats import Format, recognize
+from twinlens.engine.modelfile import inspect
+from twinlens.models.catalog import resolve
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.tflite", "net.mlmodel", "net", "net.jpg"])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (mnist().SerializeToString(), Format.ONNX),
+        (CASES["conv"]().data, Format.TFLITE),
+        (single("copy"), Format.CORE_ML),
+        (b"", Format.ONNX),
+        (b"hello", Format.ONNX),
+        (bytes(range(256)) * 4, Format.ONNX),
+    ],
+    ids=["onnx", "tflite", "coreml", "empty", "text", "noise"],
+)
+def test_content_counts_and_names_do_not(tmp_path, name, data, expected):
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert recognize(path) is expected
+
+
+def test_a_package_is_a_folder_with_a_manifest(tmp_path):
+    assert recognize(package(tmp_path / "net", program())) is Format.CORE_ML_PACKAGE
+    with pytest.raises(ModelFileError, match=r"is a folder.*Core ML package"):
+        recognize(tmp_path)
+    with pytest.raises(ModelFileError, match="is a folder"):
+        resolve(tmp_path)
+
+
+def _pytorch(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+
+
+def _pickle(path):
+    path.write_bytes(b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94.")
+
+
+def _zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "text")
+
+
+def _hdf5(path):
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
+
+
+def _safetensors(path):
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + np.zeros(1, "<f4").tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message", "hint"),
+    [
+        ("net.pt", _pytorch, "is a PyTorch file", "torch.onnx.export"),
+        ("net.pth", _pytorch, "is a PyTorch file", "is a pickle"),
+        ("net.pt2", _pytorch, "is a PyTorch file", "torch.onnx.export"),
+        ("net.onnx", _pickle, "is a PyTorch file", "run what its author wrote"),
+        ("net.zip", _zip, "is a zip archive", "Unpack"),
+        ("net.h5", _hdf5, "is an HDF5 file", "model.export"),
+        ("net.safetensors", _safetensors, "no network", "ONNX"),
+    ],
+)
+@pytest.mark.parametrize("ask", [recognize, inspect, resolve])
+def test_what_is_known_but_not_opened(tmp_path, name, write, message, hint, ask):
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(ModelError) as error:
+        ask(path)
+    assert str(path) in error.value.message
+    assert message in error.value.message
+    assert hint in error.value.hint
+
+
+def test_a_pickle_is_never_run(tmp_path):
+    import os
+    import pickle
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    path = tmp_path / "net.pt"
+    path.write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(ModelFileError, match="PyTorch"):
+        resolve(path)
+    assert not (tmp_path / "harm").exists()
