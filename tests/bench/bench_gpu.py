@@ -151,7 +151,7 @@ def throughput(name, batch, adapter, seconds, record):
 
 
 def ceiling(adapter, record):
-    """The best plain product of 4096³ (64³ on a software adapter) by precision, TFLOP/s."""
+    """The best plain product of 4096³ (64³ in software) by precision, TFLOP/s."""
     side = 8 if adapter[0].software else 64
     size, best = side * side, {}
     for dtype, kind in (("f32", np.float32), ("f16", np.float16)):

@@ -146,6 +146,9 @@ class Flight:
         self._queries: Any = None
         self._stamps: Any = None
         self._query_count = 0
+        # A device that failed once is not asked again: a driver may end the process then.
+        self._lost: InferenceError | None = None
+        self._pulse = native.Pulse(device.raw)
 
     def submit(self, feed: Feed, fill: Callable[[Bytes], None], *, timed: bool = False) -> Ticket:
         """Hand a frame over.
@@ -163,24 +166,27 @@ class Flight:
         if slot.ticket is not None:
             # Its memory is needed; whoever holds the ticket gets the answer from there.
             slot.ticket.parts()
+        if self._lost is not None:
+            raise self._lost
         started_s = time.perf_counter()
-        staging = slot.inputs.get(feed)
-        if staging is None:
-            staging = slot.inputs[feed] = Staging(self._device.raw, feed.size, write=True)
         try:
+            staging = slot.inputs.get(feed)
+            if staging is None:
+                staging = slot.inputs[feed] = Staging(self._device.raw, feed.size, write=True)
             self._await(staging, slot.submission)
             fill(staging.bytes()[: feed.size])
             commands = None if timed else slot.ready.pop(feed, None)
             if commands is None:
                 commands = self._record(feed, slot, staging, timed=timed)
             staging.give()
+            self._pulse.check()
             slot.submission = native.submit(self._device.raw, commands)
             slot.answer.request()
             staging.request()
             slot.timed = feed if timed else None
             slot.ready[feed] = self._record(feed, slot, staging)
         except native.FAILURES as why:
-            raise _lost(self._device, str(why)) from why
+            raise self._fail(why) from why
         slot.ticket = Ticket(self, slot, started_s)
         return slot.ticket
 
@@ -247,7 +253,7 @@ class Flight:
             if slot.timed is not None:
                 ticket.timings = self._timings(slot.timed, total_ms)
         except native.FAILURES as why:
-            raise _lost(self._device, str(why)) from why
+            raise self._fail(why) from why
         return parts
 
     def _timings(self, feed: Feed, total_ms: float) -> Timings:
@@ -287,6 +293,14 @@ class Flight:
                 raise RuntimeError(f"no answer within {PATIENCE_S:g} s")
             native.wait(self._device.raw, submission)
 
+    def _fail(self, why: Exception) -> InferenceError:
+        said = " ".join(str(why).split())
+        self._lost = InferenceError(
+            f"{TITLE}: {self._device.adapter.name} failed: {said}",
+            hint="Load the network again; it gets a new device.",
+        )
+        return self._lost
+
     def finish(self) -> None:
         """Wait for all frames under way; failures are left to whoever asks for the answers."""
         for slot in self._slots:
@@ -296,13 +310,6 @@ class Flight:
                     ticket.parts()
                 except InferenceError:
                     continue
-
-
-def _lost(device: Device, why: str) -> InferenceError:
-    return InferenceError(
-        f"{TITLE}: {device.adapter.name} failed: {why}",
-        hint="Load the network again; it gets a new device.",
-    )
 
 
 __all__ = ["Call", "Feed", "Flight", "LayerTime", "Ticket", "Timings"]

@@ -187,6 +187,9 @@ class Lowering:
     def withdraw(self, op: Op) -> None:
         """Take a kernel out again, to put a fused one in its place."""
         self.steps.remove(op)
+        gone = [name for name, stored in self.values.items() if stored.tensor is op.output]
+        for name in gone:
+            del self.values[name]
 
     def _refer(self, node: Node) -> None:
         stored = {

@@ -89,6 +89,23 @@ def submit(device: Any, commands: Any) -> Any:
     return ffi.new("WGPUSubmissionIndex *", number)
 
 
+class Pulse:
+    """Notices that a device was lost before something is submitted to it.
+
+    wgpu-native 29 ends the process when work is submitted to a lost device; what makes objects only
+    reports it. The cheapest of these is asked: an empty layout, which exists already.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._empty = ffi.new("WGPUBindGroupLayoutDescriptor *")
+
+    def check(self) -> None:
+        """Raise what wgpu-py raises where the device was lost."""
+        layout = libf.wgpuDeviceCreateBindGroupLayout(self._device._internal, self._empty)
+        lib.wgpuBindGroupLayoutRelease(layout)
+
+
 def wait(device: Any, submission: Any) -> None:
     """Wait until a submission is done, and run the callbacks that are due."""
     lib.wgpuDevicePoll(device._internal, True, submission)

@@ -173,6 +173,7 @@ class Program:
         Raises:
             InferenceError: the GPU failed, the program is closed, or some node has no kernel.
         """
+        self._flying()
         (array,) = inputs.values()
 
         def fill(memory: Bytes) -> None:
@@ -183,13 +184,17 @@ class Program:
     def submit_bytes(self, feed: Feed, fill: Any, *, timed: bool = False) -> Ticket:
         """Hand bytes over by a way in; see ``Flight.submit``."""
         with self._lock:
-            self._check_open()
-            if self._flight is None:
-                raise InferenceError(
-                    f"{self.name}: {', '.join(self.fallbacks)} run on the processor, so that "
-                    "frames cannot be in flight"
-                )
-            return self._flight.submit(feed, fill, timed=timed and self.device.stamps)
+            flight = self._flying()
+            return flight.submit(feed, fill, timed=timed and self.device.stamps)
+
+    def _flying(self) -> Flight:
+        self._check_open()
+        if self._flight is None:
+            raise InferenceError(
+                f"{self.name}: {', '.join(self.fallbacks) or 'an output'} is not computed on the "
+                "GPU, so that frames cannot be in flight"
+            )
+        return self._flight
 
     def answer(self, ticket: Ticket) -> dict[str, Array]:
         """Wait for a frame's outputs; fresh arrays by name.

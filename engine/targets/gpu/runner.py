@@ -162,7 +162,7 @@ class GpuRunner:
 
         The picture's bytes are the only thing that is uploaded. The conversion is that of
         ``engine.image.Converter``, without its rounding to whole grey levels between the steps:
-        values differ by at most 2 grey levels, on average by less than 0.7.
+        values differ by at most 2 grey levels, on average by less than 1.
 
         Args:
             buffer: the picture.

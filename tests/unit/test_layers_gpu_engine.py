@@ -1,0 +1,320 @@
+"""The layers-gpu engine: what it loads, what it says, frames in flight, and how it fails."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.gpu import TOLERANCE, adapter_or_skip, found
+from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save, squeezenet
+from twinlens.engine.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InferenceError,
+    ModelFileError,
+    ShapeError,
+)
+from twinlens.engine.formats import load_onnx
+from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
+from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.registry import load
+from twinlens.engine.targets.gpu import LayersGpuEngine, adapters, engine
+from twinlens.engine.targets.gpu.adapters import Adapter
+from twinlens.models.catalog import DEFAULT_MODEL, resolve
+
+
+def _spec(path, **recipe):
+    labels = tuple(f"class {number}" for number in range(10))
+    return ModelSpec("net", "Net", Path(path), Recipe(**recipe), labels)
+
+
+def _options(**more):
+    """The adapter that tests run on."""
+    return EngineOptions(adapter=adapter_or_skip()[0].title, **more)
+
+
+@pytest.fixture(params=["fp32", "fp16"])
+def runner(request, tmp_path):
+    if request.param == "fp16" and not adapter_or_skip()[0].half:
+        pytest.skip("the adapter has no shader-f16")
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    spec = _spec(path, width=33, height=33)
+    runner = LayersGpuEngine().load(spec, _options(precision=request.param))
+    yield runner
+    runner.close()
+
+
+def _picture(runner, seed=0):
+    random = np.random.default_rng(seed)
+    return random.standard_normal(runner.info.input_shape).astype(np.float32)
+
+
+def test_runs_and_says_what_runs(runner, tmp_path):
+    info = runner.info
+    assert (info.engine_id, info.engine_title) == ("layers-gpu", "Layers GPU")
+    assert info.detail == adapter_or_skip()[0].title
+    assert (info.input_shape, info.output_width) == ((1, 3, 33, 33), 10)
+    assert info.fallbacks == ()
+    x = _picture(runner)
+    first = runner.run(x)
+    expected = load_onnx(tmp_path / "net.onnx").run({"image": x.astype(np.float64)})
+    np.testing.assert_allclose(
+        first, next(iter(expected.values()))[0], atol=TOLERANCE[info.precision] * first.max()
+    )
+    assert (first.shape, first.dtype) == ((10,), np.float32)
+    kept = first.copy()
+    second = runner.run(x + 1)
+    np.testing.assert_array_equal(first, kept)
+    assert not np.array_equal(first, second)
+    assert "depthwise" in runner.summary()
+
+
+def test_frames_in_flight(runner):
+    pictures = [_picture(runner, seed) for seed in range(5)]
+    expected = [runner.run(picture) for picture in pictures]
+    given = [picture.copy() for picture in pictures]
+    tickets = []
+    for picture in given:
+        tickets.append(runner.submit(picture))
+        picture[...] = 0  # it was copied
+    for ticket, answer in zip(reversed(tickets), reversed(expected), strict=True):
+        np.testing.assert_array_equal(ticket.result(), answer)
+        assert ticket.done
+        np.testing.assert_array_equal(ticket.result(), answer)
+
+
+def test_timings_name_every_kernel(runner):
+    x = _picture(runner)
+    runner.run(x)
+    assert runner.timings() is None
+    if not runner.program.device.stamps:
+        pytest.skip("the adapter has no timestamps")
+    runner.profile = True
+    runner.run(x)
+    times = runner.timings()
+    named = {node for layer in times.layers for node in layer.nodes}
+    assert named == set(runner.program.kernels)
+    assert all(layer.ms >= 0 for layer in times.layers)
+    assert times.layers[0].kernel == "input"
+    assert times.compute_ms > 0
+    runner.profile = False
+    runner.run(x)
+    assert runner.timings() is None
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.zeros((1, 3, 33, 34), np.float32), np.zeros((1, 3, 33, 33), np.float64)]
+)
+def test_wrong_tensors_are_refused(runner, tensor):
+    for give in (runner.run, runner.submit):
+        with pytest.raises(InferenceError, match="Layers GPU: the tensor"):
+            give(tensor)
+
+
+def test_closed_runners_say_so(runner):
+    ticket = runner.submit(_picture(runner))
+    runner.close()
+    runner.close()
+    with pytest.raises(InferenceError, match="closed"):
+        runner.run(_picture(runner))
+    with pytest.raises(InferenceError, match="closed"):
+        ticket.result()
+
+
+@pytest.mark.parametrize("frames", [0, 1, 4])
+def test_a_lost_device_is_reported_and_the_next_load_works(tmp_path, frames):
+    path = save(mnist(), tmp_path / "net.onnx")
+    spec = _spec(path, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
+    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+        for _ in range(frames):
+            runner.run(_picture(runner))
+        runner.program.device.raw.destroy()
+        for _ in range(5):
+            with pytest.raises(InferenceError, match=r"Layers GPU: .* failed") as caught:
+                runner.run(_picture(runner))
+            assert "again" in caught.value.hint
+    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+        assert np.isfinite(runner.run(_picture(runner))).all()
+
+
+def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
+    path = save(squeezenet(), tmp_path / "net.onnx")
+    spec = _spec(path, width=35, height=35)
+    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+        (left,) = runner.info.fallbacks
+        assert runner.info.detail.endswith("; 1 layer in NumPy")
+        (line,) = (line for line in runner.summary().splitlines() if line.startswith(left))
+        assert line.endswith("reference")
+        x = _picture(runner)
+        expected = load_onnx(path).run({"image": x.astype(np.float64)})
+        np.testing.assert_allclose(runner.run(x), next(iter(expected.values()))[0], rtol=1e-4)
+        assert not runner.takes_frames(spec.recipe)
+        with pytest.raises(InferenceError, match=left):
+            runner.submit(x)
+        with pytest.raises(InferenceError, match="cannot be converted on the GPU"):
+            runner.run_frame(_frame(PixelFormat.BGR8, 40, 40), spec.recipe)
+
+
+def test_channels_last(tmp_path):
+    path = save(edgetpu_mobilenet(), tmp_path / "last.onnx")
+    spec = _spec(path, width=32, height=32, layout="NHWC")
+    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+        assert runner.info.input_shape == (1, 32, 32, 3)
+        assert runner.info.fallbacks == ()
+        frame = _frame(PixelFormat.BGR8, 40, 36)
+        converted = Converter(spec.recipe).convert(frame)
+        np.testing.assert_allclose(
+            runner.run_frame(frame, spec.recipe), runner.run(converted), atol=0.05
+        )
+
+
+def test_the_embedded_model_agrees_with_the_cpu():
+    adapter_or_skip()
+    spec = resolve(DEFAULT_MODEL)
+    with (
+        closing(load(spec, "layers-gpu", _options())) as gpu,
+        closing(load(spec, "layers-cpu")) as cpu,
+    ):
+        assert gpu.info.fallbacks == ()
+        x = _picture(gpu)
+        np.testing.assert_allclose(gpu.run(x), cpu.run(x), atol=1e-5)
+
+
+def test_models_and_options_that_do_not_fit(tmp_path):
+    adapter_or_skip()
+    layers = LayersGpuEngine()
+    assert layers.available() is None
+    assert layers.precisions()[0] == "fp32"
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    fitting = _spec(path, width=33, height=33)
+    with pytest.raises(ShapeError, match="its recipe makes"):
+        layers.load(_spec(path, width=32, height=32), _options())
+    with pytest.raises(EngineError, match="int8"):
+        layers.load(fitting, EngineOptions(precision="int8"))
+    with pytest.raises(EngineError, match="no adapter is called 'abacus'") as caught:
+        layers.load(fitting, EngineOptions(adapter="abacus"))
+    assert adapter_or_skip()[0].name in caught.value.hint
+    with pytest.raises(ModelFileError, match="does not exist"):
+        layers.load(_spec(tmp_path / "no.onnx", width=33, height=33), _options())
+
+
+def test_without_wgpu_or_adapters_it_says_why(monkeypatch, tmp_path):
+    spec = _spec(tmp_path / "net.onnx", width=33, height=33)
+    monkeypatch.setattr(engine, "list_adapters", lambda: ())
+    if adapters.without_wgpu() is None:
+        assert "no GPU adapter" in LayersGpuEngine().available()
+        assert LayersGpuEngine().precisions() == ("fp32",)
+    monkeypatch.setattr(engine, "without_wgpu", lambda: "wgpu is not installed")
+    with pytest.raises(EngineUnavailableError, match="wgpu is not installed"):
+        LayersGpuEngine().load(spec, EngineOptions())
+
+
+def test_adapters_are_told_apart_and_chosen_by_words(monkeypatch):
+    def made(name, backend, kind):
+        return Adapter(name, backend, kind, "", frozenset(), 1)
+
+    known = [
+        made("Slow", "OpenGL", "discrete"),
+        made("llvmpipe", "Vulkan", "software"),
+        made("Fast 1", "Vulkan", "discrete"),
+        made("Small", "Vulkan", "integrated"),
+    ]
+    ranked = sorted(known, key=adapters._rank)
+    assert [adapter.name for adapter in ranked] == ["Fast 1", "Slow", "Small", "llvmpipe"]
+    monkeypatch.setattr(adapters, "without_wgpu", lambda: None)
+    monkeypatch.setattr(adapters, "_found", lambda: tuple((each, None) for each in ranked))
+    for words, name in ((None, "Fast 1"), ("integrated", "Small"), ("OPENGL discrete", "Slow")):
+        assert adapters.choose(words)[0].name == name
+
+
+def _frame(form, width, height, orientation=1, seed=0):
+    """A picture with structure at all sizes."""
+    random = np.random.default_rng(seed)
+    rows = height * 3 // 2 if form.is_planar else height
+    shape = (rows, width, form.bytes_per_pixel)
+    y, x, c = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    waves = np.sin(y / 7 + c) + np.cos(x / 11 - c) + np.sin(x * y / 300)
+    noisy = 128 + 35 * waves + random.normal(0, 12, shape)
+    pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+    if shape[2] == 1:
+        pixels = pixels[..., 0]
+    return PixelBuffer.from_array(pixels, form, orientation=orientation)
+
+
+@pytest.fixture(scope="module")
+def door():
+    """Answers with the converted picture itself, in grey levels."""
+    from twinlens.engine.graph import Graph, Node
+    from twinlens.engine.layers import Flatten, ReLU
+    from twinlens.engine.targets.gpu.runner import GpuRunner
+
+    adapter = adapter_or_skip()
+    runners = {}
+    for shape in ((1, 3, 40, 48), (1, 1, 40, 48)):
+        nodes = [Node("r", ReLU(), ("x",), "r"), Node("f", Flatten(), ("r",), "f")]
+        graph = Graph("door", {"x": shape}, ["f"], nodes)
+        runners[shape] = GpuRunner(graph, shape, adapter)
+
+    def convert(frame, recipe, **more):
+        shape = recipe.input_shape
+        return runners[shape].run_frame(frame, recipe, **more).reshape(shape)
+
+    yield convert
+    for runner in runners.values():
+        runner.close()
+
+
+def _levels(**more):
+    channels = 1 if more.get("color") == "GRAY" else 3
+    return Recipe(48, 40, scale=1.0, mean=(0.0,) * channels, std=(1.0,) * channels, **more)
+
+
+def _close(door, frame, recipe, **more):
+    """Within 2 grey levels of the converter, and on average within 1."""
+    expected = Converter(recipe, more.get("region"), more.get("crop_and_scale")).convert(frame)
+    off = np.abs(door(frame, recipe, **more) - expected)
+    assert off.max() <= 2
+    assert off.mean() < 1
+
+
+@pytest.mark.parametrize("form", PixelFormat)
+def test_frames_of_every_format(door, form):
+    _close(door, _frame(form, 200, 150), _levels())
+    _close(door, _frame(form, 36, 52), _levels(crop_and_scale=CropAndScale.SCALE_FIT, padding=90))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_frames_that_lie_on_their_side(door, orientation):
+    frame = _frame(PixelFormat.NV12, 170, 90, orientation)
+    _close(door, frame, _levels())
+    _close(door, frame, _levels(), crop_and_scale=CropAndScale.SCALE_FIT)
+    _close(door, frame, _levels(), region=Region(0.13, 0.27, 0.51, 0.6))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        _levels(color="GRAY"),
+        _levels(color="BGR"),
+        _levels(interpolation="nearest"),
+        _levels(crop_and_scale=CropAndScale.SCALE_FILL),
+    ],
+    ids=["grey", "blue first", "nearest", "stretched"],
+)
+def test_frames_by_every_recipe(door, recipe):
+    for size in ((47, 39), (48, 40), (640, 360), (1300, 120)):
+        _close(door, _frame(PixelFormat.BGR8, *size), recipe)
+
+
+def test_values_of_a_recipe_are_exact(door):
+    # Pixels that are not resized differ by nothing.
+    recipe = Recipe(48, 40, mean=(0.1, -0.2, -3.0), std=(0.2, 0.3, 0.4))
+    frame = _frame(PixelFormat.RGB8, 48, 40)
+    expected = np.maximum(Converter(recipe).convert(frame), 0)
+    np.testing.assert_array_equal(door(frame, recipe), expected)
+
+
+def test_without_an_adapter_tests_say_so():
+    adapter, reason = found()
+    assert (adapter is None) == bool(reason)
