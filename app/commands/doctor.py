@@ -64,7 +64,7 @@ def examine(args: argparse.Namespace) -> dict[str, Any]:
         "engines": engines,
         "compiler": _compiler(),
         "providers": _providers(),
-        "adapters": [],
+        "adapters": _adapters(),
         "cameras": [{"id": camera.id, "name": camera.name} for camera in list_cameras()],
         "self_test": self_test(args, [e["id"] for e in engines if e["available"]]),
     }
@@ -145,6 +145,26 @@ def _providers() -> list[str]:
         return []
 
 
+def _adapters() -> list[dict[str, Any]]:
+    """The GPUs of layers-gpu, best first; none where wgpu is missing."""
+    from twinlens.engine.targets.gpu.adapters import list_adapters
+
+    try:
+        found = list_adapters()
+    except TwinlensError:
+        return []
+    return [
+        {
+            "name": adapter.name,
+            "backend": adapter.backend,
+            "kind": adapter.kind,
+            "driver": adapter.driver,
+            "fp16": adapter.half,
+        }
+        for adapter in found
+    ]
+
+
 def _precisions(row: dict[str, Any]) -> list[str]:
     """Lines about an engine's precisions; none for what has no precisions to tell of."""
     lines = []
@@ -188,6 +208,10 @@ def _print(report: dict[str, Any]) -> None:
             line(f"    {escape(told)}")
     for told in _compiler_lines(report["compiler"]):
         line(f"  {escape(told)}")
+    for adapter in report["adapters"]:
+        half = "" if adapter["fp16"] else ", no fp16"
+        told = f"{adapter['name']}, {adapter['backend']}, {adapter['kind']}{half}"
+        line(f"  GPU adapter: {escape(told)}")
     line(f"  providers of ONNX Runtime: {', '.join(report['providers']) or 'none'}")
     cameras = ", ".join(f"{c['name']} (camera:{c['id']})" for c in report["cameras"])
     line(f"  cameras: {escape(cameras) or 'none found; the bundled clip plays instead'}")

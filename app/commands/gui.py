@@ -48,4 +48,5 @@ def execute(args: argparse.Namespace) -> int:
         threads=args.threads,
         precision=args.precision,
         calibration=args.calibration,
+        adapter=args.adapter,
     )

@@ -52,12 +52,18 @@ def add_model_options(
 
 
 def add_precision_options(parser: argparse.ArgumentParser) -> None:
-    """Add --precision, --threads, --calibration."""
+    """Add --precision, --threads, --adapter, --calibration."""
     parser.add_argument(
         "--precision",
         help="fp32, or what else the engine has: bf16, int8, auto (`twinlens doctor` lists them)",
     )
     parser.add_argument("--threads", type=positive, help="compute threads (default: the engine's)")
+    parser.add_argument(
+        "--adapter",
+        metavar="WORDS",
+        help="the GPU of layers-gpu, by words of its name, backend or kind, such as "
+        "'nvidia vulkan' or 'software' (`twinlens doctor` lists them; default: the best)",
+    )
     add_calibration_option(parser)
 
 
@@ -73,11 +79,12 @@ def add_calibration_option(parser: argparse.ArgumentParser) -> None:
 
 
 def engine_options(args: argparse.Namespace) -> EngineOptions:
-    """Turn --precision, --threads and --calibration into an engine's options."""
+    """Turn --precision, --threads, --adapter and --calibration into an engine's options."""
     return EngineOptions(
         threads=args.threads,
         precision=args.precision or "fp32",
         calibration=calibration_of(args),
+        adapter=args.adapter,
     )
 
 

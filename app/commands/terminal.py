@@ -114,7 +114,9 @@ def run_terminal(
     engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
     usable = {engine.id: engine.precisions() for engine in engines if not engine.available()}
     engine_id = args.engine or "layers-cpu"
-    settings = Settings(threads=args.threads, calibration=str(args.calibration or ""))
+    settings = Settings(
+        threads=args.threads, calibration=str(args.calibration or ""), adapter=args.adapter or ""
+    )
     if args.precision:
         registry.check_precision(engine_id, args.precision)
         settings = settings.with_precision(engine_id, args.precision)

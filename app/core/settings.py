@@ -45,6 +45,7 @@ class Settings:
         precisions: engine id → the precision that it is asked for; others get their first.
         calibration: a video or folder of pictures that precisions are compared on; empty means
             the bundled clip.
+        adapter: words of the GPU adapter that layers-gpu runs on; empty means the best.
         recent_models: newest first.
         recent_sources: newest first.
         extra: keys that this version does not know.
@@ -66,6 +67,7 @@ class Settings:
     threads: int | None = None
     precisions: Mapping[str, str] = field(default_factory=dict)
     calibration: str = ""
+    adapter: str = ""
     recent_models: tuple[str, ...] = ()
     recent_sources: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Settings:
             threads=self.threads,
             precision=asked if asked in offered else offered[0],
             calibration=Path(self.calibration) if self.calibration else clip_path(),
+            adapter=self.adapter or None,
         )
 
     def with_precision(self, engine_id: str, precision: str) -> Settings:

@@ -204,6 +204,7 @@ class Choose:
             precisions=window.settings.with_precision(info.engine_id, options.precision).precisions,
             threads=options.threads,
             calibration="" if calibration in (None, clip_path()) else str(calibration),
+            adapter=options.adapter or "",
         )
         asked = self._asked_model
         if asked is not None and asked[0] is event.spec:

@@ -34,6 +34,7 @@ def run_window(
     threads: int | None = None,
     precision: str | None = None,
     calibration: Path | None = None,
+    adapter: str | None = None,
 ) -> int:
     """Show the window until it is closed; returns the exit status.
 
@@ -46,6 +47,7 @@ def run_window(
         threads: compute threads; None keeps the remembered number.
         precision: of the engine that starts; None means the remembered one.
         calibration: a video or folder of pictures; None means the remembered one.
+        adapter: words of a GPU adapter; None means the remembered one.
 
     Raises:
         EngineError: there is no engine of that id, or it lacks that precision.
@@ -60,6 +62,8 @@ def run_window(
         window.remember(threads=threads)
     if calibration is not None:
         window.remember(calibration=str(calibration.absolute()))
+    if adapter is not None:
+        window.remember(adapter=adapter)
     if precision is not None:
         window.choose.start_precision(engine or window.settings.engine, precision)
     window.show()
