@@ -264,7 +264,8 @@ class Comparison:
         )
         if any(_alike(row, other) for other in self._rows):
             runner.close()
-            self._leave_out(case, f"runs as {describe(info.precision, info.threads)}, as measured")
+            same = f"runs as {describe(info.precision, info.threads)}, as measured"
+            self._leave_out(case, same if info.threads else "takes no number of threads")
             return
         self._runners.append(runner)
         self._rows.append(row)

@@ -9,6 +9,8 @@ from twinlens.app.overlays.precision import agreement_percent
 
 # Share of the chart's width that the slowest median gets at least.
 _SLOWEST_SHARE = 0.7
+# Bars are drawn to scale up to so many times the fastest.
+_MOST_TIMES = 6
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class BenchBar:
         value_text: ``"7.1 ms"``; ``"…"`` until something was timed, empty until it is loaded.
         note: agreement with fp32 in percent; empty where nothing was compared.
         best: no bar is shorter.
+        cut: the bar would be longer than the chart is wide.
     """
 
     label: str
@@ -30,6 +33,7 @@ class BenchBar:
     value_text: str
     note: str = ""
     best: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,10 @@ def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
     slowest = max((row.median_ms for row in table.rows), default=0.0)
     widest = max((row.p95_ms for row in table.rows), default=0.0)
     # One slow outlier must not make all bars short.
-    scale = min(widest, slowest / _SLOWEST_SHARE) or 1.0
+    scale = min(widest, slowest / _SLOWEST_SHARE)
     fastest = min((row.median_ms for row in table.rows if row.runs), default=0.0)
+    # Nor must an engine that is many times slower: its bars are cut, and shown as cut.
+    scale = min(scale, fastest * _MOST_TIMES / _SLOWEST_SHARE) or 1.0
     bars: dict[str, list[BenchBar]] = {}
     titles: dict[str, tuple[str, str]] = {}
     for row in table.rows:
@@ -162,10 +168,11 @@ def _label(precision: str, threads: int) -> str:
 def _bar(row: BenchRow, scale: float, fastest: float) -> BenchBar:
     return BenchBar(
         label=_label(row.precision, row.threads),
-        share=row.median_ms / scale,
+        share=min(1.0, row.median_ms / scale),
         p95_share=min(1.0, row.p95_ms / scale),
         value_text=milliseconds(row.median_ms) if row.runs else "…",
         note="" if row.agreement is None else agreement_percent(row.agreement),
+        cut=row.median_ms > scale,
         best=bool(row.runs) and row.median_ms == fastest,
     )
 

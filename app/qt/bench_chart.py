@@ -142,6 +142,8 @@ class BenchChartView(QWidget):
             line = QRectF(filled.right(), area.center().y() - 0.15 * unit, 0, 0.3 * unit)
             line.setRight(max(line.left(), end))
             painter.drawRect(line)
+            if bar.cut:
+                self._paint_cut(painter, filled)
         at = left + longest * max(bar.share, bar.p95_share) + unit
         painter.setFont(self._strong())
         painter.setPen(color(self._palette.text))
@@ -150,6 +152,21 @@ class BenchChartView(QWidget):
         painter.setFont(font(SMALL_UNITS * unit))
         painter.setPen(color(self._palette.text_dim))
         painter.drawText(area, _RIGHT, bar.note)
+
+    def _paint_cut(self, painter: QPainter, filled: QRectF) -> None:
+        """Two slanted gaps near the end: the bar is longer than there is room."""
+        unit = self._unit
+        painter.setBrush(color(self._palette.surface))
+        for gap in (3.0, 4.4):
+            at, lean = filled.right() - gap * unit, 0.5 * unit
+            top, bottom = filled.top() - 1, filled.bottom() + 1
+            corners = (
+                QPointF(at + lean, top),
+                QPointF(at + lean + 0.6 * unit, top),
+                QPointF(at - lean + 0.6 * unit, bottom),
+                QPointF(at - lean, bottom),
+            )
+            painter.drawPolygon(QPolygonF(corners))
 
 
 def paint_shape(painter: QPainter, shape: str, area: QRectF) -> None:

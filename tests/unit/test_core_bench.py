@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,17 @@ def test_what_really_runs_as_another_row_is_measured_once() -> None:
     (left,) = tables[-1].skipped
     assert (left.precision, left.reason) == ("auto", "runs as bf16, 1 thread, as measured")
     assert all(runner.closed.is_set() for runner in engine.runners)  # type: ignore[attr-defined]
+
+
+def test_an_engine_without_threads_is_measured_once() -> None:
+    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+        runner = FakeRunner()
+        runner._info = replace(runner.info, threads=0)
+        return runner
+
+    tables, _ = compare(Case("cpu", "fp32", 1), Case("cpu", "fp32", 2), make=make)
+    assert [row.threads for row in tables[-1].rows] == [0]
+    assert tables[-1].skipped == (Skipped("cpu", "takes no number of threads", "fp32", 2),)
 
 
 def test_stopping_and_leaving_close_the_runners() -> None:

@@ -56,6 +56,17 @@ def test_an_outlier_does_not_make_all_bars_short() -> None:
     assert (second.share, second.p95_share) == (pytest.approx(0.35), pytest.approx(0.4))
 
 
+def test_an_engine_that_is_many_times_slower_is_cut_and_said_to_be() -> None:
+    rows = (row("cpu", "fp32", 3, 3), row("cpu", "bf16", 1, 1), row("gpu", "fp32", 120, 130))
+    chart = bench_chart(replace(TABLE, rows=rows), running=False)
+    bars = [bar for group in chart.groups for bar in group.bars]
+    assert [bar.cut for bar in bars] == [False, False, True]
+    assert bars[2].share == bars[2].p95_share == 1.0
+    assert bars[2].value_text == "120 ms"
+    assert bars[0].share == pytest.approx(3 * bars[1].share)
+    assert bars[0].share > 0.3
+
+
 def test_what_waits_has_its_place() -> None:
     waiting = (Case("cpu", "int8", 1), Case("ort", "fp32", 2, "Vision"))
     table = BenchTable("Pets", TABLE.rows[:1], waiting=waiting)
