@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
 # Programs that tell how much memory one more takes; the first still grow Python's own.
-_MORE = 5
+_MORE = 10
 STEPS = (
     "import",
     "read",
