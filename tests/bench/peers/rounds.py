@@ -228,8 +228,11 @@ class Field:
             self._drop(peer, str(why))
             return
         row.turns.append(answer["ms"])
-        row.used_s += answer["idle"][0]
-        row.idle_s += answer["idle"][1]
+        used_s, idle_s = answer["idle"]
+        # Two turns one behind the other, where rounds change direction, tell nothing.
+        if idle_s > _SETTLE_S:
+            row.used_s += used_s
+            row.idle_s += idle_s
 
     def close(self) -> None:
         """End all workers."""
