@@ -16,8 +16,10 @@ from twinlens.engine.formats.coreml_program import (
 from twinlens.engine.formats.described import ModelFile
 
 # Layers and operations that only rearrange the answer.
-_MOVES = ("flatten", "flattenTo2D", "reshape", "reshapeStatic", "squeeze", "copy", "permute")
-_MOVES += ("flatten2d", "cast", "identity", "rankPreservingReshape", "expandDims")
+_MOVES = (
+    *("flatten", "flattenTo2D", "reshape", "reshapeStatic", "squeeze", "copy", "permute"),
+    *("flatten2d", "cast", "identity", "rankPreservingReshape", "expandDims"),
+)
 
 
 def describe_coreml(path: Path) -> ModelFile:

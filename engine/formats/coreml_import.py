@@ -18,6 +18,7 @@ from twinlens.engine.formats.coreml_file import (
 from twinlens.engine.formats.coreml_layer import Net
 from twinlens.engine.formats.coreml_layers import BUILDERS, LayerStep
 from twinlens.engine.formats.coreml_weights import floats
+from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx_import import node_list
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Add, Mul, Sub
@@ -65,7 +66,9 @@ def graph_from_coreml(file: CoreMLFile) -> Graph:
                 f"{file.title}: layer {layer.name!r} ({kind}) has {len(layer.output)} outputs; "
                 "one is required"
             )
-        BUILDERS[kind](LayerStep(net, layer, kind, exact))
+        step = LayerStep(net, layer, kind, exact)
+        with reading(f"{step.what} ({kind})"):
+            BUILDERS[kind](step)
     output = output_name(file)
     if output not in net.places:
         raise ModelFileError(f"{file.title}: nothing writes its output {output!r}")
@@ -107,7 +110,8 @@ def output_name(file: CoreMLFile) -> str:
         return str(network.probabilitiesName)
     written = {name for layer in layers for name in layer.output}
     named = [feature.name for feature in file.model.description.output if feature.name in written]
-    return str(named[0] if named else layers[-1].output[0] if layers[-1].output else "")
+    last = layers[-1].output if layers else []
+    return str((named or list(last) or [""])[0])
 
 
 def scaler_of(file: CoreMLFile) -> Any | None:

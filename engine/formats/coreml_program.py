@@ -16,6 +16,7 @@ from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.coreml_file import MAX_NODES, CoreMLFile, input_shape, inside
 from twinlens.engine.formats.coreml_layer import Net, Step
 from twinlens.engine.formats.coreml_weights import BlobFile, floats
+from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx_import import node_list
 from twinlens.engine.formats.values import LARGEST
 from twinlens.engine.graph import Graph
@@ -200,7 +201,8 @@ def graph_from_program(file: CoreMLFile) -> Graph:
             _constant(file, operation, constants)
         else:
             step = OperationStep(net, operation, constants)
-            BUILDERS[operation.type](step)
+            with reading(f"{step.what} ({operation.type})"):
+                BUILDERS[operation.type](step)
     output = probabilities_name(file)
     if output not in net.places:
         raise ModelFileError(f"{file.title}: nothing writes its output {output!r}")

@@ -17,6 +17,7 @@ from twinlens.engine.errors import (
     UnsupportedOperatorError,
 )
 from twinlens.engine.formats import onnx_images, onnx_math, onnx_shapes
+from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx_file import read_model
 from twinlens.engine.formats.onnx_operator import Operator, array_of, chain_errors
 from twinlens.engine.formats.values import Values
@@ -91,7 +92,8 @@ def graph_from_onnx(
     for node, node_name in zip(proto.node, names, strict=True):
         operator = Operator(node, node_name, opset, values)
         try:
-            BUILDERS[node.op_type](operator)
+            with reading(f"{title}: node {node_name!r} ({node.op_type})"):
+                BUILDERS[node.op_type](operator)
         except ModelError as error:
             raise chain_errors(operator, error) from error
     return _finish(model, title, inputs, values)

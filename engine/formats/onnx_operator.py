@@ -39,15 +39,31 @@ class Operator:
         """Number of inputs, left-out ones in between counted."""
         return len(self._proto.input)
 
-    def attribute(self, name: str, default: T) -> T:
+    def attribute(self, name: str, default: T, kind: str | None = None) -> T:
         """An attribute's value, or the default where it is left out.
 
         Text comes as str, lists as lists, tensors as arrays. An int stands for a bool default.
+
+        Args:
+            name: of the attribute.
+            default: what it is where it is left out; also tells the kind of value.
+            kind: ``"INT"``, ``"INTS"``, ``"TENSOR"`` ..., where the default cannot tell it; for
+                a default of None it is ``"INTS"``.
+
+        Raises:
+            ModelFileError: the file gives another kind of value.
         """
         import onnx
 
         for attribute in self._proto.attribute:
             if attribute.name == name:
+                given = onnx.AttributeProto.AttributeType.Name(attribute.type)
+                wanted = kind or _kind_of(default)
+                if given != wanted and (given, wanted) != ("INT", "FLOAT"):
+                    raise ModelFileError(
+                        f"node {self.name!r} ({self.type}): attribute {name!r} is of kind {given}; "
+                        f"{wanted} is required"
+                    )
                 value = onnx.helper.get_attribute_value(attribute)
                 if isinstance(value, bytes):
                     value = value.decode("utf-8", "replace")
@@ -181,6 +197,20 @@ def array_of(tensor: onnx.TensorProto) -> Array:
     if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
         return array.astype(np.float32)
     return array
+
+
+def _kind_of(default: object) -> str:
+    """The kind of attribute that a default stands for."""
+    if isinstance(default, (bool, int)):
+        return "INT"
+    if isinstance(default, float):
+        return "FLOAT"
+    if isinstance(default, str):
+        return "STRING"
+    if isinstance(default, np.ndarray):
+        return "TENSOR"
+    floats = isinstance(default, list) and default and isinstance(default[0], float)
+    return "FLOATS" if floats else "INTS"
 
 
 def weight_scale(operator: Operator, index: int, axis: int) -> Array | None:

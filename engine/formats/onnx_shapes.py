@@ -7,6 +7,7 @@ import, so that what a classifier computes from shapes is a constant.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,13 @@ from twinlens.engine.layers import (
     Unsqueeze,
 )
 
-_CONSTANT_ATTRIBUTES: dict[str, type | None] = {
-    "value": None,
-    "value_float": np.float32,
-    "value_floats": np.float32,
-    "value_int": np.int64,
-    "value_ints": np.int64,
+# Attribute → its kind, and the element type of the array that it becomes.
+_CONSTANT_ATTRIBUTES: dict[str, tuple[str, type | None]] = {
+    "value": ("TENSOR", None),
+    "value_float": ("FLOAT", np.float32),
+    "value_floats": ("FLOATS", np.float32),
+    "value_int": ("INT", np.int64),
+    "value_ints": ("INTS", np.int64),
 }
 
 
@@ -84,9 +86,10 @@ def dropout(operator: Operator) -> None:
 
 def constant(operator: Operator) -> None:
     """Constant: a tensor, or numbers."""
-    for name, dtype in _CONSTANT_ATTRIBUTES.items():
+    for name, (kind, dtype) in _CONSTANT_ATTRIBUTES.items():
         if operator.has_attribute(name):
-            operator.emit_constant(np.asarray(operator.attribute(name, 0), dtype))
+            value: Any = operator.attribute(name, None, kind)
+            operator.emit_constant(np.asarray(value, dtype))
             return
     raise operator.unsupported("a constant that is neither a tensor nor numbers")
 
@@ -94,7 +97,7 @@ def constant(operator: Operator) -> None:
 def shape_of(operator: Operator) -> None:
     """Shape: known at import, whatever the input."""
     shape = operator.shape()
-    end: int | None = operator.attribute("end", None)
+    end: int | None = operator.attribute("end", None, "INT")
     operator.emit_constant(np.asarray(shape[operator.attribute("start", 0) : end], np.int64))
 
 
@@ -153,7 +156,7 @@ def slice_constant(operator: Operator) -> None:
     operator.emit_constant(data[tuple(cut)])
 
 
-_LARGEST = 1 << 28
+_LARGEST = 1 << 20
 
 BUILDERS: dict[str, Callable[[Operator], None]] = {
     "Cast": cast,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
+from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx_import import node_list
 from twinlens.engine.formats.tflite_file import Operation, TFLiteFile, read_tflite
 from twinlens.engine.formats.tflite_operator import TO_PICTURE, Net, Op, Place, round_to
@@ -60,7 +61,9 @@ def graph_from_tflite(
                 f"{file.title}: operator {operation.kind} has {len(operation.outputs)} outputs; "
                 "one is required"
             )
-        BUILDERS[operation.kind](Op(operation, net))
+        step = Op(operation, net)
+        with reading(f"{file.title}: operator {operation.kind} at {step.name!r}"):
+            BUILDERS[operation.kind](step)
     outputs = []
     for index in file.outputs:
         place = net.places.get(index)

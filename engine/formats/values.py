@@ -10,10 +10,18 @@ import numpy as np
 
 from twinlens.engine.errors import ModelFileError, ShapeError
 from twinlens.engine.graph import Graph, Node
+from twinlens.engine.layers import AvgPool2d, Conv2d, ConvTranspose2d, MaxPool2d, Resize
 from twinlens.engine.layers.base import Array, Layer, Shape
 
 LARGEST = 1 << 28
 """Samples of one value: 1 GiB in float32. A file that asks for more is refused."""
+
+# What may be computed from constants beyond what the file brings: samples, multiply-adds.
+_MOST_COMPUTED, _MOST_WORK = 1 << 24, 1 << 30
+_MOST_AXES = 16
+_WIDEST_PAD = 4096
+_WITH_PADS = (Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+_LARGEST_MATRIX = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Values:
         self.shapes: dict[str, Shape] = {}
         self.nodes: list[Node] = []
         self.steps: dict[str, Steps] = {}
+        self._computed = 0
 
     def add_input(self, name: str, shape: Shape) -> None:
         """Make a runtime input known."""
@@ -70,16 +79,29 @@ class Values:
         Raises:
             ShapeError: the shapes do not fit, or the output has more than ``LARGEST`` samples.
         """
-        shape = layer.output_shape(*(self.shapes[name] for name in inputs))
+        shapes = [self.shapes[name] for name in inputs]
+        shape = layer.output_shape(*shapes)
         _check_size(output, shape)
+        _check_work(output, layer, shapes, shape)
         if all(name in self.constants for name in inputs):
-            arrays = [self.constants[name] for name in inputs]
-            with np.errstate(all="ignore"):
-                self.add_constant(output, np.asarray(layer.forward(*arrays)))
+            self._compute(layer, inputs, output, prod(shape))
             return output
         self.nodes.append(Node(name, layer, tuple(inputs), output))
         self.shapes[output] = shape
         return output
+
+    def _compute(self, layer: Layer, inputs: Sequence[str], output: str, size: int) -> None:
+        arrays = [self.constants[name] for name in inputs]
+        self._computed += size
+        given = sum(array.size for array in self.constants.values())
+        work = layer.macs(*(array.shape for array in arrays))
+        if self._computed > _MOST_COMPUTED + 4 * given or work > _MOST_WORK:
+            raise ShapeError(
+                f"value {output!r} is computed from constants, with {size:,} samples and {work:,} "
+                "multiply-adds; a file that asks for so much is not read"
+            )
+        with np.errstate(all="ignore"):
+            self.add_constant(output, np.asarray(layer.forward(*arrays)))
 
     def graph(
         self,
@@ -101,7 +123,21 @@ class Values:
         return Graph(title, inputs, outputs, self.nodes, constants=constants, metadata=metadata)
 
 
+def _check_work(name: str, layer: Layer, shapes: Sequence[Shape], output: Shape) -> None:
+    """Refuse settings that no classifier has, and that would take all memory or time to run."""
+    if isinstance(layer, _WITH_PADS) and max(layer.pads) > _WIDEST_PAD:
+        raise ShapeError(
+            f"value {name!r}: {layer.kind} has pads {layer.pads}; at most {_WIDEST_PAD} are read"
+        )
+    if isinstance(layer, Resize):
+        pairs = zip(shapes[0], output, strict=True)
+        if any(before * after > _LARGEST_MATRIX for before, after in pairs if before != after):
+            raise ShapeError(f"value {name!r}: {layer.kind} from {shapes[0]} to {output}")
+
+
 def _check_size(name: str, shape: Shape) -> None:
+    if len(shape) > _MOST_AXES:
+        raise ShapeError(f"value {name!r} would have {len(shape)} axes; {_MOST_AXES} are computed")
     if prod(shape) > LARGEST:
         raise ShapeError(
             f"value {name!r} would have {prod(shape):,} samples {shape}; at most {LARGEST:,} are "

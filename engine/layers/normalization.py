@@ -184,7 +184,8 @@ class LocalResponseNorm(Layer):
         squares = np.square(x)
         total = np.zeros_like(x)
         before = (self.size - 1) // 2
-        for shift in range(-before, self.size - before):
+        # A window may be wider than there are channels.
+        for shift in range(max(-before, -channels), min(self.size - before, channels)):
             low, high = max(0, -shift), min(channels, channels - shift)
             if low < high:
                 total[:, low:high] += squares[:, low + shift : high + shift]

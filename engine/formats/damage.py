@@ -1,0 +1,40 @@
+"""What a damaged file makes Python say, as one clear error."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twinlens.engine.errors import ModelFileError
+
+# What reading numbers, names and sizes that make no sense ends in.
+_RAISED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what damaged contents raise into a ModelFileError.
+
+    Args:
+        what: what is read, for the error (``"net.onnx: node 'conv1' (Conv)"``).
+
+    Raises:
+        ModelFileError: something in the block failed in a way that only wrong contents cause.
+    """
+    try:
+        yield
+    except _RAISED as why:
+        raise ModelFileError(
+            f"{what} makes no sense: {type(why).__name__}: {why}",
+            hint="The file is damaged, or was written by a program that does it otherwise.",
+        ) from why

@@ -1,0 +1,102 @@
+"""What a fuzzer feeds: bytes of any content, which are read as a model of each format.
+
+A reader may refuse them with one of our errors; any other exception is a fault of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from twinlens.engine.errors import TwinlensError
+from twinlens.engine.formats import onnx_bytes
+from twinlens.engine.formats.coreml_import import load_coreml
+from twinlens.engine.formats.onnx_import import load_onnx
+from twinlens.engine.formats.tflite_import import load_tflite
+from twinlens.engine.graph import optimize
+from twinlens.engine.modelfile import inspect, spec_of
+
+# A graph of at most so many multiply-adds and samples is run, written and optimised as well.
+_MACS, _SAMPLES = 1_000_000, 100_000
+_MANIFEST = {
+    "fileFormatVersion": "1.0.0",
+    "itemInfoEntries": {"id": {"path": "com.apple.CoreML/model.mlmodel"}},
+    "rootModelIdentifier": "id",
+}
+
+
+def onnx(data: bytes, folder: Path) -> None:
+    """ONNX."""
+    path = folder / "net.onnx"
+    path.write_bytes(data)
+    _use(path, lambda: load_onnx(path, open_sizes=(1, 3, 16, 16)))
+
+
+def tflite(data: bytes, folder: Path) -> None:
+    """TensorFlow Lite."""
+    path = folder / "net.tflite"
+    path.write_bytes(data)
+    _use(path, lambda: load_tflite(path, open_sizes=(1, 3, 16, 16)))
+
+
+def mlmodel(data: bytes, folder: Path) -> None:
+    """Core ML in one file."""
+    path = folder / "net.mlmodel"
+    path.write_bytes(data)
+    _use(path, lambda: load_coreml(path))
+
+
+def mlpackage(data: bytes, folder: Path) -> None:
+    """A Core ML package: 4 bytes that say how long the model is, the model, its weights."""
+    package = folder / "net.mlpackage"
+    inner = package / "Data" / "com.apple.CoreML"
+    (inner / "weights").mkdir(parents=True, exist_ok=True)
+    (package / "Manifest.json").write_text(json.dumps(_MANIFEST))
+    size = int.from_bytes(data[:4], "little")
+    (inner / "model.mlmodel").write_bytes(data[4 : 4 + size])
+    (inner / "weights" / "weight.bin").write_bytes(data[4 + size :])
+    _use(package, lambda: load_coreml(package))
+
+
+def manifest(data: bytes, folder: Path) -> None:
+    """The manifest of a Core ML package."""
+    package = folder / "net.mlpackage"
+    package.mkdir(exist_ok=True)
+    (package / "Manifest.json").write_bytes(data)
+    _use(package, lambda: load_coreml(package))
+
+
+TARGETS = {
+    "onnx": onnx,
+    "tflite": tflite,
+    "mlmodel": mlmodel,
+    "mlpackage": mlpackage,
+    "manifest": manifest,
+}
+
+
+def check(target: str, data: bytes) -> None:
+    """Read bytes as one format; raises what is not one of our errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        TARGETS[target](data, Path(folder))
+
+
+def _use(path, load):
+    for ask in (inspect, spec_of):
+        with suppress(TwinlensError):
+            ask(path)
+    with suppress(TwinlensError), np.errstate(all="ignore"):
+        _run(load())
+
+
+def _run(graph):
+    sizes = [prod(shape) for shape in graph.shapes.values()]
+    if graph.macs <= _MACS and max(sizes) <= _SAMPLES:
+        onnx_bytes(graph)
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in graph.inputs.items()}
+        optimize(graph).run(zeros)
