@@ -36,8 +36,25 @@ def read_model(path: Path) -> onnx.ModelProto:
     # Bytes of other kinds can be parsed as an empty message, so what must be there is asked for.
     if not model.opset_import or not (model.graph.node or model.graph.output):
         raise _not_onnx(path, data)
+    _check_text(model, path)
     _load_external_data(model, path)
     return model
+
+
+def _check_text(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse names that are no UTF-8: protobuf hands them out as bytes."""
+    graph = model.graph
+    texts: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for named in (*graph.initializer, *graph.input, *graph.output):
+        texts.append(named.name)
+    for entry in model.metadata_props:
+        texts += [entry.key, entry.value]
+    for tensor in graph.initializer:
+        texts += [part for entry in tensor.external_data for part in (entry.key, entry.value)]
+    if not all(isinstance(text, str) for text in texts):
+        raise ModelFileError(f"{path} has names that are no text", hint=_DAMAGED)
 
 
 def _read(path: Path) -> bytes:

@@ -85,8 +85,8 @@ def _width(file: TFLiteFile) -> int | None:
         if kind not in (*_MOVES, "SOFTMAX", "LOG_SOFTMAX"):
             break
     writer = next((op for op in file.operations[::-1] if op.kind in _PRODUCTS), None)
-    weight = None if writer is None or len(writer.inputs) < 2 else writer.inputs[1]
-    return file.tensors[weight].shape[0] if weight is not None and weight >= 0 else None
+    weight = -1 if writer is None or len(writer.inputs) < 2 else writer.inputs[1]
+    return next(iter(file.tensors[weight].shape), None) if weight >= 0 else None
 
 
 def _ends_in_softmax(file: TFLiteFile) -> bool:
