@@ -26,11 +26,13 @@ from twinlens.engine.layers import (
     Linear,
     MatMul,
     Mul,
+    Pad,
     ReLU,
     ReLU6,
     Sub,
 )
 from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.layers.checks import four_pads
 
 Pass = Callable[[Graph], Graph]
 
@@ -93,6 +95,11 @@ def remove_unused(graph: Graph) -> Graph:
     return graph.replace(reversed(kept), constants=constants)
 
 
+def fold_padding(graph: Graph) -> Graph:
+    """Let a convolution pad for itself where a Pad of zeros around the picture stands before it."""
+    return _merge_into_producer(graph, _with_padding)
+
+
 def fold_batch_norm(graph: Graph) -> Graph:
     """Merge each BatchNorm2d into the convolution or linear layer that only it reads."""
 
@@ -119,6 +126,7 @@ PASSES: tuple[Pass, ...] = (
     remove_identities,
     fold_constants,
     remove_unused,
+    fold_padding,
     fold_batch_norm,
     name_activations,
     fuse_activations,
@@ -159,6 +167,21 @@ def _merge_into_producer(graph: Graph, merge: Callable[[Node, Node], Node | None
         else:
             nodes[node.output] = node
     return graph.replace(nodes.values())
+
+
+def _with_padding(producer: Node, node: Node) -> Node | None:
+    pad, layer = producer.layer, node.layer
+    if not isinstance(pad, Pad) or not isinstance(layer, Conv2d) or len(pad.pads) != 4:
+        return None
+    sides = [side for both in pad.pads for side in both]
+    zeros = pad.mode == "constant" and pad.value == 0 and not any(sides[:4])
+    if producer.activation is not None or not zeros or min(sides) < 0:
+        return None
+    padded = copy(layer)
+    (top, bottom), (left, right) = pad.pads[2:]
+    added = zip(layer.pads, (top, left, bottom, right), strict=True)
+    padded.pads = four_pads(layer.kind, [own + other for own, other in added])
+    return replace(node, layer=padded, inputs=producer.inputs)
 
 
 def _with_batch_norm(producer: Node, node: Node) -> Node | None:

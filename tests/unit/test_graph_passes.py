@@ -8,6 +8,7 @@ from twinlens.engine.graph.passes import (
     PASSES,
     fold_batch_norm,
     fold_constants,
+    fold_padding,
     fuse_activations,
     name_activations,
     optimize,
@@ -23,6 +24,7 @@ from twinlens.engine.layers import (
     Dropout,
     Identity,
     Linear,
+    Pad,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -112,6 +114,31 @@ def test_what_no_output_needs_goes():
     small = remove_unused(graph)
     assert [node.name for node in small.nodes] == ["r"]
     assert not small.constants
+
+
+def test_zeros_around_a_picture_become_the_convolutions_own():
+    conv = Conv2d(RANDOM.standard_normal((3, 3, 2, 2)), pads=(1, 0, 0, 2))
+    pad = Pad([(0, 0), (0, 0), (1, 2), (0, 1)])
+    graph = _graph(Node("p", pad, ("x",), "p"), Node("c", conv, ("p",), "y", ReLU()))
+    folded = fold_padding(graph)
+    assert _kinds(folded) == ["Conv2d + ReLU"]
+    assert folded.nodes[0].layer.pads == (2, 0, 2, 3)
+    assert conv.pads == (1, 0, 0, 2)
+    _same(graph, folded)
+
+
+@pytest.mark.parametrize(
+    "pad",
+    [
+        Pad([(0, 0), (0, 0), (1, 1), (1, 1)], value=1.0),
+        Pad([(0, 0), (0, 0), (1, 1), (1, 1)], mode="edge"),
+        Pad([(0, 0), (0, 0), (-1, 1), (1, 1)]),
+        Pad([(0, 1), (0, 0), (1, 1), (1, 1)]),
+    ],
+)
+def test_other_borders_stay(pad):
+    graph = _graph(Node("p", pad, ("x",), "p"), Node("c", _conv(), ("p",), "y"))
+    assert _kinds(fold_padding(graph)) == ["Pad", "Conv2d"]
 
 
 def test_batch_norm_is_folded_and_the_layer_given_stays():
