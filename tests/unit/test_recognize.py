@@ -78,6 +78,8 @@ def _safetensors(path):
 )
 @pytest.mark.parametrize("ask", [recognize, inspect, resolve])
 def test_what_is_known_but_not_opened(tmp_path, name, write, message, hint, ask):
+    if ask is resolve and write in (_hdf5, _safetensors):
+        pytest.skip("parameters may belong to a network that is assembled by hand")
     path = tmp_path / name
     write(path)
     with pytest.raises(ModelError) as error:
