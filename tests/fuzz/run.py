@@ -1,4 +1,4 @@
-"""Feed a reader of model files with what a fuzzer makes of small ones (pip install atheris).
+"""Feed a reader of model files with what a fuzzer makes of small ones (the extra `fuzz`).
 
 ``python tests/fuzz/run.py TARGET FOLDER [libFuzzer's options]``: TARGET is one of those in
 ``targets.py``; FOLDER keeps what is found worth trying, and begins with ``seeds.py``'s files.
