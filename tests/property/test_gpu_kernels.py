@@ -288,12 +288,13 @@ def test_networks(name, tmp_path):
     check(graph, "fp16", kernels=False, software=False, share=True)
 
 
-def test_frames_leave_each_other_alone():
+@pytest.mark.parametrize("ahead", [False, True], ids=["recorded late", "recorded ahead"])
+def test_frames_leave_each_other_alone(ahead):
     random = np.random.default_rng(5)
     layers = (Conv2d(_floats(random, 8, 3, 3, 3)), ReLU(), GlobalAvgPool2d(), Flatten())
     graph = optimize(chain((1, 3, 8, 8), *layers))
     pictures = [random.standard_normal((1, 3, 8, 8)).astype(np.float32) for _ in range(7)]
-    with closing(program(graph, share=True)) as ready:
+    with closing(program(graph, share=True, ahead=ahead)) as ready:
         tickets = [ready.submit({"x": picture}) for picture in pictures]
         # More than are under way at once, fetched in another order, one of them twice.
         for place in (6, 0, 3, 1, 2, 5, 4, 0):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from twinlens.engine.targets.gpu.tensor import Buffer
 
 #: What ``native.Calls`` records: a pipeline, its bind group, a grid.
 Call = tuple[Any, Any, Grid]
+# Drivers compile one shader per thread; more of them only wait for each other.
+_MOST_COMPILERS = 12
 
 
 class Device:
@@ -82,6 +86,20 @@ class Device:
         self.raw.queue.write_buffer(buffer, 0, filled)
         return buffer
 
+    def compile(self, codes: Iterable[str]) -> None:
+        """Make the pipelines of several shaders at once, each on a processor of its own.
+
+        Raises:
+            EngineError: the driver refuses a shader.
+        """
+        missing = [code for code in dict.fromkeys(codes) if code not in self._pipelines]
+        threads = min(len(missing), os.cpu_count() or 1, _MOST_COMPILERS)
+        if threads < 2:
+            return
+        with ThreadPoolExecutor(threads, "twinlens-wgsl") as pool:
+            made = pool.map(self._made, missing)
+            self._pipelines.update(zip(missing, made, strict=True))
+
     def pipeline(self, code: str) -> Any:
         """A compute pipeline; one that was made is used again.
 
@@ -90,15 +108,17 @@ class Device:
         """
         known = self._pipelines.get(code)
         if known is None:
-            try:
-                module = native.trusted_module(self.raw, code)
-                known = self.raw.create_compute_pipeline(
-                    layout="auto", compute={"module": module, "entry_point": "main"}
-                )
-            except native.FAILURES as why:
-                raise EngineError(f"{TITLE}: {self.adapter.title} refuses a shader: {why}") from why
-            self._pipelines[code] = known
+            known = self._pipelines[code] = self._made(code)
         return known
+
+    def _made(self, code: str) -> Any:
+        try:
+            module = native.trusted_module(self.raw, code)
+            return self.raw.create_compute_pipeline(
+                layout="auto", compute={"module": module, "entry_point": "main"}
+            )
+        except native.FAILURES as why:
+            raise EngineError(f"{TITLE}: {self.adapter.title} refuses a shader: {why}") from why
 
     def call(self, op: Op, target: Target, given: Sequence[Any] = ()) -> Call:
         """What records an op: its pipeline, and a bind group of its buffers and constants.

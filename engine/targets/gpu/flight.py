@@ -1,13 +1,15 @@
 """Frames in flight: while the GPU computes one, the next is handed over.
 
-Command buffers serve once. The one for the next frame is recorded while the GPU computes the
-current one, so that handing a frame over is a copy and a submit.
+Command buffers serve once, and recording one takes about as long as a small network runs: wgpu
+checks each dispatch and works out its barriers. They are recorded ahead, one for each frame that
+may be under way, by a thread of their own; handing a frame over is then a copy and a submit.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +24,6 @@ from twinlens.engine.targets.gpu.native import Bytes, Calls, Staging
 
 #: After this long without an answer a GPU counts as hung.
 PATIENCE_S = 20.0
-#: So long the processor looks again and again before it sleeps: waking up takes longer than many
-#: networks run. Where a processor plays the GPU, it is needed there.
-LOOK_S = 0.003
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class _Slot:
     def __init__(self, device: Device, answer_size: int) -> None:
         self.answer = Staging(device.raw, answer_size, write=False)
         self.inputs: dict[Feed, Staging] = {}
-        self.ready: dict[Feed, Any] = {}
+        self.ready: dict[Feed, Future[Any]] = {}
         self.submission: Any = None
         self.ticket: Ticket | None = None
         self.timed: Feed | None = None
@@ -134,11 +133,14 @@ class Flight:
         device: where kernels run.
         outputs: (wgpu buffer, bytes) of each output.
         depth: frames that may be under way at once.
+        ahead: whether a thread records commands ahead.
     """
 
-    def __init__(self, device: Device, outputs: Sequence[tuple[Any, int]], depth: int) -> None:
+    def __init__(
+        self, device: Device, outputs: Sequence[tuple[Any, int]], depth: int, *, ahead: bool
+    ) -> None:
         self._device = device
-        self.look_s = LOOK_S
+        self._recorder = ThreadPoolExecutor(1, "twinlens-gpu") if ahead else None
         self._outputs = [(buffer, size, -(-size // 16) * 16) for buffer, size in outputs]
         size = sum(padded for *_, padded in self._outputs)
         self._slots = [_Slot(device, size) for _ in range(depth)]
@@ -175,16 +177,19 @@ class Flight:
                 staging = slot.inputs[feed] = Staging(self._device.raw, feed.size, write=True)
             self._await(staging, slot.submission)
             fill(staging.bytes()[: feed.size])
-            commands = None if timed else slot.ready.pop(feed, None)
-            if commands is None:
+            recorded = None if timed else slot.ready.pop(feed, None)
+            if recorded is None:
                 commands = self._record(feed, slot, staging, timed=timed)
+            else:
+                commands = recorded.result()
             staging.give()
             self._pulse.check()
             slot.submission = native.submit(self._device.raw, commands)
             slot.answer.request()
             staging.request()
             slot.timed = feed if timed else None
-            slot.ready[feed] = self._record(feed, slot, staging)
+            if self._recorder is not None and feed not in slot.ready:
+                slot.ready[feed] = self._recorder.submit(self._record, feed, slot, staging)
         except native.FAILURES as why:
             raise self._fail(why) from why
         slot.ticket = Ticket(self, slot, started_s)
@@ -194,8 +199,10 @@ class Flight:
         """Give back what a way in needed, once its frames are done."""
         self.finish()
         for slot in self._slots:
+            recorded = slot.ready.pop(feed, None)
+            if recorded is not None and not recorded.cancel():
+                recorded.exception()
             slot.inputs.pop(feed, None)
-            slot.ready.pop(feed, None)
 
     def _record(self, feed: Feed, slot: _Slot, staging: Staging, *, timed: bool = False) -> Any:
         """Record a frame's commands."""
@@ -280,16 +287,11 @@ class Flight:
         """Wait until the processor has a staging buffer."""
         if staging.mapped:
             return
-        started_s = time.monotonic()
-        look_until_s = started_s + (0.0 if self._device.adapter.software else self.look_s)
+        deadline_s = time.monotonic() + PATIENCE_S
         while not staging.mapped:
             if staging.failed:
                 raise RuntimeError(staging.failed)
-            now_s = time.monotonic()
-            if now_s < look_until_s:
-                native.look(self._device.raw)
-                continue
-            if now_s > started_s + PATIENCE_S:
+            if time.monotonic() > deadline_s:
                 raise RuntimeError(f"no answer within {PATIENCE_S:g} s")
             native.wait(self._device.raw, submission)
 
@@ -300,6 +302,13 @@ class Flight:
             hint="Load the network again; it gets a new device.",
         )
         return self._lost
+
+    def close(self) -> None:
+        """Wait for all frames under way and end the thread; nothing is submitted any more."""
+        self.finish()
+        if self._recorder is not None:
+            self._recorder.shutdown(cancel_futures=True)
+        self._slots.clear()
 
     def finish(self) -> None:
         """Wait for all frames under way; failures are left to whoever asks for the answers."""

@@ -37,6 +37,8 @@ class Options:
         precision: ``"fp32"`` or ``"fp16"``.
         frames: frames that may be under way at once.
         share: whether buffers share memory; off for tests that look at every value.
+        ahead: whether a thread records commands ahead; None: not for a processor that plays a
+            GPU, which needs its cores for the kernels.
         software: whether kernels are those for processors; None means as the adapter is.
         winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none,
             None: where that pays.
@@ -46,6 +48,7 @@ class Options:
 
     precision: str = "fp32"
     frames: int = 3
+    ahead: bool | None = None
     share: bool = True
     software: bool | None = None
     winograd: int | None = None
@@ -108,6 +111,7 @@ class Program:
         if len(graph.inputs) == 1:
             (shape,) = graph.inputs.values()
             self._input = device.buffer(int(np.prod(shape)) * 4)
+        device.compile(op.shader(target) for op in self.ops)
         self._calls = {op: self._call(op) for op in self.ops}
         self._segments = [
             Calls([self._calls[op] for op in part]) if isinstance(part, list) else part
@@ -132,7 +136,10 @@ class Program:
         for name in graph.outputs:
             buffer = lowered.outputs[name].tensor.buffer
             outputs.append((self.device.memory(buffer), buffer.size))
-        self._flight = Flight(self.device, outputs, self.options.frames)
+        ahead = self.options.ahead
+        if ahead is None:
+            ahead = not self.adapter.software
+        self._flight = Flight(self.device, outputs, self.options.frames, ahead=ahead)
         (shape,) = graph.inputs.values()
         self.feed = Feed(
             int(np.prod(shape)) * 4, self._input, Calls(list(self._calls.values())), self.labels
@@ -305,7 +312,7 @@ class Program:
                 return
             self._open = False
             if self._flight is not None:
-                self._flight.finish()
+                self._flight.close()
             self._flight = None
             self._calls.clear()
             self._segments = []

@@ -82,12 +82,20 @@ class Tuner:
         while left and time.monotonic() - started_s < self._seconds:
             # Some at a time: their weights lie on the GPU once per variant.
             chosen, left = left[:_TOGETHER], left[_TOGETHER:]
-            calls: dict[tuple[str, str], Call] = {}
-            for signature in chosen:
-                for variant in self._variants[firsts[signature]][:_MOST]:
-                    name = variant.describe(self._target)
-                    calls[signature, name] = self._device.call(variant, self._target)
-            self._measure(calls)
+            variants = [
+                (signature, variant)
+                for signature in chosen
+                for variant in self._variants[firsts[signature]][:_MOST]
+            ]
+            self._device.compile(variant.shader(self._target) for _, variant in variants)
+            self._measure(
+                {
+                    (signature, variant.describe(self._target)): self._device.call(
+                        variant, self._target
+                    )
+                    for signature, variant in variants
+                }
+            )
         if left:
             _log.info("tuning ended early: %d of %d kernels are left", len(left), len(firsts))
         for signature, times in self.measured.items():
