@@ -215,7 +215,7 @@ def test_adapters_are_told_apart_and_chosen_by_words(monkeypatch):
         return Adapter(name, backend, kind, "", frozenset(), 1)
 
     known = [
-        made("Slow", "OpenGL", "discrete"),
+        made("Slow", "D3D12", "discrete"),
         made("llvmpipe", "Vulkan", "software"),
         made("Fast 1", "Vulkan", "discrete"),
         made("Small", "Vulkan", "integrated"),
@@ -224,7 +224,7 @@ def test_adapters_are_told_apart_and_chosen_by_words(monkeypatch):
     assert [adapter.name for adapter in ranked] == ["Fast 1", "Slow", "Small", "llvmpipe"]
     monkeypatch.setattr(adapters, "without_wgpu", lambda: None)
     monkeypatch.setattr(adapters, "_found", lambda: tuple((each, None) for each in ranked))
-    for words, name in ((None, "Fast 1"), ("integrated", "Small"), ("OPENGL discrete", "Slow")):
+    for words, name in ((None, "Fast 1"), ("integrated", "Small"), ("D3D12 DISCRETE", "Slow")):
         assert adapters.choose(words)[0].name == name
 
 

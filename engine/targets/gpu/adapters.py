@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,8 +14,8 @@ from twinlens.engine.errors import EngineError, EngineUnavailableError
 
 TITLE = "Layers GPU"
 
-# Best first. OpenGL lacks f16 and, mostly, timestamps; it serves where nothing else does.
-_BACKENDS = ("Metal", "Vulkan", "D3D12", "OpenGL")
+# Best first; by wgpu's two names for them.
+_BACKENDS = {"Metal": "Metal", "Vulkan": "Vulkan", "D3D12": "DX12"}
 _KINDS = {
     "DiscreteGPU": "discrete",
     "IntegratedGPU": "integrated",
@@ -28,7 +31,7 @@ class Adapter:
 
     Attributes:
         name: the maker's name for it, e.g. ``"NVIDIA H200"``.
-        backend: ``"Metal"``, ``"Vulkan"``, ``"D3D12"`` or ``"OpenGL"``.
+        backend: ``"Metal"``, ``"Vulkan"`` or ``"D3D12"``.
         kind: ``"discrete"``, ``"integrated"``, ``"software"`` (a processor that plays a GPU) or
             ``"other"``.
         driver: its driver, as far as it tells.
@@ -75,9 +78,32 @@ def without_wgpu() -> str | None:
 def _found() -> tuple[tuple[Adapter, Any], ...]:
     """All adapters with wgpu's objects, best first; looked for once, since it takes a while."""
     import wgpu
+    from wgpu.backends.wgpu_native.extras import set_instance_extras
 
-    pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
+    with _without_device_select():
+        # OpenGL opens the display, and writes on the error stream where there is none; what it
+        # reaches lacks f16, and mostly timestamps.
+        set_instance_extras(backends=[*_BACKENDS.values()])
+        pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
     return tuple(sorted(pairs, key=lambda pair: _rank(pair[0])))
+
+
+@contextmanager
+def _without_device_select() -> Iterator[None]:
+    """Keep Mesa's Vulkan layer of that name out, which asks the display for its favourite.
+
+    The choice is ours, and without a display the layer writes on the error stream.
+    """
+    name = "NODEVICE_SELECT"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _described(raw: Any) -> Adapter:
@@ -93,12 +119,9 @@ def _described(raw: Any) -> Adapter:
 
 
 def _rank(adapter: Adapter) -> tuple[int, int]:
-    kinds = list(_KINDS.values())
-    backend = adapter.backend
-    return (
-        kinds.index(adapter.kind),
-        _BACKENDS.index(backend) if backend in _BACKENDS else len(_BACKENDS),
-    )
+    kinds, backends = list(_KINDS.values()), list(_BACKENDS)
+    place = backends.index(adapter.backend) if adapter.backend in backends else len(backends)
+    return kinds.index(adapter.kind), place
 
 
 def list_adapters() -> tuple[Adapter, ...]:

@@ -15,7 +15,7 @@ PRECISIONS = ("fp32", "fp16")
 
 
 class LayersGpuEngine:
-    """Layers on the GPU, through WebGPU (wgpu): Metal, Vulkan, D3D12, or OpenGL.
+    """Layers on the GPU, through WebGPU (wgpu): Metal, Vulkan or D3D12.
 
     The kernels are written for the network's shapes when it is loaded, and the tiles of matrix
     products are tried out on the adapter then.
