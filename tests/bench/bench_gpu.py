@@ -28,7 +28,7 @@ from twinlens.engine.targets.gpu.kernels.product import Product
 from twinlens.engine.targets.gpu.kernels.tiles import Tile
 from twinlens.engine.targets.gpu.program import Options, Program
 from twinlens.engine.targets.gpu.tensor import Tensor
-from twinlens.engine.targets.gpu.tune import time_ms
+from twinlens.engine.targets.gpu.tune import times_ms
 
 # Plain arithmetic of the card, TFLOP/s, by the vendor's datasheet (SXM).
 PEAKS = {"H100 80GB HBM3": (67.0, 134.0), "H200": (67.0, 134.0)}
@@ -171,12 +171,10 @@ def ceiling(adapter, record):
             for tile in LARGE
             if tile.bytes(np.dtype(kind).itemsize) <= target.shared_bytes
         }
-        times = defaultdict(list)
-        for _ in range(4):
-            for tile, call in calls.items():
-                times[tile].append(time_ms(device, call, 4))
-        tile = min(times, key=lambda tile: min(times[tile]))
-        best[dtype] = 2 * size**3 / min(times[tile]) * 1e-9
+        rounds = [times_ms(device, list(calls.values())) for _ in range(12)]
+        times = dict(zip(calls, np.median(rounds[4:], axis=0), strict=True))
+        tile = min(times, key=lambda tile: times[tile])
+        best[dtype] = 2 * size**3 / times[tile] * 1e-9
         peaks = [p for name, p in PEAKS.items() if name in adapter[0].name]
         share = f", {best[dtype] / peaks[0][dtype == 'f16']:.0%} of the card's" if peaks else ""
         print(f"  {dtype} {size}³: {best[dtype]:.1f} TFLOP/s with {tile.text()}{share}")

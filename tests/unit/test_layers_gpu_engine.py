@@ -318,3 +318,25 @@ def test_values_of_a_recipe_are_exact(door):
 def test_without_an_adapter_tests_say_so():
     adapter, reason = found()
     assert (adapter is None) == bool(reason)
+
+
+def test_tiles_are_tried_once_and_kept(monkeypatch, tmp_path):
+    from twinlens.engine.graph import optimize
+    from twinlens.engine.targets.gpu.program import Options, Program
+
+    monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path))
+    graph = optimize(load_onnx(save(mobilenet_v1(), tmp_path / "net.onnx")))
+    x = np.random.default_rng(0).standard_normal((1, 3, 33, 33)).astype(np.float32)
+    expected = next(iter(graph.run({"image": x.astype(np.float64)}).values()))
+    kernels = []
+    for tried in (True, False):
+        options = Options(software=False, tune_s=60.0)
+        with closing(Program(graph, adapter_or_skip(), options)) as ready:
+            assert bool(ready.tuner.measured) == tried
+            for times in ready.tuner.measured.values():
+                assert len(times) > 1
+                assert min(times.values()) > 0
+            answer = next(iter(ready.run({"image": x}).values()))
+            np.testing.assert_allclose(answer, expected, atol=1e-5)
+            kernels.append(ready.kernels)
+    assert kernels[0] == kernels[1]

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinlens.engine.targets import cache
 from twinlens.engine.targets.gpu import native
 from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 
-# Variants that are tried of each kernel, and how often each runs.
-_MOST, _RUNS, _ROUNDS = 4, 8, 3
-# Kernels whose variants are tried in turns, and how long a GPU is kept busy before.
-_TOGETHER, _WARM_S = 8, 0.05
+# Variants that are tried of each kernel, and how often each runs and is timed.
+_MOST, _RUNS, _ROUNDS = 5, 8, 7
+# Kernels that are tried together, and how long a GPU is kept busy before.
+_TOGETHER, _WARM_S = 16, 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -102,45 +103,57 @@ class Tuner:
             self._chosen[signature] = min(times, key=lambda name: times[name])
 
     def _measure(self, calls: dict[tuple[str, str], Call]) -> None:
-        """Time kernels that are compiled already, in turns."""
+        """Time kernels that are compiled already.
+
+        They run one after the other, so that each finds its weights as cold as in a network:
+        what the kernels before it read has pushed them out of the cache.
+        """
+        device, order = self._device, list(calls.values())
         # A GPU that had nothing to do runs slowly at first: a tenth of its clock was seen.
         warm_s = time.monotonic() + _WARM_S
         while time.monotonic() < warm_s:
-            for call in calls.values():
-                time_ms(self._device, call, 2)
-        for _ in range(_ROUNDS):
-            for (signature, name), call in calls.items():
-                ms = time_ms(self._device, call, _RUNS)
-                times = self.measured.setdefault(signature, {})
-                times[name] = min(ms, times.get(name, ms))
+            times_ms(device, order)
+        rounds = np.median([times_ms(device, order) for _ in range(_ROUNDS)], axis=0)
+        for (signature, name), ms in zip(calls, rounds, strict=True):
+            self.measured.setdefault(signature, {})[name] = float(ms)
 
 
 def _work(op: Op) -> float:
     return float(getattr(op, "macs", 0))
 
 
-def time_ms(device: Device, call: Call, runs: int) -> float:
-    """Milliseconds of one run of a kernel, from several in a row."""
+def times_ms(device: Device, order: Sequence[Call]) -> NDArray[np.float64]:
+    """Milliseconds of each of several kernels that run one after the other.
+
+    Where the adapter has no timestamps, each is timed by itself, by the processor's clock.
+    """
     import wgpu
 
     raw = device.raw
-    calls = native.Calls([call] * runs)
-    encoder = raw.create_command_encoder()
     if not device.stamps:
-        compute = encoder.begin_compute_pass()
-        calls.record(compute)
-        compute.end()
-        commands = encoder.finish()
-        started_s = time.perf_counter()
-        native.wait(raw, native.submit(raw, commands))
-        return (time.perf_counter() - started_s) * 1e3 / runs
-    queries: Any = raw.create_query_set(type="timestamp", count=runs + 1)
+        return np.array([_clocked_ms(device, call) for call in order])
+    count = len(order) + 1
+    calls = native.Calls(order)
+    queries: Any = raw.create_query_set(type="timestamp", count=count)
     use = wgpu.BufferUsage
-    stamps = raw.create_buffer(size=(runs + 1) * 8, usage=use.QUERY_RESOLVE | use.COPY_SRC)
+    stamps = raw.create_buffer(size=count * 8, usage=use.QUERY_RESOLVE | use.COPY_SRC)
+    encoder = raw.create_command_encoder()
     compute = encoder.begin_compute_pass()
     calls.record_timed(compute, queries, 0)
     compute.end()
-    encoder.resolve_query_set(queries, 0, runs + 1, stamps, 0)
+    encoder.resolve_query_set(queries, 0, count, stamps, 0)
     native.wait(raw, native.submit(raw, encoder.finish()))
-    found = device.read(stamps, (runs + 1) * 8).view(np.uint64).astype(np.int64)
-    return float(found[-1] - found[1]) / (runs - 1) * native.timestamp_period_ns(raw) * 1e-6
+    found = device.read(stamps, count * 8).view(np.uint64).astype(np.int64)
+    return np.diff(found) * (native.timestamp_period_ns(raw) * 1e-6)
+
+
+def _clocked_ms(device: Device, call: Call) -> float:
+    raw = device.raw
+    encoder = raw.create_command_encoder()
+    compute = encoder.begin_compute_pass()
+    native.Calls([call] * _RUNS).record(compute)
+    compute.end()
+    commands = encoder.finish()
+    started_s = time.perf_counter()
+    native.wait(raw, native.submit(raw, commands))
+    return (time.perf_counter() - started_s) * 1e3 / _RUNS
