@@ -288,6 +288,13 @@ def test_networks(name, tmp_path):
     check(graph, "fp16", kernels=False, software=False, share=True)
 
 
+@pytest.mark.parametrize("subgroups", [False, True])
+@pytest.mark.parametrize("channels", [3, 64, 1001])
+def test_shares_with_and_without_subgroups(subgroups, channels):
+    for layer in (Softmax(1), LogSoftmax(1)):
+        check(chain((2, channels), layer), subgroups=subgroups)
+
+
 @pytest.mark.parametrize("ahead", [False, True], ids=["recorded late", "recorded ahead"])
 def test_frames_leave_each_other_alone(ahead):
     random = np.random.default_rng(5)

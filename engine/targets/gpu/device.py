@@ -134,12 +134,23 @@ class Device:
         return pipeline, self.bind(pipeline, [*buffers, *given]), op.grid(target)
 
     def bind(self, pipeline: Any, buffers: Sequence[Any]) -> Any:
-        """A bind group of whole buffers, in the order of their bindings."""
+        """A bind group of whole buffers, in the order of their bindings.
+
+        Raises:
+            EngineError: the adapter takes no buffers so large.
+        """
         entries = [
             {"binding": place, "resource": {"buffer": buffer}}
             for place, buffer in enumerate(buffers)
         ]
-        return self.raw.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
+        layout = pipeline.get_bind_group_layout(0)
+        try:
+            return self.raw.create_bind_group(layout=layout, entries=entries)
+        except native.FAILURES as why:
+            largest = max(buffer.size for buffer in buffers) / 1e6
+            raise EngineError(
+                f"{TITLE}: {self.adapter.title} takes no buffer of {largest:.0f} MB: {why}"
+            ) from why
 
     def read(self, buffer: Any, size: int) -> Array:
         """What lies in a buffer, once all work is done."""

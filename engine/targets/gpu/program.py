@@ -40,6 +40,7 @@ class Options:
         ahead: whether a thread records commands ahead; None: not for a processor that plays a
             GPU, which needs its cores for the kernels.
         software: whether kernels are those for processors; None means as the adapter is.
+        subgroups: whether subgroups are used where the adapter has them.
         winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none,
             None: where that pays.
         tune_s: seconds to spend on trying tiles; 0 takes those that are expected to be best.
@@ -51,6 +52,7 @@ class Options:
     ahead: bool | None = None
     share: bool = True
     software: bool | None = None
+    subgroups: bool = True
     winograd: int | None = None
     tune_s: float = 0.0
     use_cache: bool = True
@@ -91,6 +93,7 @@ class Program:
             dtype="f16" if options.precision == "fp16" else "f32",
             software=adapter.software if options.software is None else options.software,
             shared_bytes=adapter.shared_bytes,
+            subgroups=options.subgroups and "subgroup" in device.features,
             units=132 if adapter.kind == "discrete" else 32,
         )
         winograd = options.winograd

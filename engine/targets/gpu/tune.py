@@ -21,9 +21,9 @@ from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 
 # Variants that are tried of each kernel, and how often each runs and is timed.
-_MOST, _RUNS, _ROUNDS = 5, 8, 7
+_MOST, _RUNS, _ROUNDS = 12, 8, 7
 # Kernels that are tried together, and how long a GPU is kept busy before.
-_TOGETHER, _WARM_S = 16, 0.05
+_TOGETHER, _WARM_S = 8, 0.05
 
 _log = logging.getLogger(__name__)
 

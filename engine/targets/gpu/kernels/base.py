@@ -27,14 +27,14 @@ class Target:
         dtype: ``"f32"`` or ``"f16"``: how values between kernels are stored.
         software: the adapter is a processor that plays a GPU; barriers are dear there.
         shared_bytes: workgroup memory.
-        matrices: whether there are cooperative matrices of 16×16 in f16.
+        subgroups: whether threads that run together can add up without memory between them.
         units: roughly how many workgroups run at once.
     """
 
     dtype: str = "f32"
     software: bool = False
     shared_bytes: int = 16_384
-    matrices: bool = False
+    subgroups: bool = False
     units: int = 64
 
 
