@@ -288,6 +288,29 @@ def test_networks(name, tmp_path):
     check(graph, "fp16", kernels=False, software=False, share=True)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@FEW
+@given(case=convolutions(depthwise=True), activation=st.sampled_from(ACTIVATIONS))
+def test_depthwise_within_products(precision, case, activation):
+    layer, shape = case
+    random = np.random.default_rng(6)
+    channels = layer.output_channels
+    nodes = [
+        Node("d", layer, ("x",), "d"),
+        Node("a", activation or ReLU(), ("d",), "a"),
+        Node("p", Conv2d(_floats(random, 20, channels, 1, 1), _floats(random, 20)), ("a",), "p"),
+        # A second one, whose answer is added to the first's.
+        Node("e", layer, ("x",), "e"),
+        Node("q", Conv2d(_floats(random, 20, channels, 1, 1)), ("e",), "q"),
+        Node("sum", Add(), ("p", "q"), "sum"),
+    ]
+    graph = Graph("block", {"x": shape}, ["sum"], nodes)
+    found = check(graph, precision, software=False)
+    assert "depthwise and product" in found["d"]
+    assert found["e"] == found["q"]
+    check(graph, precision, software=False, most_front=0)
+
+
 @pytest.mark.parametrize("subgroups", [False, True])
 @pytest.mark.parametrize("channels", [3, 64, 1001])
 def test_shares_with_and_without_subgroups(subgroups, channels):

@@ -88,10 +88,14 @@ class Lowering:
         graph: what is translated, already optimised.
         target: what kernels are for.
         winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none.
+        most_front: outputs up to which a 1×1 convolution computes the depthwise one before it.
     """
 
-    def __init__(self, graph: Graph, target: Target, winograd: int = 0) -> None:
+    def __init__(
+        self, graph: Graph, target: Target, winograd: int = 0, most_front: int = 0
+    ) -> None:
         self.graph, self.target, self.winograd = graph, target, winograd
+        self.most_front = most_front
         self.steps: list[Step] = []
         self.values: dict[str, Stored] = {}
         self.readers = Counter(name for node in graph.nodes for name in node.inputs)

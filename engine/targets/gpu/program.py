@@ -26,6 +26,8 @@ from twinlens.engine.targets.gpu.tune import Tuner
 #: one before, and on a processor that plays one. On an H100 they made the 3×3 convolutions of
 #: ResNet-50 1.7 times slower at batch 1, and 1.2 times faster at batch 32.
 WINOGRAD_FROM, WINOGRAD_FROM_SOFTWARE = 1 << 31, 10_000_000
+#: Outputs up to which a depthwise convolution is computed within the 1×1 convolution behind it.
+MOST_FRONT = 192
 _TYPES = {"f32": np.float32, "f16": np.float16}
 
 
@@ -43,6 +45,8 @@ class Options:
         subgroups: whether subgroups are used where the adapter has them.
         winograd: multiply-adds from which on 3×3 convolutions go by Winograd's tiles; 0: none,
             None: where that pays.
+        most_front: outputs up to which a 1×1 convolution computes the depthwise one before it,
+            again for each tile of columns; 0: never.
         tune_s: seconds to spend on trying tiles; 0 takes those that are expected to be best.
         use_cache: whether what was found out is kept on disk.
     """
@@ -54,6 +58,7 @@ class Options:
     software: bool | None = None
     subgroups: bool = True
     winograd: int | None = None
+    most_front: int = MOST_FRONT
     tune_s: float = 0.0
     use_cache: bool = True
 
@@ -99,7 +104,7 @@ class Program:
         winograd = options.winograd
         if winograd is None:
             winograd = WINOGRAD_FROM_SOFTWARE if target.software else WINOGRAD_FROM
-        self._lowered = lowered = Lowering(graph, target, winograd).run()
+        self._lowered = lowered = Lowering(graph, target, winograd, options.most_front).run()
         groups = memory.pieces(memory.needed(lowered), share=options.share)
         self.arena_size = device.place(groups)
         ops = [step for step in lowered.steps if isinstance(step, Op)]

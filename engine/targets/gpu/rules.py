@@ -56,7 +56,7 @@ from twinlens.engine.targets.gpu.kernels.depthwise import Depthwise
 from twinlens.engine.targets.gpu.kernels.elementwise import Elementwise
 from twinlens.engine.targets.gpu.kernels.move import Input, Join
 from twinlens.engine.targets.gpu.kernels.pool import GlobalPool, Pool
-from twinlens.engine.targets.gpu.kernels.product import Product
+from twinlens.engine.targets.gpu.kernels.product import Front, Product
 from twinlens.engine.targets.gpu.kernels.softmax import Softmax as SoftmaxKernel
 from twinlens.engine.targets.gpu.kernels.vector import MOST_ROWS, Vector
 from twinlens.engine.targets.gpu.kernels.winograd import (
@@ -102,7 +102,35 @@ def convolution(to: Lowering, node: Node) -> bool:
     product = Product(source, result, weight, bias, *place, groups, *last)
     if to.winograd and _suits_winograd(product, to.winograd):
         return _by_tiles(to, node, product)
-    return to.emit(node.output, _few_rows(to, product) or product)
+    return to.emit(node.output, _few_rows(to, product) or _with_front(to, node, product))
+
+
+def _with_front(to: Lowering, node: Node, op: Product) -> Product:
+    """The product with the depthwise convolution that only it reads, where that pays."""
+    name = node.inputs[0]
+    before = to.writers.get(name)
+    if (
+        not isinstance(before, Depthwise)
+        or to.target.software
+        or not op.plain
+        or op.groups > 1
+        or before.residual is not None
+        or to.readers[name] > 1
+        or op.source is not before.result
+        or len(before.result.buffer.tensors) > 1
+        or op.result.channels > to.most_front
+    ):
+        return op
+    to.withdraw(before)
+    front = Front(
+        before.weight,
+        before.bias,
+        before.stride,
+        before.dilation,
+        before.pads,
+        before.activation,
+    )
+    return replace(op, source=before.source, front=front, nodes=(*before.nodes, *op.nodes))
 
 
 def _suits_winograd(op: Product, least_macs: int) -> bool:
