@@ -118,6 +118,8 @@ def _with_front(to: Lowering, node: Node, op: Product) -> Product:
         or to.readers[name] > 1
         or op.source is not before.result
         or len(before.result.buffer.tensors) > 1
+        # Many pictures keep a GPU busy, which is then better not given work twice.
+        or op.result.batch > 1
         or op.result.channels > to.most_front
     ):
         return op
