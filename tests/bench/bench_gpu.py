@@ -33,12 +33,12 @@ ResNet-50, 32      4679        5655   6317                10229
 =================  ==========  =====  ==================  ======
 
 A plain product of 4096³ reaches 43.7 TFLOP/s in fp32 (65 % of the card's 67) and 45.9 in fp16 (34 %
-of 134: its arithmetic is not paired). ResNet-50's dense layers reach 82 % and 94 % of that at batch
-32 (the 3×3 ones up to 147 %, by Winograd's tiles), and 17 % at batch 1, where 53 kernels of some
-13 µs wait for memory and for each other; a barrier between two kernels takes 2.3 µs. With the time
-stamps that tell kernels apart, each seems some 5 µs longer than it is. Each layer is within 1.3e-6
-(fp32) and 4.3e-3 (fp16) of float64, relative to its largest value. This onnxruntime had no CUDA
-provider, and cooperative matrices cannot be had (see ``adapters.open_device``).
+of 134; why no more was not found out). ResNet-50's dense layers reach 82 % and 94 % of that at
+batch 32 (the 3×3 ones up to 147 %, by Winograd's tiles), and 17 % at batch 1, where 58 kernels take
+0.8 ms, of which the barriers between them 2.3 µs each. The time stamps that tell kernels apart make
+each some 5 µs longer. Each layer is within 1.3e-6 (fp32) and 4.3e-3 (fp16) of float64, relative to
+its largest value. This onnxruntime had no CUDA provider, and cooperative matrices cannot be had
+(see ``adapters.open_device``).
 """
 
 import argparse

@@ -27,8 +27,8 @@ from twinlens.engine.targets.gpu.tune import Tuner
 #: ResNet-50 1.7 times slower at batch 1, and the whole network 1.14 times faster at batch 8.
 WINOGRAD_FROM, WINOGRAD_FROM_SOFTWARE = 800_000_000, 10_000_000
 #: Outputs up to which a depthwise convolution is computed within the 1×1 convolution behind it. On
-#: an H100 that left the GPU's time of MobileNet-v2 as it was (0.26 ms) and took 16 of 56 kernels off
-#: what is recorded for each frame: 0.45 ms instead of 0.56 ms from picture to answer.
+#: an H100 that left the GPU's time of MobileNet-v2 as it was (0.26 ms) and took 16 of 56 kernels
+#: off what is recorded for each frame: 0.45 ms instead of 0.56 ms from picture to answer.
 MOST_FRONT = 192
 #: Kernels from which on a thread records them: for less, handing the work over takes as long.
 AHEAD_FROM = 24
