@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -67,7 +68,10 @@ def live_window(
     folder: Path, *, source: object, model: object = "", engine: str, size: str = "1280x720"
 ) -> Iterator[LiveWindow]:
     """Start the window on a source and wait until it answers."""
-    with xvfb(f"{size}x24") as env, (folder / "stderr.txt").open("w") as errors:
+    with xvfb(f"{size}x24") as screen, (folder / "stderr.txt").open("w") as errors:
+        # A processor that plays a GPU takes it from the picture; what the window makes of the
+        # others is looked at here.
+        env = screen | {"VK_DRIVER_FILES": os.devnull}
         settings = str(folder / "settings.json")
         process = subprocess.Popen(
             [sys.executable, str(_PROBE), settings, str(source), str(model), engine],
