@@ -17,7 +17,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
-from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.protocol import EngineOptions, FrameRunner, ModelSpec
 from twinlens.engine.registry import load
 from twinlens.engine.targets.gpu import LayersGpuEngine, adapters, engine
 from twinlens.engine.targets.gpu.adapters import Adapter
@@ -63,6 +63,7 @@ def test_runs_and_says_what_runs(runner, tmp_path):
         first, next(iter(expected.values()))[0], atol=TOLERANCE[info.precision] * first.max()
     )
     assert (first.shape, first.dtype) == ((10,), np.float32)
+    assert isinstance(runner, FrameRunner)
     kept = first.copy()
     second = runner.run(x + 1)
     np.testing.assert_array_equal(first, kept)
