@@ -34,7 +34,8 @@ class _Integers:
 
 def weights(to: Writer, node: Node, layer: Conv2d | Linear) -> list[str]:
     """Write a layer's weight and bias; return the names to read them by ("" for no bias)."""
-    stored = _integers(to, node, layer)
+    with np.errstate(all="ignore"):  # What overflows is no whole number, and is written as floats.
+        stored = _integers(to, node, layer)
     if stored is None:
         bias = "" if layer.bias is None else to.parameter("bias", layer.bias)
         return [to.parameter("weight", layer.weight), bias]
@@ -67,8 +68,9 @@ def _integers(to: Writer, node: Node, layer: Conv2d | Linear) -> _Integers | Non
     signed = entering is not None and _dtype(entering) == np.int8
     if low >= -128 and high <= 127 and (signed or entering is None):
         dtype, zero = "int8", 0
-    elif high - low <= 255 and not signed:
-        dtype, zero = "uint8", min(max(128, -low), 255 - high, 255)
+    elif high - min(low, 0) <= 255 and max(high, 0) - low <= 255 and not signed:
+        # Zero itself is one of the integers, in the middle where both ends allow it.
+        dtype, zero = "uint8", min(max(128, -low), 255 - max(high, 0))
     else:
         return None
     integers = (steps + zero).astype(dtype)
@@ -86,8 +88,9 @@ def _bias(to: Writer, node: Node, layer: Conv2d | Linear, stored: _Integers) -> 
     step = (entering.scale.reshape(()).astype(np.float32) * stored.scale).astype(np.float32)
     if not (step > 0).all():
         return to.parameter("bias", bias)
-    counts = np.rint(bias / step)
-    whole = np.array_equal(counts.astype(np.float32) * step, bias)
+    with np.errstate(all="ignore"):
+        counts = np.rint(bias / step)
+        whole = np.array_equal(counts.astype(np.float32) * step, bias)
     if not whole or np.abs(counts).max() >= 2**31:
         return to.parameter("bias", bias)
     names = [

@@ -21,7 +21,7 @@ from twinlens.engine.formats.load import load_graph
 from twinlens.engine.formats.tflite_file import parse_tflite
 from twinlens.engine.formats.tflite_import import graph_from_tflite, load_tflite
 from twinlens.engine.formats.tflite_operators import BUILDERS
-from twinlens.engine.graph import optimize
+from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import VisionEngine
@@ -283,3 +283,31 @@ def test_what_is_no_model_is_refused(tmp_path):
         load_tflite(path)
     with pytest.raises(ModelFileError, match="no such file"):
         load_tflite(tmp_path / "none.tflite")
+
+
+@pytest.mark.parametrize(
+    ("steps", "dtype"),
+    [
+        ([-128, 0, 127], "int8"),
+        ([-200, 0, 55], "uint8"),
+        ([0, 128, 255], "uint8"),
+        ([-255, -1, 0], "uint8"),
+        ([200, 210, 255], "uint8"),
+        ([-255, -250, -200], "uint8"),
+        ([-200, 0, 56], None),
+        ([300, 310, 390], None),
+        ([-300, -290, -280], None),
+    ],
+)
+def test_integers_are_written_where_they_fit_with_their_zero(steps, dtype):
+    scale = np.full(1, 0.25, np.float32)
+    weight = np.float32(steps).reshape(1, 3, 1, 1) * scale[0]
+    node = kinds.Conv2d(weight, weight_scale=scale)
+    graph = Graph("net", {"x": (1, 3, 2, 2)}, ["y"], [Node("c", node, ("x",), "y")])
+    model = onnx_from_graph(graph)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = stored.get("c.weight_integers")
+    names = {2: "uint8", 3: "int8"}
+    assert (None if found is None else names[found.data_type]) == dtype
+    (back,) = graph_from_onnx(model).nodes
+    np.testing.assert_array_equal(back.layer.weight, weight)
