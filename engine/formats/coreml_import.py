@@ -15,8 +15,8 @@ from twinlens.engine.formats.coreml_file import (
     input_shape,
     read_coreml,
 )
-from twinlens.engine.formats.coreml_layer import Net
-from twinlens.engine.formats.coreml_layers import BUILDERS, LayerStep
+from twinlens.engine.formats.coreml_layer import LayerStep, Net
+from twinlens.engine.formats.coreml_layers import BUILDERS
 from twinlens.engine.formats.coreml_weights import floats
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx_import import node_list

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
+from twinlens.engine.formats.coreml_weights import weights
 from twinlens.engine.formats.values import Values
 from twinlens.engine.layers import Add, Flatten, Mul, Reshape
 from twinlens.engine.layers.base import Array, Layer, Shape
@@ -141,3 +143,25 @@ class Step:
     def what(self) -> str:
         """What errors call the layer."""
         return f"{self.net.title}: layer {self.name!r}"
+
+
+class LayerStep(Step):
+    """A layer of a neural network.
+
+    Args:
+        net: where inputs come from and layers go.
+        proto: the ``Layer`` message.
+        kind: name of its settings' field.
+        exact: whether arrays have the axes that the file says; otherwise rows stand for pictures
+            of one pixel.
+    """
+
+    def __init__(self, net: Net, proto: Any, kind: str, exact: bool) -> None:
+        output = proto.output[0] if proto.output else ""
+        super().__init__(net, kind, proto.name or output, tuple(proto.input), output)
+        self.settings: Any = getattr(proto, kind)
+        self.exact = exact
+
+    def weights(self, field: str, *shape: int) -> Array:
+        """One of the settings' arrays."""
+        return weights(getattr(self.settings, field), shape, f"{self.what}: {field}")
