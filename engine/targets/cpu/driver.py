@@ -17,8 +17,10 @@ from llvmlite import ir
 from twinlens.engine.targets.cpu.emit import I32, I64, PTR, VOID, Emitter, Value, i64
 from twinlens.engine.targets.cpu.isa import Isa
 
-#: Byte offsets in the shared state: number of the run, range of kernels, threads.
+#: Byte offsets in the shared state: number of the run, range of kernels, threads; and bytes from
+#: the range of runs with an even number to that of the odd ones.
 GO, FIRST, LAST, THREADS = 0, 8, 16, 24
+RANGE = 24
 #: Bytes of the state's head, and of each counter: a cache line. A kernel has a counter of parts
 #: that are done, and one of claimed parts for each thread.
 LINE = 64
@@ -238,6 +240,10 @@ class Driver:
         e.b.ret_void()
         return e.function
 
+    def _range(self, e: Emitter, state: Value, epoch: Value) -> Value:
+        """Where a run's range of kernels is: two places take turns."""
+        return e.at(state, e.b.mul(e.b.and_(epoch, i64(1)), i64(RANGE)))
+
     def _run(self, work: ir.Function) -> None:
         """``run(table, state, threads, first, last)``: one run of a range of kernels."""
         e = self._function("run", VOID, [PTR, PTR, I64, I64, I64])
@@ -252,10 +258,10 @@ class Driver:
                 stride = e.mul(e.add(threads, 1), LINE)
                 with e.loop(first, last) as turn:
                     e.store(i64(0), e.at(state, e.add(b.mul(turn.index, stride), LINE)), 8)
+                call = self._range(e, state, epoch)
                 for value, place in ((first, FIRST), (last, LAST), (threads, THREADS)):
-                    e.store(value, e.at(state, place), 8)
-                # What was stored above is seen by whoever sees the new number. A late thread
-                # may see it earlier, but its own number is an old one.
+                    b.atomic_rmw("xchg", e.at(call, place), value, "release")
+                # What was stored above is seen by whoever sees the new number.
                 b.atomic_rmw("xchg", e.at(state, GO), epoch, "acq_rel")
                 b.call(work, [table, state, i64(0), epoch, threads, first, last])
         b.ret_void()
@@ -269,8 +275,8 @@ class Driver:
         table, state, thread, seen, spins = e.function.args
         b = e.b
         before = b.block
-        look, help_, again, leave = (
-            e.function.append_basic_block(name) for name in ("look", "help", "again", "leave")
+        look, ask, help_, again, leave = map(
+            e.function.append_basic_block, ("look", "ask", "help", "again", "leave")
         )
         b.branch(look)
         b.position_at_end(look)
@@ -278,12 +284,20 @@ class Driver:
         last_seen.add_incoming(seen, before)
         count.add_incoming(i64(0), before)
         epoch = b.load_atomic(state, "acquire", 8, typ=I64)
-        b.cbranch(b.icmp_unsigned("!=", epoch, last_seen), help_, again)
-        b.position_at_end(help_)
+        b.cbranch(b.icmp_unsigned("!=", epoch, last_seen), ask, again)
+        b.position_at_end(ask)
+        call = self._range(e, state, epoch)
         first, last, threads = (
-            b.load_atomic(e.at(state, place), "acquire", 8, typ=I64)
+            b.load_atomic(e.at(call, place), "acquire", 8, typ=I64)
             for place in (FIRST, LAST, THREADS)
         )
+        # Still the same run: then nobody has begun to write the range of the one after the next.
+        # Kernels of another range would take this run's number for a later one's.
+        same = b.icmp_unsigned("==", b.load_atomic(state, "acquire", 8, typ=I64), epoch)
+        last_seen.add_incoming(last_seen, ask)
+        count.add_incoming(count, ask)
+        b.cbranch(same, help_, look)
+        b.position_at_end(help_)
         b.call(work, [table, state, thread, epoch, threads, first, last])
         last_seen.add_incoming(epoch, help_)
         count.add_incoming(i64(0), help_)
