@@ -143,7 +143,7 @@ def load_object(data: bytes, isa: Isa) -> Machine:
 def code_key(text_parts: Sequence[object], isa: Isa) -> str:
     """Name of a plan's object: whatever changes the code changes it."""
     digest = hashlib.sha256()
-    for part in (llvmlite.__version__, sys.platform, isa, *text_parts):
+    for part in (llvmlite.__version__, binding.get_process_triple(), isa, *text_parts):
         digest.update(repr(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()
