@@ -5,8 +5,9 @@ layer to layer and a bound says something about one kernel. The bounds, with ``l
 layer's largest absolute value:
 
 - arithmetic: ``1e-5 * largest`` in every precision, because all sum in float32 or in integers;
-  ``largest`` is taken before an activation that is computed on the way. Where the terms of a sum cancel, 8 roundings of their absolute sum (a layer of one sample has
-  no larger value to compare with);
+  ``largest`` is taken before an activation that is computed on the way. Where the terms of a sum
+  cancel, 8 roundings of their absolute sum (a layer of one sample has no larger value to compare
+  with);
 - a value stored as bfloat16: half a unit in the last of its 8 places, ``2**-8`` of the sample;
 - a value stored as u8: half a step of its scale, after it was limited to its range.
 
@@ -197,7 +198,7 @@ def assert_untouched(program: Program) -> None:
     free = np.ones(program.arena_size, bool)
     for buffer in program.lives:
         free[buffer.offset : buffer.offset + buffer.size] = False
-    assert free.any()
+    assert free.any() or not program.lives
     written = np.flatnonzero(free & (program._arena[: program.arena_size] != POISON))
     if written.size:
         near = min(program.lives, key=lambda b: abs(b.offset + b.size - int(written[0])))

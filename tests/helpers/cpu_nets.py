@@ -423,7 +423,8 @@ def everything(seed: int = 0, channels: int = 3, size: tuple[int, int] = (21, 18
     third = net.add(Add(), second, third)
     grouped = net.add(conv(w, 9, 15, (3, 2), groups=3, pads=(1, 0, 0, 1)), third)
     deep = net.add(Tanh(), net.add(depthwise(w, 15, pads=(1, 1, 1, 1)), grouped))
-    deep = net.add(depthwise(w, 15, (5, 3), stride=(2, 1), dilation=(1, 2), pads=(2, 2, 1, 2)), deep)
+    dilated = {"stride": (2, 1), "dilation": (1, 2), "pads": (2, 2, 1, 2)}
+    deep = net.add(depthwise(w, 15, (5, 3), **dilated), deep)
     gate = net.add(ReLU(), net.add(conv(w, 15, 5, (1, 1)), net.add(GlobalAvgPool2d(), deep)))
     gate = net.add(HardSigmoid(), net.add(conv(w, 5, 15, (1, 1)), gate))
     deep = net.add(PReLU(w(15, 1, 1)), net.add(Mul(), deep, gate))

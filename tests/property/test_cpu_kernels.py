@@ -146,7 +146,8 @@ def windows(draw: Any) -> Graph:
         size = (kernel[0], kernel[1])
         layers = (
             conv(weights, channels, draw(CHANNELS), size, **settings),
-            conv(weights, channels, groups * draw(st.integers(1, 4)), size, groups=groups, **settings),
+            conv(weights, channels, 3 * groups, size, groups=groups, **settings),
+            conv(weights, channels, groups, size, groups=groups, **settings),
             depthwise(weights, channels, size, **settings),
             depthwise(weights, channels, size, **settings),
             *pools(size, net.shapes["x"], ceil_mode=ceil, **settings),
