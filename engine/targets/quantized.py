@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
 from twinlens.engine.graph import Graph, Node, optimize
-from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
+from twinlens.engine.layers import (
+    Add,
+    BatchNorm2d,
+    Clip,
+    Conv2d,
+    ConvTranspose2d,
+    DequantizeLinear,
+    Gemm,
+    Linear,
+    MatMul,
+    Mul,
+    QuantizeLinear,
+    Sub,
+)
 
 Ranges = dict[str, tuple[float, float]]
+
+# Layers whose answer may be negative, and which take an activation.
+_SUMS = (Add, BatchNorm2d, Conv2d, ConvTranspose2d, Gemm, Linear, MatMul, Mul, Sub)
 
 
 def without_pairs(graph: Graph) -> tuple[Graph, Ranges]:
@@ -17,6 +34,9 @@ def without_pairs(graph: Graph) -> tuple[Graph, Ranges]:
 
     The weights are floats already (the importer multiplies them out); kernels pack them to int8
     again, without loss where a channel uses its whole range.
+
+    Quantisers leave out a ReLU or ReLU6 where rounding to a range that begins at 0 does the same.
+    Such a range is set as the limits of the layer that makes the value, so that floats keep to it.
 
     Args:
         graph: as imported or optimised.
@@ -48,17 +68,23 @@ def without_pairs(graph: Graph) -> tuple[Graph, Ranges]:
     if not gone:
         return graph, {}
     kept = [
-        Node(
-            node.name,
-            node.layer,
-            tuple(renamed.get(name, name) for name in node.inputs),
-            node.output,
-            node.activation,
-        )
+        replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
         for node in graph.nodes
         if node.name not in gone
     ]
-    return optimize(graph.replace(kept)), ranges
+    unrounded = {n.inputs[0] for n in graph.nodes if n.name in gone} - set(graph.outputs)
+    unrounded = {name for name in unrounded if all(n.name in gone for n in readers[name])}
+    limited = [
+        _limited(node, ranges[node.output]) if node.output in unrounded else node for node in kept
+    ]
+    return optimize(graph.replace(limited)), ranges
+
+
+def _limited(node: Node, ends: tuple[float, float]) -> Node:
+    """A node that keeps to a range from 0 on, if its layer adds up and nothing limits it yet."""
+    if ends[0] != 0 or node.activation is not None or not isinstance(node.layer, _SUMS):
+        return node
+    return replace(node, activation=Clip(*ends))
 
 
 def _ends(node: Node) -> tuple[float, float] | None:
