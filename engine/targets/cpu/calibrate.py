@@ -160,7 +160,8 @@ def measure_ranges(
         isa: what to compile for; None means what this machine has.
 
     Returns:
-        (smallest, largest) by value name; empty where there are no inputs.
+        (smallest, largest) by value name; empty where there are no inputs. A value that was not
+        finite throughout has none, and stays in floats.
     """
     program = Program(graph, Options(threads=threads, share=False), isa)
     lows: dict[str, list[float]] = {}
@@ -173,7 +174,8 @@ def measure_ranges(
                 highs.setdefault(name, []).append(float(values.max()))
     finally:
         program.close()
-    return {name: (min(lows[name]), max(highs[name])) for name in lows}
+    found = {name: (float(np.min(lows[name])), float(np.max(highs[name]))) for name in lows}
+    return {name: ends for name, ends in found.items() if np.isfinite(ends).all()}
 
 
 def tensors(pictures: Path, recipe: Recipe) -> Iterator[Array]:

@@ -22,6 +22,9 @@ from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.cpu.kernels.move import Input
 from twinlens.engine.targets.cpu.tensor import Tensor
 
+# Steps below this have no float32 reciprocal that can still be multiplied with.
+_SMALLEST_STEP = 2.0**-100
+
 
 @dataclass(eq=False)
 class Stored:
@@ -253,9 +256,13 @@ class Lowering:
 
 
 def steps_of(low: float, high: float) -> tuple[float, int]:
-    """Scale and zero point that map a range onto 0 to 255, 0 exactly on a step."""
+    """Scale and zero point that map a range onto 0 to 255, 0 exactly on a step.
+
+    A range too small for float32 to divide by counts as nothing but zeros.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = (high - low) / 255 or 1.0
+    scale = (high - low) / 255
+    scale = scale if scale > _SMALLEST_STEP else 1.0
     return scale, int(np.clip(round(-low / scale), 0, 255))
 
 
