@@ -42,6 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_model_options(parser, engine=None, engines=False)
     add_calibration_option(parser)
+    parser.add_argument(
+        "--crossover",
+        action="store_true",
+        help="compare engines on networks of rising size: from where on does a GPU pay?",
+    )
+    parser.add_argument(
+        "--rungs", help="networks of --crossover, with commas between (default: all)"
+    )
     parser.add_argument("--rounds", type=positive, default=30, help="timed rounds (default: 30)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -53,6 +61,10 @@ def positives(text: str) -> tuple[int, ...]:
 
 def execute(args: argparse.Namespace) -> int:
     """Load what is to be compared, time it, print the table."""
+    if args.crossover:
+        from twinlens.app.commands import crossover
+
+        return crossover.execute(args)
     from rich.console import Console
 
     from twinlens.app.overlays.bench import skipped_text, status_text

@@ -229,3 +229,19 @@ def test_classify_reads_digits_with_published_parameters(test_data: Path, engine
     assert [answer["top"][0]["label"] for answer in answers] == ["5", "3"]
     assert all(answer["top"][0]["confidence"] > 0.99 for answer in answers)
     assert {answer["engine"] for answer in answers} == {engine}
+
+
+def test_bench_climbs_the_ladder_of_networks() -> None:
+    words = ("bench", "--crossover", "--rungs", "mnist,mobilenet-v2-0.35@96", "--rounds", "5")
+    (told,) = json_lines(twinlens(*words, "--engines", "layers-cpu,vision", "--json"))
+    assert [rung["id"] for rung in told["rungs"]] == ["mnist", "mobilenet-v2-0.35@96"]
+    assert [row["engine"] for row in told["results"]] == ["layers-cpu", "vision"] * 2
+    assert all(0 < row["median_ms"] <= row["p95_ms"] for row in told["results"])
+    assert told["crossing"]["kind"] == "unknown"
+
+
+def test_bench_names_the_networks_of_the_ladder_when_one_is_unknown() -> None:
+    run = twinlens("bench", "--crossover", "--rungs", "alexnet")
+    assert run.returncode != 0
+    assert "alexnet" in run.stderr
+    assert "mnist" in run.stderr

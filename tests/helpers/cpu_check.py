@@ -218,9 +218,7 @@ def _compare(
     worst = {}
     for node in graph.nodes:
         kernel = program.kernels.get(node.name, "")
-        taken = [
-            _as_read(graph, node, known[name], name, program.options) for name in node.inputs
-        ]
+        taken = [_as_read(graph, node, known[name], name, program.options) for name in node.inputs]
         if node.name in program.fallbacks:
             # The same forward, in the program's own float type.
             taken = [array.astype(np.float32) for array in taken]
@@ -312,9 +310,7 @@ def _as_stored(value: Array, tensor: Any) -> tuple[Array, Array | float]:
     if tensor.dtype == "bf16":
         return value, BFLOAT * np.abs(value)
     if tensor.dtype == "u8":
-        low, high = (
-            (end - tensor.zero_point) * np.float64(tensor.scale) for end in (0, 255)
-        )
+        low, high = ((end - tensor.zero_point) * np.float64(tensor.scale) for end in (0, 255))
         return np.clip(value, low, high), STEP * tensor.scale
     return value, 0.0
 

@@ -121,9 +121,7 @@ def depthwise(
 
 def pools(kernel: tuple[int, int], shape: tuple[int, ...], **settings: Any) -> list[Any]:
     """All pools with such windows; none where a window holds nothing but padding."""
-    means = [
-        AvgPool2d(kernel, **settings, count_include_pad=counted) for counted in (False, True)
-    ]
+    means = [AvgPool2d(kernel, **settings, count_include_pad=counted) for counted in (False, True)]
     if means[0].counts(shape).min() < 1:
         return []
     return [MaxPool2d(kernel, **settings), *means]
@@ -322,7 +320,8 @@ def _concat(grower: _Grower, name: str) -> None:
     shapes = grower.net.shapes
     size = shapes[name][2:]
     fits = [
-        n for n in ("x", *grower.computed)
+        n
+        for n in ("x", *grower.computed)
         if len(shapes[n]) == len(shapes[name]) and shapes[n][2:] == size
     ]
     others = grower.draw(st.lists(st.sampled_from(fits), min_size=0, max_size=3))

@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parents[1] / "helpers" / "guarded.py"
 @pytest.mark.parametrize("side", ["end", "start"])
 def test_nothing_is_touched_beside_any_buffer(side):
     modes = [
-        (isa, precision) for isa in isas() for precision in ("fp32", "bf16", "int8")
+        (isa, precision)
+        for isa in isas()
+        for precision in ("fp32", "bf16", "int8")
         if can(isa, precision)
     ]
     # By name, best first; without bf16 and VNNI the code for fp32 is the same.

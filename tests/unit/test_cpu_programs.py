@@ -30,7 +30,6 @@ from twinlens.engine.layers import (
     GlobalMaxPool2d,
     Identity,
     Linear,
-    LocalResponseNorm,
     MatMul,
     MaxPool2d,
     Mish,

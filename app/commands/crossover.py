@@ -1,0 +1,132 @@
+"""`twinlens bench --crossover`: from which size of network on a GPU pays, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from twinlens.app.commands.records import write_json
+from twinlens.engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from twinlens.app.core.crossover import Climb, Crossing, Ladder, LeftOut
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Climb the ladder of networks and tell where the GPU starts to pay."""
+    from rich.console import Console
+
+    from twinlens.app.core.crossover import crossing
+
+    climb: Climb | None = None
+    with Console(stderr=True).status("") as status:
+        for climb in ladder(args):
+            status.update(climb.doing or f"{climb.done} of {len(climb.steps)} networks")
+    if climb is None or not climb.points:
+        reasons = "; ".join(_left_text(one) for one in climb.left_out) if climb else ""
+        raise EngineError(f"nothing to measure: {reasons}", hint="`twinlens doctor` says why.")
+    for one in climb.left_out:
+        sys.stderr.write(f"twinlens: left out: {_left_text(one)}\n")
+    found = crossing(climb.points)
+    if args.json:
+        write_json(record(climb, found))
+    else:
+        _print(climb, found)
+    return 0
+
+
+def ladder(args: argparse.Namespace) -> Ladder:
+    """What the options ask for.
+
+    Raises:
+        EngineError: an engine or a network of the ladder that does not exist is named.
+    """
+    from twinlens.app.core.bench import default_threads
+    from twinlens.app.core.crossover import ENGINES, Ladder
+    from twinlens.app.core.engines import engine_choices
+    from twinlens.engine import registry
+    from twinlens.models.ladder import ladder as networks
+
+    wanted = args.engines.split(",") if args.engines else ENGINES
+    names = [registry.get_engine(name.strip()).id for name in wanted]
+    choices = {choice.id: choice for choice in engine_choices()}
+    rungs = {rung.id: rung for rung in networks()}
+    chosen = [name.strip() for name in args.rungs.split(",")] if args.rungs else list(rungs)
+    unknown = [name for name in chosen if name not in rungs]
+    if unknown:
+        raise EngineError(
+            f"no network of the ladder is named {', '.join(unknown)}",
+            hint=f"There are {', '.join(rungs)}.",
+        )
+    return Ladder(
+        [rung for rung in rungs.values() if rung.id in chosen],
+        [choices[name] for name in names],
+        registry.load,
+        max(args.threads or default_threads()),
+        rounds=args.rounds,
+    )
+
+
+def record(climb: Climb, found: Crossing) -> dict[str, Any]:
+    """The JSON form: points, what was left out, and the crossing."""
+    points = []
+    for point in climb.points:
+        fields = asdict(point) | {"transfer_share": point.transfer_share}
+        points.append({k: round(v, 4) if isinstance(v, float) else v for k, v in fields.items()})
+    return {
+        "rungs": [asdict(step) for step in climb.steps],
+        "results": points,
+        "skipped": [asdict(one) for one in climb.left_out],
+        "crossing": asdict(found),
+    }
+
+
+def sentence(found: Crossing) -> str:
+    """The crossing in one line."""
+    plays = " (played by the processor)" if found.software else ""
+    if found.kind == "unknown":
+        return "No network ran both on a GPU and elsewhere, so there is nothing to compare."
+    if found.kind == "always":
+        return f"{found.adapter}{plays} is faster on every network of the ladder."
+    if found.kind == "never":
+        return (
+            f"{found.adapter}{plays} does not pay up to {found.largest}: it takes "
+            f"{found.ratio:.2g} times as long as {found.rival} there."
+        )
+    return (
+        f"{found.adapter}{plays} pays from about {_macs(found.macs)} multiply-adds on, between "
+        f"{found.below} and {found.above}, where an answer takes {found.ms:.2g} ms."
+    )
+
+
+def _macs(macs: float) -> str:
+    return f"{macs / 1e9:.2g} billion" if macs >= 1e9 else f"{macs / 1e6:.3g} million"
+
+
+def _left_text(one: LeftOut) -> str:
+    return ": ".join(part for part in (one.rung, one.title or one.engine, one.reason) if part)
+
+
+def _print(climb: Climb, found: Crossing) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("network", "MACs", "engine", "median ms", "p95 ms", "data moves")
+    titles = {step.id: step.title for step in climb.steps}
+    shown = ""
+    for point in climb.points:
+        share = point.transfer_share
+        table.add_row(
+            titles[point.rung] if point.rung != shown else "",
+            _macs(point.macs) if point.rung != shown else "",
+            point.title + (" (software)" if point.software else ""),
+            f"{point.median_ms:.3g}",
+            f"{point.p95_ms:.3g}",
+            "" if share is None else f"{share:.0%}",
+        )
+        shown = point.rung
+    console = Console()
+    console.print(table)
+    console.print(sentence(found))
