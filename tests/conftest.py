@@ -43,6 +43,14 @@ def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def plans_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep compiled plans in a folder of the session's own, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLENS_CACHE", str(tmp_path_factory.mktemp("plans")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder with real models, clips and pictures, named by TWINLENS_TEST_DATA."""

@@ -7,9 +7,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,31 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.cpu_check import Layers, can, isa_named, isas, ranges_of, some_inputs
-from helpers.cpu_nets import ACTIVATIONS, Weights, conv, depthwise
-from twinlens.engine.errors import ModelError
-from twinlens.engine.graph import Graph, Node
-from twinlens.engine.layers import (
-    Add,
-    AvgPool2d,
-    BatchNorm2d,
-    Concat,
-    Flatten,
-    Gemm,
-    GlobalAvgPool2d,
-    HardSigmoid,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2d,
-    Mul,
-    Pad,
-    PReLU,
-    ReduceMean,
-    ReLU,
-    ReLU6,
-    Reshape,
-    Resize,
-    Softmax,
-)
+from helpers.cpu_nets import Weights, conv
+from helpers.cpu_variants import samples, variants
+from twinlens.engine.graph import Graph
+from twinlens.engine.layers import Flatten, Linear, MaxPool2d, ReLU, Softmax
 from twinlens.engine.targets.cpu import compiler
 from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.program import Options, Program
@@ -82,12 +59,10 @@ def test_a_second_program_takes_the_plan_of_the_first(store):
 
 def test_other_weights_take_the_same_plan_and_give_their_own_answer(store):
     answer(small())
-    taken, given = answer(small(1))
+    taken, again = answer(small(1))
     assert taken
     right = small(1).run({"x": some_inputs(small(), 0)["x"].astype(np.float64)})
-    np.testing.assert_allclose(given, right[small().outputs[0]], rtol=1e-5)
-
-
+    np.testing.assert_allclose(again, right[small().outputs[0]], rtol=1e-5)
 
 
 DAMAGES = {
@@ -108,10 +83,10 @@ def test_damaged_plans_are_compiled_again(store, damage, caplog):
     good = path.read_bytes()
     path.write_bytes(damage(good))
     with caplog.at_level(logging.WARNING):
-        taken, given = answer(small())
+        taken, again = answer(small())
     assert not taken
     assert str(path) in caplog.text
-    np.testing.assert_array_equal(given, expected)
+    np.testing.assert_array_equal(again, expected)
     # The file was put right.
     assert answer(small())[0]
 
@@ -121,9 +96,9 @@ def test_a_folder_in_a_plans_place_is_no_error(store):
     (path,) = store.iterdir()
     path.unlink()
     path.mkdir()
-    taken, given = answer(small())
+    taken, again = answer(small())
     assert not taken
-    np.testing.assert_array_equal(given, expected)
+    np.testing.assert_array_equal(again, expected)
     assert list(store.iterdir()) == [path]
 
 
@@ -166,10 +141,10 @@ def test_a_plan_of_another_instruction_set_is_not_taken(store):
     answers = [answer(small(), isa) for isa in isas()]
     assert not any(taken for taken, _ in answers)
     assert len(list(store.iterdir())) == len(isas())
-    for isa, (_, given) in zip(isas(), answers, strict=True):
+    for isa, (_, before) in zip(isas(), answers, strict=True):
         taken, again = answer(small(), isa)
         assert taken
-        np.testing.assert_array_equal(again, given)
+        np.testing.assert_array_equal(again, before)
 
 
 def test_the_newest_plans_are_kept(store, monkeypatch):
@@ -247,71 +222,6 @@ def name_and_text(graph: Graph, options: Options, isa: Isa) -> tuple[str, str]:
 
 
 CODE_KEY = compiler.code_key
-
-
-def samples(seed: int) -> Iterator[Graph]:
-    """Small networks that have every layer with a kernel, and some without."""
-    w = Weights(seed)
-    for make in ACTIVATIONS:
-        net = Layers(x=(1, 2, 3, 4))
-        net.add(conv(w, 2, 3, (2, 1)), "x", activation=make())
-        yield net.graph()
-    net = Layers(x=(1, 8, 14, 13))
-    net.add(conv(w, 8, 9, pads=(1, 1, 1, 1)), "x", activation=ReLU6())
-    yield net.graph()
-    net = Layers(x=(1, 8, 9, 8))
-    name = net.add(MaxPool2d((2, 3), stride=(2, 1), pads=(1, 0, 0, 1)), "x")
-    net.add(AvgPool2d((3, 2), pads=(0, 1, 1, 0)), net.add(HardSigmoid(), name))
-    yield net.graph()
-    net = Layers(x=(1, 8, 9, 8))
-    name = net.add(conv(w, 8, 8, (1, 1)), net.add(depthwise(w, 8, pads=(1, 1, 1, 1)), "x"))
-    name = net.add(Mul(), name, net.add(GlobalAvgPool2d(), name))
-    name = net.add(Concat(1), net.add(Add(), name, "x"), name)
-    net.add(PReLU(w(4, 1, 1)), net.add(conv(w, 16, 4, groups=4, stride=(2, 2)), name))
-    yield net.graph()
-    net = Layers(x=(1, 8, 9, 8))
-    name = net.add(BatchNorm2d(w.positive(8), w(8), w(8), w.positive(8)), "x")
-    name = net.add(Add(), name, net.constant(w.positive(8, 1, 1)))
-    name = net.add(Pad(((0, 0), (0, 0), (1, 0), (0, 1))), net.add(LocalResponseNorm(3), name))
-    name = net.add(conv(w, 8, 4), net.add(Resize(scales=(1.0, 1.0, 2.0, 1.0)), name))
-    row = net.add(Reshape((1, 4)), net.add(ReduceMean((2, 3)), name))
-    matrix, bias = net.constant(w(5, 4)), net.constant(w(5))
-    net.add(Softmax(1), net.add(Gemm(alpha=0.5, beta=0.25, transpose_b=True), row, matrix, bias))
-    yield net.graph()
-
-
-def changed(value: Any) -> list[Any]:
-    """Other values of the same kind that a setting could have."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, np.ndarray):
-        return [(value * 1.5 + 0.25).astype(value.dtype)]
-    if isinstance(value, float):
-        return [value + 0.25, np.float32(-value - 0.5), np.array(value + 0.125)]
-    if isinstance(value, int):
-        return [value + 1]
-    if isinstance(value, tuple) and value and all(isinstance(n, int) for n in value):
-        return [(*value[:i], n + 1, *value[i + 1 :]) for i, n in enumerate(value)]
-    return []
-
-
-def variants(graph: Graph) -> Iterator[tuple[str, Graph]]:
-    """The graph with one setting of one layer changed, or the values of one array."""
-    for position, node in enumerate(graph.nodes):
-        for layer in (node.layer, node.activation):
-            for name, value in [] if layer is None else list(vars(layer).items()):
-                for other in changed(value):
-                    twin = copy(layer)
-                    setattr(twin, name, other)
-                    fields = {"layer" if layer is node.layer else "activation": twin}
-                    nodes: list[Node] = list(graph.nodes)
-                    nodes[position] = replace(node, **fields)
-                    try:
-                        yield f"{layer.kind}.{name} {value} → {other}", graph.replace(nodes)
-                    except (ModelError, ValueError, TypeError, ArithmeticError):
-                        continue
-    for name, array in graph.constants.items():
-        yield name, graph.replace(graph.nodes, constants={**graph.constants, name: array + 1})
 
 
 def test_whatever_changes_the_code_changes_its_name():

@@ -76,7 +76,8 @@ def test_every_kind_of_kernel_in_short_types(name):
         pytest.skip(f"{BEST.title} here does not compute in {name}")
     graph = everything(4)
     inputs = some_inputs(graph, 4)
-    seen = check(graph, inputs, BEST, precision=name, ranges=ranges_of(graph, inputs))
+    ranges = ranges_of(graph, inputs)
+    seen = check(graph, inputs, BEST, precision=name, ranges=ranges, shared=False)
     assert sum(f" {name} " in text for text in seen.kernels.values()) > 3
 
 
