@@ -1,0 +1,75 @@
+"""Real networks on a real picture, compiled, layer by layer against float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from helpers.cpu_check import can, check, each_isa, isas, reference
+from twinlens.assets import picture_path
+from twinlens.engine.formats import load_graph
+from twinlens.engine.graph import optimize
+from twinlens.engine.image import Converter
+from twinlens.engine.image.read import read_image
+from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.targets.cpu.calibrate import measure_ranges
+from twinlens.engine.targets.quantized import without_pairs
+from twinlens.models.catalog import DEFAULT_MODEL, resolve
+
+BEST = isas()[0]
+
+
+def loaded(spec: ModelSpec):
+    """A network, its ranges where it came quantised, and a picture as it takes one."""
+    graph = optimize(load_graph(spec, open_sizes=spec.recipe.input_shape))
+    ((name, _),) = graph.inputs.items()
+    picture = Converter(spec.recipe).convert(read_image(picture_path("window.jpg")))
+    graph, ranges = without_pairs(graph)
+    return graph, ranges, {name: np.array(picture)}
+
+
+@each_isa("avx512", "avx2", "neon", "generic")
+def test_every_layer_of_the_default(isa):
+    graph, _, inputs = loaded(resolve(DEFAULT_MODEL))
+    seen = check(graph, inputs, isa, threads=2, shared=False)
+    assert not seen.fallbacks
+    if isa is BEST:
+        _same_answer(graph, inputs, seen.outputs, 1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_every_layer_of_the_default_in_short_types(precision):
+    if not can(BEST, precision):
+        pytest.skip(f"{BEST.title} here does not compute in {precision}")
+    graph, _, inputs = loaded(resolve(DEFAULT_MODEL))
+    ranges = measure_ranges(graph, [inputs], 1, BEST) if precision == "int8" else None
+    seen = check(graph, inputs, BEST, precision=precision, ranges=ranges, shared=False)
+    assert not seen.fallbacks
+
+
+@each_isa()
+def test_every_layer_of_mobilenet_v2(test_data, isa):
+    graph, _, inputs = loaded(resolve(test_data / "models" / "mobilenet_v2_1.0_224.onnx"))
+    seen = check(graph, inputs, isa, threads=2, shared=False)
+    assert not seen.fallbacks
+    _same_answer(graph, inputs, seen.outputs, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2_1.0_224_quant.tflite", "mobilenet_edgetpu_224_1.0_uint8.tflite"]
+)
+def test_every_layer_of_quantised_networks(test_data, name):
+    if not can(BEST, "int8"):
+        pytest.skip(f"{BEST.title} here does not compute in int8")
+    graph, ranges, inputs = loaded(resolve(test_data / "models" / name))
+    assert len(ranges) > 30
+    check(graph, inputs, BEST, precision="int8", ranges=ranges, threads=2, shared=False)
+
+
+def _same_answer(graph, inputs, answers, share):
+    """Errors of all layers together, as a share of the largest answer."""
+    expected = reference(graph, inputs)
+    for name, answer in answers.items():
+        error = np.abs(answer - expected[name]).max()
+        assert error <= share * np.abs(expected[name]).max()
+        assert int(np.argmax(answer)) == int(np.argmax(expected[name]))
