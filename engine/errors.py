@@ -18,6 +18,8 @@ TwinlensError                     what a person is told; ``hint`` says what to d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TwinlensError(Exception):
     """Base of all errors that are shown to a person.
@@ -46,7 +48,20 @@ class ModelFileError(ModelError):
 
 
 class UnsupportedOperatorError(ModelError):
-    """The model uses an operator that Twinlens does not implement."""
+    """The model uses an operator that Twinlens does not implement.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        operators: which operators are missing, and how often each stands in the model, where
+            that is known.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", operators: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.operators: dict[str, int] = dict(operators or {})
 
 
 class ShapeError(ModelError):

@@ -5,15 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from twinlens.engine import modelfile
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
-from twinlens.engine.modelfile import inspect, read_labels, spec_of
+from twinlens.engine.found import PARTS, Found, Origin
+from twinlens.engine.modelfile import inspect, read_labels
 from twinlens.engine.params import holds_parameters
 from twinlens.engine.protocol import ModelSpec
 from twinlens.models import networks
-from twinlens.models.cards import FOLDER, Card, cards
+from twinlens.models.cards import FOLDER, FORMATS, Card, cards
+from twinlens.models.kept import kept_for
 from twinlens.models.store import State, Store, sha256_of
 
-__all__ = ["DEFAULT_MODEL", "Card", "card_of", "cards", "imagenet_labels", "resolve", "spec_for"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "Card",
+    "card_of",
+    "cards",
+    "find",
+    "imagenet_labels",
+    "resolve",
+    "spec_for",
+]
 
 DEFAULT_MODEL = "twinlens-208"
 """The embedded model that the app starts on."""
@@ -37,17 +49,29 @@ def resolve(
         ParameterError: parameters do not fit their network; names all that do not.
         LabelError: labels are missing or their number is wrong.
     """
+    return find(name_or_path, labels=labels, store=store).checked()
+
+
+def find(
+    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+) -> Found:
+    """Find out what is known of a model, with labels or without; else as ``resolve``."""
     store = store or Store()
     known = store.cards()
     card = _find(str(name_or_path), known)
     if card is not None:
         if not card.embedded:
-            return spec_for(card, _fetched(card, store), labels or store.labels(card))
-        return spec_for(card, FOLDER / card.file, labels)
+            return _found(card, _fetched(card, store), labels or store.labels(card))
+        return _found(card, FOLDER / card.file, labels)
     chosen = networks.split_name(str(name_or_path))
     if chosen is not None:
-        return networks.recognise(
-            chosen[1], network=chosen[0], labels=labels, imagenet_labels=imagenet_labels
+        network, path = chosen
+        return networks.find(
+            path,
+            network=network,
+            labels=labels,
+            imagenet_labels=imagenet_labels,
+            kept=kept_for(path),
         )
     path = Path(name_or_path)
     if not path.exists():
@@ -57,10 +81,11 @@ def resolve(
     if recognised is not None:
         # A label file that somebody put beside a known model is meant.
         beside = path.with_suffix(".labels.txt")
-        return spec_for(recognised, path, labels or (beside if beside.is_file() else None))
+        return _found(recognised, path, labels or (beside if beside.is_file() else None))
+    kept = kept_for(path)
     if holds_parameters(path):
-        return networks.recognise(path, labels=labels, imagenet_labels=imagenet_labels)
-    return spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
+        return networks.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
+    return modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
 
 
 def card_of(name: str, store: Store) -> Card:
@@ -88,26 +113,40 @@ def spec_for(card: Card, path: Path, labels: Path | None = None) -> ModelSpec:
         ModelFileError: the file cannot be read.
         LabelError: labels are missing or their number is wrong.
     """
+    return _found(card, path, labels).checked()
+
+
+def _found(card: Card, path: Path, labels: Path | None = None) -> Found:
+    """What is known of a card's file."""
+    form = FORMATS[card.format]
     if card.recipe is None:
-        spec = spec_of(path, labels=labels, imagenet_labels=imagenet_labels)
-        return replace(spec, id=card.id, title=card.title)
+        found = modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels)
+        return replace(found, spec=replace(found.spec, id=card.id, title=card.title))
     output = card.output
     if output is None:
         output = "probabilities" if inspect(path).ends_in_softmax else "logits"
-    if labels is None and not card.labels:
-        raise LabelError(
+    origins = dict.fromkeys(PARTS, Origin.CARD)
+    source = labels or (FOLDER / card.labels if card.labels else None)
+    names = () if source is None else read_labels(source)
+    problem = None
+    if source is None:
+        del origins["labels"]
+        problem = LabelError(
             f"{path.name}: {card.title} brings no labels",
             hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",
         )
-    return ModelSpec(
+    elif labels is not None:
+        origins["labels"] = Origin.GIVEN
+    spec = ModelSpec(
         id=card.id,
         title=card.title,
         path=path,
         recipe=card.recipe,
-        labels=read_labels(labels or FOLDER / card.labels),
+        labels=names,
         background_outputs=card.background_outputs,
         output=output,
     )
+    return Found(spec, form, None, origins, problem)
 
 
 def imagenet_labels() -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from twinlens.engine.errors import LabelError, ModelError
+from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import PixelBuffer, Recipe
 from twinlens.engine.layers import Conv2d, Linear
-from twinlens.engine.modelfile import read_labels, read_sidecar
+from twinlens.engine.modelfile import parts_of, read_labels
 from twinlens.engine.params import (
     OWN,
     AxisOrder,
@@ -28,6 +29,7 @@ from twinlens.engine.params import (
     try_orders,
 )
 from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.sidecar import Sidecar, read_sidecar, sidecar_path
 from twinlens.models import (
     efficientnet_lite,
     inception_v3,
@@ -171,6 +173,7 @@ def recognise(
     network: Network | None = None,
     labels: Path | None = None,
     imagenet_labels: Callable[[], tuple[str, ...]],
+    kept: Path | None = None,
 ) -> ModelSpec:
     """Make a model of bare parameters: find the network that they belong to, and check them.
 
@@ -182,6 +185,7 @@ def recognise(
         labels: label file that overrides all others.
         imagenet_labels: gives the names of ImageNet's classes, for 1000 or 1001 outputs without
             labels.
+        kept: what stands for `NAME.toml` where there is none beside the parameters.
 
     Raises:
         ModelFileError: the parameters cannot be read.
@@ -189,26 +193,55 @@ def recognise(
         ModelError: they belong to no network that is known; or the recipe beside them is wrong.
         LabelError: labels are missing, or their number is not that of the outputs.
     """
+    return find(
+        path, network=network, labels=labels, imagenet_labels=imagenet_labels, kept=kept
+    ).checked()
+
+
+def find(
+    path: Path,
+    *,
+    network: Network | None = None,
+    labels: Path | None = None,
+    imagenet_labels: Callable[[], tuple[str, ...]],
+    kept: Path | None = None,
+) -> Found:
+    """Find out what is known of bare parameters, with labels or without; else as `recognise`."""
     parameters = open_parameters(path)
     network, source = _closest(parameters, (network,) if network else tuple(NETWORKS.values()))
     classes = _classes(network, parameters, source.naming)
     build = partial(network.build, classes=classes, naming=source.naming)
     check_parameters(build(), parameters, source.naming)
-    sidecar = read_sidecar(path)
-    background = int(sidecar.get("background_outputs", classes == _IMAGENET + 1))
-    names, notes = _labels(path, network, classes - background, labels, imagenet_labels)
-    if source.naming is OWN and "recipe" not in sidecar:
+    sidecar = read_sidecar(path, kept)
+    beside = sidecar.values
+    background = int(beside.get("background_outputs", classes == _IMAGENET + 1))
+    origins = dict.fromkeys(PARTS, Origin.NETWORK)
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem = None
+    try:
+        names, notes, origins["labels"] = _labels(
+            path, network, classes - background, labels, sidecar, imagenet_labels
+        )
+    except LabelError as error:
+        problem = error
+        del origins["labels"]
+    given = beside.get("recipe", {})
+    if source.naming is OWN and not given:
         notes = (*notes, "values: as the network is mostly fed, assumed")
-    return ModelSpec(
+        origins["values"] = Origin.ASSUMED
+    origins |= dict.fromkeys(parts_of(given), sidecar.origin)
+    spec = ModelSpec(
         id=path.stem,
-        title=str(sidecar.get("title") or network.title),
+        title=str(beside.get("title") or network.title),
         path=path,
-        recipe=Recipe.from_dict(source.recipe.to_dict() | sidecar.get("recipe", {})),
+        recipe=Recipe.from_dict(source.recipe.to_dict() | given),
         labels=names,
         background_outputs=background,
         notes=notes,
         assemble=lambda: build(open_parameters(path)),
     )
+    return Found(spec, f"Parameters of {network.title}", classes, origins, problem)
 
 
 def find_order(
@@ -280,25 +313,31 @@ def _labels(
     network: Network,
     count: int,
     given: Path | None,
+    sidecar: Sidecar,
     imagenet_labels: Callable[[], tuple[str, ...]],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Labels for a number of classes, and what had to be assumed."""
+) -> tuple[tuple[str, ...], tuple[str, ...], Origin]:
+    """Labels for a number of classes, what had to be assumed, and where they come from."""
     inside = path / "labels.txt" if path.is_dir() else path.with_name("labels.txt")
     beside = (path.with_suffix(".labels.txt"), inside)
+    said = tuple(sidecar.values.get("labels", ()))
     source = given or next((place for place in beside if place.is_file()), None)
-    if source is not None:
-        names = read_labels(source)
+    if source is not None or said:
+        named = given is None and said
+        names = said if named or source is None else read_labels(source)
         if len(names) != count:
+            name = sidecar_path(path).name if named or source is None else source.name
             raise LabelError(
-                f"{source.name} has {len(names)} labels, but {network.title} of {path.name} has "
+                f"{name} has {len(names)} labels, but {network.title} of {path.name} has "
                 f"{count} classes",
                 hint=f"Give a label file with {count} lines.",
             )
-        return names, ()
+        if named:
+            return names, (), sidecar.origin
+        return names, (), Origin.GIVEN if given else Origin.BESIDE
     if len(network.labels) == count:
-        return network.labels, ()
+        return network.labels, (), Origin.NETWORK
     if count == _IMAGENET:
-        return imagenet_labels(), ("labels: ImageNet, assumed",)
+        return imagenet_labels(), ("labels: ImageNet, assumed",), Origin.CONVENTION
     raise LabelError(
         f"{network.title} of {path.name} has {count} classes and brings no labels",
         hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",

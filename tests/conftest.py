@@ -37,9 +37,10 @@ def _ours(before: set[threading.Thread]) -> list[threading.Thread]:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what this computer's user has fetched out of the tests."""
+    """Keep what this computer's user has fetched and chosen out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINLENS_MODELS", str(tmp_path_factory.mktemp("models")))
+        patch.setenv("TWINLENS_RECIPES", str(tmp_path_factory.mktemp("recipes")))
         yield
 
 

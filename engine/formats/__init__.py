@@ -3,7 +3,7 @@
 from twinlens.engine.formats.load import load_graph
 from twinlens.engine.formats.onnx_export import onnx_bytes, onnx_from_graph
 from twinlens.engine.formats.onnx_import import graph_from_onnx, load_onnx
-from twinlens.engine.formats.recognize import Format, recognize
+from twinlens.engine.formats.recognize import Format, peek, recognize
 
 __all__ = [
     "Format",
@@ -12,5 +12,6 @@ __all__ = [
     "load_onnx",
     "onnx_bytes",
     "onnx_from_graph",
+    "peek",
     "recognize",
 ]

@@ -93,7 +93,10 @@ def layer_kinds(file: CoreMLFile) -> list[str]:
             missing.setdefault(kind, []).append(layer.name)
     if missing:
         listed = "; ".join(f"{kind} at {node_list(at)}" for kind, at in sorted(missing.items()))
-        raise UnsupportedOperatorError(f"{file.title}: layers that are not implemented: {listed}")
+        raise UnsupportedOperatorError(
+            f"{file.title}: layers that are not implemented: {listed}",
+            operators={kind: len(at) for kind, at in missing.items()},
+        )
     return kinds
 
 

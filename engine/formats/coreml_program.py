@@ -250,7 +250,8 @@ def _check_operations(file: CoreMLFile, block: Any, known: Mapping[str, Any]) ->
     if missing:
         listed = "; ".join(f"{kind} at {node_list(at)}" for kind, at in sorted(missing.items()))
         raise UnsupportedOperatorError(
-            f"{file.title}: operations that are not implemented: {listed}"
+            f"{file.title}: operations that are not implemented: {listed}",
+            operators={kind: len(at) for kind, at in missing.items()},
         )
 
 

@@ -114,6 +114,7 @@ def check_operators(model: onnx.ModelProto, title: str) -> None:
         raise UnsupportedOperatorError(
             f"{title}: operators that the layers do not implement: {listed}",
             hint="The Vision engine may be able to run this model.",
+            operators={kind: len(nodes) for kind, nodes in missing.items()},
         )
 
 

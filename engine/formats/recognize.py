@@ -46,10 +46,18 @@ def recognize(path: Path) -> Format:
     Raises:
         ModelFileError: it cannot be read, or is of a kind that is known but not opened.
     """
+    return peek(path) or Format.ONNX
+
+
+def peek(path: Path) -> Format | None:
+    """Tell what a path holds, None where it is no model; else as ``recognize``.
+
+    Reads the first bytes, and the keys of a protobuf's outermost fields.
+    """
     if path.is_dir():
         return _of_folder(path)
     if not path.is_file():
-        return Format.ONNX
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -62,7 +70,7 @@ def recognize(path: Path) -> Format:
         raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
     if not numbers & {_ONNX_GRAPH, _ONNX_OPSETS} and any(n >= _CORE_ML_FIRST_TYPE for n in numbers):
         return Format.CORE_ML
-    return Format.ONNX
+    return Format.ONNX if {_ONNX_GRAPH, _ONNX_OPSETS} <= numbers else None
 
 
 def _of_folder(path: Path) -> Format:

@@ -94,7 +94,8 @@ def _check_operators(file: TFLiteFile, needed: Sequence[Operation]) -> None:
     if missing:
         listed = "; ".join(f"{kind} at {node_list(at)}" for kind, at in sorted(missing.items()))
         raise UnsupportedOperatorError(
-            f"{file.title}: operators that the layers do not implement: {listed}"
+            f"{file.title}: operators that the layers do not implement: {listed}",
+            operators={kind: len(at) for kind, at in missing.items()},
         )
 
 
