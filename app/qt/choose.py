@@ -186,8 +186,8 @@ class Choose:
         elif dropped.kind == "source":
             self.source(str(dropped.path))
         else:
-            hint = "Drop an ONNX model, a picture, a video or a folder of pictures."
-            self._window.show_banner(Banner(dropped.says, hint, BannerKind.WARN))
+            hint = "Drop a model, its parameters, a picture, a video or a folder of pictures."
+            self._window.show_banner(Banner(dropped.says, dropped.hint or hint, BannerKind.WARN))
 
     # --- what becomes of it ----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
 from helpers.gui_stand import Stand, pixels_of
+from helpers.onnx_nets import mobilenet_v1, save
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import FLIP_MS
@@ -159,6 +160,7 @@ def drop(stand: Stand, path: Path) -> None:
 
 
 def test_dropped_model_is_loaded_and_remembered(stand: Stand, tmp_path: Path) -> None:
+    save(mobilenet_v1(), tmp_path / "pets.onnx")
     drop(stand, tmp_path / "pets.onnx")
     stand.until(lambda: "Pets" in stand.window.stage.overlays.status.who)  # type: ignore[union-attr]
     stand.window.close()
@@ -167,11 +169,12 @@ def test_dropped_model_is_loaded_and_remembered(stand: Stand, tmp_path: Path) ->
 
 
 def test_dropped_letter_is_refused_with_what_is_taken(stand: Stand, tmp_path: Path) -> None:
+    (tmp_path / "letter.doc").write_bytes(b"nothing of that kind")
     drop(stand, tmp_path / "letter.doc")
     banner = stand.window.banner
     assert banner is not None
     assert "letter.doc" in banner.title
-    assert "ONNX" in banner.hint
+    assert "a model, its parameters, a picture" in banner.hint
 
 
 def test_choices_are_remembered(stand: Stand, qtbot: Any, tmp_path: Path) -> None:
