@@ -274,15 +274,18 @@ def drag(path: Path) -> tuple[QDragEnterEvent, QMimeData]:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("pets.onnx", "Use pets.onnx as the model"),
+        ("pets.onnx", "Use pets.onnx as the model (ONNX)"),
         ("a.mp4", "Play a.mp4"),
         ("a.JPG", "Show a.JPG"),
-        ("letter.doc", "letter.doc is no model (.onnx), picture or video"),
+        ("letter.doc", "letter.doc is no model, parameters, picture or video"),
     ],
 )
-def test_the_whole_window_says_what_a_drop_will_do(stand: Stand, name: str, says: str) -> None:
+def test_the_whole_window_says_what_a_drop_will_do(
+    stand: Stand, tmp_path: Path, name: str, says: str
+) -> None:
     before = pixels_of(stand.window)
-    event, _data = drag(Path("/nowhere") / name)
+    (tmp_path / name).write_bytes(b"what it holds shows when it is loaded")
+    event, _data = drag(tmp_path / name)
     stand.window.stage.dragEnterEvent(event)
     assert event.isAccepted()
     assert stand.window.stage.drop_hint == says
