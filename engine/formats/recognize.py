@@ -87,7 +87,9 @@ def _refuse(path: Path, head: bytes) -> None:
     """Say of what is well known, but not opened, why that is so."""
     suffix = path.suffix.lower()
     zipped = head.startswith(b"PK\x03\x04")
-    pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    # A header of 640 bytes makes safetensors start as pickles do.
+    starts = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    pickled = starts and not _is_safetensors(head)
     if pickled or (zipped and suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")):
         raise ModelFileError(f"{path}: is a PyTorch file, expected ONNX", hint=_PYTORCH_HINT)
     if zipped:

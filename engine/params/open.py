@@ -63,9 +63,12 @@ def _opener(path: Path) -> Callable[[Path], Parameters] | None:
         return open_npz
     if start.startswith(_HDF5):
         return open_hdf5
+    # Before pickles: a header of 640 bytes makes safetensors start as they do.
+    if is_safetensors(start, size):
+        return open_safetensors
     if start.startswith(_PICKLE) and len(start) > 1 and start[1] in _PICKLE_PROTOCOLS:
         return _refuse_pickle
-    return open_safetensors if is_safetensors(start, size) else None
+    return None
 
 
 def _refuse_pickle(path: Path) -> Parameters:

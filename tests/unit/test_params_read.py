@@ -204,6 +204,18 @@ def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
     np.testing.assert_array_equal(parameters["a.weight"], VALUES)
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_safetensors_that_start_as_pickles_do(tmp_path: Path, length: int) -> None:
+    # Such a header's length is written as 80 02 to 80 05, which pickles begin with.
+    path = tmp_path / "whatever"
+    plain = safetensors_bytes({"a": tensor("F32", [1], 0, 4), "__metadata__": {"x": ""}}, b"")
+    spare = length - (len(plain) - 8)
+    text = {"a": tensor("F32", [1], 0, 4), "__metadata__": {"x": "y" * spare}}
+    path.write_bytes(safetensors_bytes(text, np.ones(1, "<f4").tobytes()))
+    assert path.read_bytes()[:1] == b"\x80"
+    np.testing.assert_array_equal(open_parameters(path)["a"], [1])
+
+
 def test_safetensors_in_bfloat16(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     data = struct.pack("<2H", 0x3F80, 0xC020)  # the upper halves of 1.0 and -2.5

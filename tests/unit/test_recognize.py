@@ -59,6 +59,12 @@ def _hdf5(path):
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
 
 
+def _safetensors_like_a_pickle(path):
+    # 640 bytes of header, which are written as pickles begin.
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(640)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + np.zeros(1, "<f4").tobytes())
+
+
 def _safetensors(path):
     header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     path.write_bytes(len(header).to_bytes(8, "little") + header + np.zeros(1, "<f4").tobytes())
@@ -74,11 +80,12 @@ def _safetensors(path):
         ("net.zip", _zip, "is a zip archive", "Unpack"),
         ("net.h5", _hdf5, "is an HDF5 file", "model.export"),
         ("net.safetensors", _safetensors, "no network", "ONNX"),
+        ("net.safetensors", _safetensors_like_a_pickle, "no network", "ONNX"),
     ],
 )
 @pytest.mark.parametrize("ask", [recognize, inspect, resolve])
 def test_what_is_known_but_not_opened(tmp_path, name, write, message, hint, ask):
-    if ask is resolve and write in (_hdf5, _safetensors):
+    if ask is resolve and write in (_hdf5, _safetensors, _safetensors_like_a_pickle):
         pytest.skip("parameters may belong to a network that is assembled by hand")
     path = tmp_path / name
     write(path)
