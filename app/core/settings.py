@@ -39,6 +39,7 @@ class Settings:
         mirror: mirror the picture on display only.
         crop: a ``CropAndScale`` value; empty means the model's own.
         theme: ``"dark"``, ``"light"`` or ``"system"``.
+        board: ``"white"`` or ``"black"``: how the drawing pad looks.
         top5: show the five best classes.
         window_geometry: the window's place, in whatever text the window saves.
         threads: compute threads; None lets the engine choose.
@@ -62,6 +63,7 @@ class Settings:
     mirror: bool = False
     crop: str = ""
     theme: str = "system"
+    board: str = "white"
     top5: bool = False
     window_geometry: str = ""
     threads: int | None = None
@@ -197,6 +199,7 @@ def _front(item: str, items: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _THEMES = ("dark", "light", "system")
+_BOARDS = ("white", "black")
 _CROPS = ("", *(c.value for c in CropAndScale))
 _RANGES: dict[str, tuple[float, float]] = {
     "camera_width": (16, 16384),
@@ -234,6 +237,8 @@ def _fits(name: str, value: object, default: object) -> bool:
         return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     if name == "theme":
         return value in _THEMES
+    if name == "board":
+        return value in _BOARDS
     if name == "crop":
         return value in _CROPS
     return type(value) is type(default)

@@ -13,7 +13,8 @@ class SourceInfo:
     """What a source really delivers, read from its first frame, not from what was asked for.
 
     Attributes:
-        kind: ``"camera"``, ``"file"``, ``"image"``, ``"stream"``, ``"screen"`` or ``"clip"``.
+        kind: ``"camera"``, ``"file"``, ``"image"``, ``"stream"``, ``"screen"``, ``"drawing"`` or
+            ``"clip"``.
         title: name that is shown (``"Integrated Camera"``, ``"objects.mp4"``).
         width: frame width in pixels.
         height: frame height in pixels.

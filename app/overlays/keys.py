@@ -28,6 +28,9 @@ CHEAT_SHEET = CheatSheet(
                 ("M", "mirror"),
                 ("C", "next crop"),
                 ("S", "screenshot"),
+                ("D", "drawing pad"),
+                ("Ctrl Z", "undo a stroke"),
+                ("Delete", "wipe the board"),
             ),
         ),
         KeyGroup(

@@ -13,7 +13,6 @@ from twinlens.app.core.settings import Settings, following
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.bridge import Background
-from twinlens.app.qt.drop import Dropped
 from twinlens.assets import clip_path
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.protocol import EngineOptions, ModelSpec
@@ -47,7 +46,7 @@ class Choose:
         self._failed_source = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
-        self._asked_model: tuple[ModelSpec, str] | None = None
+        self._asked_model: tuple[ModelSpec, str, Callable[[], object] | None] | None = None
         self._rescued = False
         self.serving: EngineReady | None = None
         self._agreements: dict[tuple[str, str, str, Path | None], float] = {}
@@ -166,10 +165,7 @@ class Choose:
         window.progress.set_busy(True)
 
         def ready(spec: ModelSpec) -> None:
-            if window.session is None:
-                return
-            self._asked_model = (spec, name)
-            window.session.use_model(spec)
+            self.use(spec, name)
             if spec.notes:
                 window.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
 
@@ -179,15 +175,21 @@ class Choose:
 
         self._background.run("model", lambda: self._resolve(name), ready, failed)
 
-    def dropped(self, dropped: Dropped) -> None:
-        """Use a dropped model or source, or say why it cannot be."""
-        if dropped.kind == "model":
-            self.model(str(dropped.path))
-        elif dropped.kind == "source":
-            self.source(str(dropped.path))
-        else:
-            hint = "Drop a model, its parameters, a picture, a video or a folder of pictures."
-            self._window.show_banner(Banner(dropped.says, dropped.hint or hint, BannerKind.WARN))
+    def use(self, spec: ModelSpec, name: str, answered: Callable[[], object] | None = None) -> None:
+        """Load and warm a model that is known, while the old one serves.
+
+        Args:
+            spec: the model.
+            name: what names it at the next start.
+            answered: called once it answers.
+        """
+        window = self._window
+        if window.session is None:
+            return
+        window.bench.cancel()
+        self._asked_model = (spec, name, answered)
+        window.session.use_model(spec)
+        window.refresh()
 
     # --- what becomes of it ----------------------------------------------------------------
 
@@ -211,6 +213,8 @@ class Choose:
             self._asked_model = None
             recent = window.settings.with_recent_model(asked[1])
             window.remember(model=recent.model, recent_models=recent.recent_models)
+            if asked[2] is not None:
+                asked[2]()
 
     def load_failed(self, event: LoadFailed) -> None:
         """Say why; where nothing has ever answered, try plainer choices."""

@@ -246,16 +246,21 @@ class Controls(QWidget):
         self.switch.restyle(unit)
         self.dot.restyle(unit)
         for button in self._buttons:
-            button.setStyleSheet(f"""
-                QPushButton {{
-                    font-size: {unit * 2.2:.0f}px; color: #FFFFFF;
-                    background: rgba(14, 17, 22, 205); border-radius: {unit * 1.1:.0f}px;
-                    border: {max(1, unit * 0.2):.0f}px solid transparent;
-                    padding: {unit * 0.9:.0f}px {unit * 1.6:.0f}px;
-                }}
-                QPushButton:hover {{ background: rgba(42, 49, 60, 230); }}
-                QPushButton:focus {{ border-color: #FFFFFF; }}
-                """)
+            button.setStyleSheet(button_style(unit))
+
+
+def button_style(unit: float) -> str:
+    """Style of a button that stands on the picture itself."""
+    return f"""
+        QPushButton {{
+            font-size: {unit * 2.2:.0f}px; color: #FFFFFF;
+            background: rgba(14, 17, 22, 205); border-radius: {unit * 1.1:.0f}px;
+            border: {max(1, unit * 0.2):.0f}px solid transparent;
+            padding: {unit * 0.9:.0f}px {unit * 1.6:.0f}px;
+        }}
+        QPushButton:hover {{ background: rgba(42, 49, 60, 230); }}
+        QPushButton:focus {{ border-color: #FFFFFF; }}
+        """
 
 
 def caption(text: str, name: str, parent: QWidget) -> QLabel:

@@ -13,6 +13,9 @@ _WAKING = (QEvent.Type.MouseMove, QEvent.Type.KeyPress, QEvent.Type.ShortcutOver
 _BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _SLIDER_KEYS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
 
+OWN_ARROWS = "ownArrows"
+"""Property of a widget that moves by arrow keys itself, so that they are no shortcuts there."""
+
 
 class Keys(QObject):
     """Binds keys of a window, and tells of every key and every move of the pointer in it.
@@ -57,6 +60,8 @@ class Keys(QObject):
 
 
 def _needs(widget: QWidget, key: int) -> bool:
+    if widget.property(OWN_ARROWS) and key in _SLIDER_KEYS:
+        return True
     if isinstance(widget, QAbstractButton):
         return key in _BUTTON_KEYS
     return isinstance(widget, QAbstractSlider) and key in _SLIDER_KEYS

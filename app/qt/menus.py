@@ -26,6 +26,10 @@ _CAMERA_FORMATS = (
 _VIDEO_FILTER = (
     "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
 )
+_FORMATS = "ONNX, TensorFlow Lite, Core ML, parameters"
+_MODEL_FILTER = (
+    "Models (*.onnx *.tflite *.mlmodel *.safetensors *.npz *.h5 *.hdf5 *.keras);;All files (*)"
+)
 
 
 class Menus:
@@ -72,6 +76,7 @@ class Menus:
             Heading("Live"),
             Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
             Row("Screen", "The main screen", use("screen"), chosen == "screen"),
+            Row("Drawing pad", "Digits by hand. Key D", use("drawing"), chosen == "drawing"),
         ]
         recent = [text for text in window.settings.recent_sources if "/" in text or "\\" in text]
         if recent:
@@ -136,17 +141,30 @@ class Menus:
             act = self._then_close(partial(use, card.id))
             rows.append(Row(card.title, card.accuracy, act, card.id == serving))
         rows.append(Row("More models …", "Published classifiers. Key Shift M", window.shelf.toggle))
-        rows += [Heading("Files"), Row("ONNX file …", "", self._then_close(self._pick_model))]
-        recent = [m for m in window.settings.recent_models if Path(m).suffix == ".onnx"]
+        rows += [
+            Heading("Files"),
+            Row("Model file …", _FORMATS, self._then_close(self._pick_model)),
+            Row(
+                "Folder …",
+                "Parameters, or a Core ML package",
+                self._then_close(self._pick_model_folder),
+            ),
+        ]
+        recent = [m for m in window.settings.recent_models if "/" in m or "\\" in m]
         for path in recent[:4]:
             act = self._then_close(partial(use, path))
             rows.append(Row(Path(path).name, path, act, Path(path).stem == serving))
         window.open_sheet("Model", rows)
 
     def _pick_model(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", "ONNX models (*.onnx)")
+        path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", _MODEL_FILTER)
         if path:
-            self._window.choose.model(path)
+            self._window.intake.open(Path(path))
+
+    def _pick_model_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self._window, "Folder of parameters, or a package")
+        if path:
+            self._window.intake.open(Path(path))
 
     def views(self) -> None:
         """What is shown, and how the picture is cropped for the network."""

@@ -8,10 +8,11 @@ OpenGL, which is not everywhere, would gain nothing that is seen.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QElapsedTimer, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QElapsedTimer, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -25,12 +26,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from twinlens.app.core.recognition import Dropped, recognise
 from twinlens.app.core.types import Frame
 from twinlens.app.overlays import Overlays, Palette, engine_color
-from twinlens.app.qt.drop import Dropped, recognise
+from twinlens.app.qt.drop_target import DropTarget
 from twinlens.app.qt.painters import PAINTERS, Canvas, paint_scrim
-from twinlens.app.qt.theme import color, font
-from twinlens.engine.image import PixelFormat
+from twinlens.app.qt.theme import color
+from twinlens.engine.image import PixelBuffer, PixelFormat, Region
 
 FLIP_MS = 120
 _TICK_MS = 16
@@ -42,9 +44,8 @@ _FORMATS = {
 }
 
 
-def frame_image(frame: Frame) -> QImage:
-    """A frame as a picture of 32 bits; the pixels are copied, so that it owns them."""
-    buffer = frame.buffer
+def buffer_image(buffer: PixelBuffer) -> QImage:
+    """A picture of 32 bits; the pixels are copied, so that it owns them."""
     form = _FORMATS.get(buffer.format)
     if form is None or buffer.orientation != 1:
         pixels = np.ascontiguousarray(buffer.to_bgr())
@@ -77,7 +78,10 @@ class Stage(QWidget):
         self.setAcceptDrops(True)
         self.palette_ = palette
         self.mirror = False
-        self.drop_hint = ""
+        self.recognise: Callable[[Path], Dropped] = recognise
+        self.target = DropTarget(palette, self)
+        self._negative = False
+        self._region: Region | None = None
         self._image: QImage | None = None
         self._fresh: tuple[int, int] | None = None
         self._overlays = Overlays()
@@ -98,7 +102,9 @@ class Stage(QWidget):
 
     def show_frame(self, frame: Frame) -> None:
         """Show a frame."""
-        self._image = frame_image(frame)
+        self._image = buffer_image(frame.buffer)
+        if self._negative:
+            self._image.invertPixels()
         self._fresh = (frame.index, frame.source_id)
         self.update()
 
@@ -118,6 +124,34 @@ class Stage(QWidget):
         }
         self._timer.start()
         self.update()
+
+    def set_negative(self, negative: bool) -> None:
+        """Show light as dark and dark as light; display only, as ``mirror`` is."""
+        if negative != self._negative:
+            self._negative = negative
+            if self._image is not None:
+                self._image.invertPixels()
+            self.update()
+
+    def show_region(self, region: Region | None) -> None:
+        """Mark the part of the picture that the network looks at."""
+        if region != self._region:
+            self._region = region
+            self.update()
+
+    def to_picture(self, place: QPointF) -> tuple[float, float]:
+        """Where a place on the stage is in the picture, in shares of its width and height."""
+        area = self._picture_area()
+        x = self.width() - place.x() if self.mirror else place.x()
+        return (x - area.left()) / area.width(), (place.y() - area.top()) / area.height()
+
+    def _picture_area(self) -> QRectF:
+        """Where the picture is painted: it covers the stage, and may be larger."""
+        size = self._image.size() if self._image is not None else self.size()
+        size = size.scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+        area = QRectF(0, 0, max(1, size.width()), max(1, size.height()))
+        area.moveCenter(QRectF(self.rect()).center())
+        return area
 
     @property
     def overlays(self) -> Overlays:
@@ -143,22 +177,20 @@ class Stage(QWidget):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
         """Say what a drop would do."""
-        dropped = _dropped(event)
+        dropped = self._dropped(event)
         if dropped is not None:
-            self.drop_hint = dropped.says
-            self.update()
+            self.target.show_dropped(dropped)
             event.acceptProposedAction()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802 - Qt's name
-        """Forget the hint."""
-        self.drop_hint = ""
-        self.update()
+        """Take the target away."""
+        self.target.show_dropped(None)
         event.accept()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
         """Tell what was dropped."""
-        self.drop_hint = ""
-        dropped = _dropped(event)
+        self.target.show_dropped(None)
+        dropped = self._dropped(event)
         if dropped is not None:
             self.dropped.emit(dropped)
             event.acceptProposedAction()
@@ -185,15 +217,28 @@ class Stage(QWidget):
         painter.fillRect(self.rect(), color(self.palette_.scrim))
         if self._image is None or self._image.isNull():
             return
-        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
-        target = QRectF(0, 0, size.width(), size.height())
-        target.moveCenter(QRectF(self.rect()).center())
+        area = self._picture_area()
         painter.save()
         if self.mirror:
             painter.translate(self.width(), 0)
             painter.scale(-1, 1)
-        painter.drawImage(target, self._image)
+        painter.drawImage(area, self._image)
+        if self._region is not None:
+            self._paint_region(painter, area, self._region)
         painter.restore()
+
+    def _paint_region(self, painter: QPainter, area: QRectF, region: Region) -> None:
+        unit = self.height() / 100
+        marked = QRectF(
+            area.left() + region.x * area.width(),
+            area.top() + region.y * area.height(),
+            region.width * area.width(),
+            region.height * area.height(),
+        )
+        painter.setPen(QPen(self._accent.now(), 0.3 * unit))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        inset = 0.15 * unit
+        painter.drawRoundedRect(marked.adjusted(inset, inset, -inset, -inset), unit, unit)
 
     def _paint_overlays(self, painter: QPainter, canvas: Canvas) -> None:
         shown = self._overlays
@@ -202,27 +247,12 @@ class Stage(QWidget):
         for overlay in (shown.label, shown.top, shown.status, shown.notice):
             if overlay is not None:
                 PAINTERS[type(overlay)](painter, overlay, canvas)
-        if self.drop_hint:
-            painter.fillRect(self.rect(), color(self.palette_.scrim, 0.72))
-            painter.setPen(color(self.palette_.on_picture))
-            painter.setFont(font(4.2 * canvas.unit))
-            text = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            area = QRectF(self.rect()).adjusted(canvas.left, 0, -canvas.left, 0)
-            painter.drawText(area, text, self.drop_hint)
-            edge = 1.5 * canvas.unit
-            pen = QPen(color(canvas.palette.on_picture, 0.85), 0.4 * canvas.unit)
-            pen.setStyle(Qt.PenStyle.DashLine)
-            painter.setPen(pen)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            target = QRectF(self.rect()).adjusted(edge, edge, -edge, -edge)
-            painter.drawRoundedRect(target, 2 * canvas.unit, 2 * canvas.unit)
 
-
-def _dropped(event: QDropEvent) -> Dropped | None:
-    urls = event.mimeData().urls()
-    if not urls or not urls[0].isLocalFile():
-        return None
-    return recognise(Path(urls[0].toLocalFile()))
+    def _dropped(self, event: QDropEvent) -> Dropped | None:
+        urls = event.mimeData().urls()
+        if not urls or not urls[0].isLocalFile():
+            return None
+        return self.recognise(Path(urls[0].toLocalFile()))
 
 
 class _Fading:

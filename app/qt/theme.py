@@ -42,7 +42,7 @@ def sheet_style(palette: Palette, unit: float) -> str:
     """Style sheet of everything that stands on sheets; ``unit`` is 1 % of the window's height."""
     return f"""
     QFrame#panel {{
-        background: {palette.surface}; border: 1px solid {_line(palette)};
+        background: {palette.surface}; border: 1px solid {line_color(palette)};
         border-radius: {unit * 1.4:.0f}px;
     }}
     QLabel {{ color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent; }}
@@ -50,7 +50,8 @@ def sheet_style(palette: Palette, unit: float) -> str:
     QLabel#detail, QLabel#group {{ color: {palette.text_dim}; font-size: {unit * 1.9:.0f}px; }}
     QLabel#group {{ font-weight: 600; }}
     QLabel#key {{
-        font-weight: 600; border: 1px solid {_line(palette)}; border-radius: {unit * 0.6:.0f}px;
+        font-weight: 600; border: 1px solid {line_color(palette)};
+        border-radius: {unit * 0.6:.0f}px;
         padding: {unit * 0.2:.0f}px {unit * 0.9:.0f}px;
     }}
     QPushButton {{
@@ -58,28 +59,29 @@ def sheet_style(palette: Palette, unit: float) -> str:
         border: 0; border-radius: {unit * 0.8:.0f}px; text-align: left;
         padding: {unit * 0.9:.0f}px {unit * 1.4:.0f}px;
     }}
-    QPushButton#action {{ border: 1px solid {_line(palette)}; font-weight: 600; }}
+    QPushButton#action {{ border: 1px solid {line_color(palette)}; font-weight: 600; }}
     QPushButton#chip, QPushButton#chosen {{
-        border: 1px solid {_line(palette)}; text-align: center;
+        border: 1px solid {line_color(palette)}; text-align: center;
         padding: {unit * 0.7:.0f}px {unit * 1.6:.0f}px;
     }}
     QPushButton#chosen {{
-        background: {_tint(palette)}; border-color: {palette.text}; font-weight: 600;
+        background: {tint_color(palette)}; border-color: {palette.text}; font-weight: 600;
     }}
-    QPushButton:hover {{ background: {_tint(palette)}; }}
+    QPushButton:hover {{ background: {tint_color(palette)}; }}
     QPushButton:focus {{ border: 2px solid {FOCUS}; }}
     QPushButton:disabled {{ color: {palette.text_dim}; }}
     QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: 0; }}
     QScrollBar:vertical {{ background: transparent; width: {unit:.0f}px; margin: 0; }}
     QScrollBar::handle:vertical {{
-        background: {_line(palette)}; border-radius: {unit * 0.5:.0f}px;
+        background: {line_color(palette)}; border-radius: {unit * 0.5:.0f}px;
         min-height: {unit * 4:.0f}px;
     }}
     QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; }}
     QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QSlider {{ min-height: {unit * 3:.0f}px; }}
     QSlider::groove:horizontal {{
-        height: {unit * 0.6:.0f}px; background: {_line(palette)}; border-radius: {unit * 0.3:.0f}px;
+        height: {unit * 0.6:.0f}px; background: {line_color(palette)};
+        border-radius: {unit * 0.3:.0f}px;
     }}
     QSlider::handle:horizontal {{
         background: {palette.text}; width: {unit * 2:.0f}px; margin: -{unit * 0.7:.0f}px 0;
@@ -93,9 +95,11 @@ def is_light(palette: Palette) -> bool:
     return palette.text < palette.ground
 
 
-def _line(palette: Palette) -> str:
+def line_color(palette: Palette) -> str:
+    """Lines that part things."""
     return "#C9CED6" if is_light(palette) else "#3A4250"
 
 
-def _tint(palette: Palette) -> str:
+def tint_color(palette: Palette) -> str:
+    """Ground of what is chosen, or under the pointer."""
     return "#E6E9EE" if is_light(palette) else "#2A313C"

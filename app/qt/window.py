@@ -37,14 +37,17 @@ from twinlens.app.overlays import (
     build_overlays,
 )
 from twinlens.app.qt.bench import Bench
+from twinlens.app.qt.bindings import bindings
 from twinlens.app.qt.bridge import Background, NewsBridge
 from twinlens.app.qt.choose import Choose
 from twinlens.app.qt.controls import CONTROL_UNITS, Controls
+from twinlens.app.qt.intake import Intake
 from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.look import Look
 from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
 from twinlens.app.qt.models_page import ModelShelf
+from twinlens.app.qt.pad import Pad
 from twinlens.app.qt.popups import Popups
 from twinlens.app.qt.progress import ProgressLine
 from twinlens.app.qt.screenshot import save_screenshot
@@ -83,8 +86,14 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._background = Background(self)
         self._memory = Memory(store, self._background, self._unsaved, self)
-        self._make_source, self._resolve, self._make_session = make_source, resolve, make_session
-        self.choose = Choose(self, engines, make_source, resolve, self._background)
+        self.pad = Pad(self)
+
+        def watched(text: str) -> Source:
+            return self.pad.made(make_source(text))
+
+        self._make_source = watched
+        self._resolve, self._make_session = resolve, make_session
+        self.choose = Choose(self, engines, self._make_source, resolve, self._background)
         self.look = Look(self)
         self.session: Session | None = None
         self._stopped = False
@@ -110,13 +119,15 @@ class MainWindow(QMainWindow):
         self.progress = ProgressLine(self.stage)
         self.popups = Popups(self.stage, self.controls, palette)
         self.bench = Bench(self, load)
+        self.intake = Intake(self, self._background, load)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.refresh)
         self.stage.resized.connect(self._lay_out)
-        self.stage.dropped.connect(self.choose.dropped)
+        self.stage.dropped.connect(self.intake.take)
+        self.stage.recognise = self.intake.recognise
         self._bridge = NewsBridge(self._on_news, self)
-        self._bind_keys()
+        Keys(self, bindings(self), self.controls.wake)
         self._restore_geometry()
         self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
 
@@ -166,6 +177,7 @@ class MainWindow(QMainWindow):
         self._stats_timer.stop()
         self.bench.stop()
         self._background.stop()
+        self.intake.stop()
         self.shelf.stop()
         if self.session is not None:
             self.session.stop()
@@ -234,7 +246,9 @@ class MainWindow(QMainWindow):
     def _overlays(self) -> Overlays | None:
         if self.session is None:
             return None
-        return build_overlays(self._last, self.session.stats(), self.settings, self.session.state)
+        state = self.session.state
+        shown = build_overlays(self._last, self.session.stats(), self.settings, state)
+        return self.intake.amend(self.pad.amend(shown))
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LoadFailed):
@@ -243,8 +257,10 @@ class MainWindow(QMainWindow):
             self.choose.source_failed(event)
         elif isinstance(event, EngineReady):
             self.choose.ready(event)
+            self.pad.follow()
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
+            self.pad.source_opened(event.info.kind)
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
 
@@ -344,35 +360,6 @@ class MainWindow(QMainWindow):
 
     # --- keys, pointer, size --------------------------------------------------------------
 
-    def _bind_keys(self) -> None:
-        bound: dict[str, Callable[[], object]] = {
-            "E": self.choose.next_engine,
-            "P": self.choose.next_precision,
-            "Shift+E": self.menus.engine,
-            "Space": self.toggle_pause,
-            "Right": self.step,
-            "T": self.look.toggle_top5,
-            "B": self.bench.toggle,
-            "M": self.look.toggle_mirror,
-            "C": self.look.next_crop,
-            "S": self.screenshot,
-            "F": self.look.toggle_full_screen,
-            "F11": self.look.toggle_full_screen,
-            "Esc": self.back,
-            "O": self.menus.source,
-            "L": self.menus.model,
-            "Shift+M": self.shelf.toggle,
-            "V": self.menus.views,
-            ",": self.menus.settings,
-            "?": self.toggle_cheat_sheet,
-            "F1": self.toggle_cheat_sheet,
-        }
-        for number, engine in enumerate(self.choose.engines[:4], 1):
-            bound[str(number)] = lambda chosen=engine.id: self.choose.engine(chosen)  # type: ignore[misc]
-        # Spelled out, since Windows has no standard key for it; Qt makes it ⌘Q on a Mac.
-        bound["Ctrl+Q"] = self.close
-        Keys(self, bound, self.controls.wake)
-
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Full screen, or back."""
         self.look.toggle_full_screen()
@@ -386,3 +373,4 @@ class MainWindow(QMainWindow):
         self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
         self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
         self.popups.lay_out()
+        self.pad.lay_out()

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinlens.app.core.recognition import PICTURE_SUFFIXES, is_picture
 from twinlens.app.core.source import Source, SourceInfo
 from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
-from twinlens.app.sources.picture import PICTURE_SUFFIXES, Pictures, pictures_in
+from twinlens.app.sources.drawing import Drawing
+from twinlens.app.sources.picture import Pictures, pictures_in
 from twinlens.app.sources.screen import ScreenRegion
 from twinlens.app.sources.stream import SCHEMES, NetworkStream
 from twinlens.app.sources.video import VIDEO_SUFFIXES, VideoFile
@@ -20,6 +22,7 @@ __all__ = [
     "SOURCES",
     "VIDEO_SUFFIXES",
     "CameraName",
+    "Drawing",
     "Source",
     "SourceInfo",
     "SourceKind",
@@ -103,6 +106,11 @@ def _make_clip(text: str, options: SourceOptions) -> Source:
     )
 
 
+def _make_drawing(text: str, options: SourceOptions) -> Source:
+    del text, options
+    return Drawing()
+
+
 def _make_stream(text: str, options: SourceOptions) -> Source:
     del options
     return NetworkStream(text)
@@ -121,7 +129,8 @@ def _make_video(text: str, options: SourceOptions) -> Source:
 
 
 def _is_picture(text: str) -> bool:
-    return Path(text).is_dir() or Path(text).suffix.lower() in PICTURE_SUFFIXES
+    path = Path(text)
+    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_picture(path)
 
 
 def _named(name: str) -> Callable[[str], bool]:
@@ -132,6 +141,7 @@ def _named(name: str) -> Callable[[str], bool]:
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind("camera, camera:NUMBER or camera:NAME", _named("camera"), _make_camera),
     SourceKind("clip", _named("clip"), _make_clip),
+    SourceKind("drawing", _named("drawing"), _make_drawing),
     SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen),
     SourceKind(
         "a URL (rtsp://…, http://…)",

@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from twinlens.app.core.recognition import PICTURE_SUFFIXES
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import ImageError, SourceError
 from twinlens.engine.image import PixelBuffer, read_image
 
-PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
 _FPS = 10.0
 _SECONDS_A_PICTURE = 3.0
 _log = logging.getLogger(__name__)

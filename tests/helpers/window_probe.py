@@ -17,7 +17,6 @@ import psutil
 from PySide6.QtCore import QObject, Qt, Signal
 
 from twinlens.app.core.settings import SettingsStore
-from twinlens.app.qt.drop import recognise
 from twinlens.app.qt.main import make_application, make_window
 
 
@@ -96,7 +95,7 @@ def main() -> int:
     def act(line: str) -> None:
         word, _, rest = line.partition(" ")
         if word == "drop":
-            window.choose.dropped(recognise(Path(rest)))
+            window.intake.take(window.intake.recognise(Path(rest)))
         elif word == "source":
             window.choose.source(rest)
         elif word == "report":

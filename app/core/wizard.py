@@ -1,0 +1,320 @@
+"""What has to be asked about a model, what may be answered, and which answer proves right.
+
+The wizard holds answers and changes nothing until somebody takes its ``spec`` and ``kept``. It
+knows no window; what the candidates answer on pictures comes from a ``Trial``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinlens.app.core.golden import Golden
+from twinlens.app.core.preflight import Preflight
+from twinlens.engine.errors import LabelError
+from twinlens.engine.image import CropAndScale, Recipe
+from twinlens.engine.modelfile import read_labels
+from twinlens.engine.observations import ClassificationObservation, top_k
+from twinlens.engine.protocol import ModelSpec
+
+Shares = NDArray[np.float32]
+"""Probability of each class, (classes,)."""
+
+TOP = 3
+SIZES = (32, 96, 128, 160, 192, 224, 256, 299, 384)
+LAYOUTS = ("NCHW", "NHWC")
+AS_SAID = "as-said"
+"""Id of the only candidate of a model whose values are known."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """A way of scaling pixels that many tools use.
+
+    Attributes:
+        id, title: its names.
+        scale: factor on pixels of 0 to 255.
+        mean: then subtracted; of R, G, B, or of grey.
+        std: then divides.
+    """
+
+    id: str
+    title: str
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+COLOUR_VALUES = (
+    Values("unit", "0 to 1", 1 / 255, (0.0,) * 3, (1.0,) * 3),
+    Values("symmetric", "−1 to 1", 1 / 127.5, (1.0,) * 3, (1.0,) * 3),
+    Values("imagenet", "ImageNet mean, std", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    Values("pixels", "0 to 255", 1.0, (0.0,) * 3, (1.0,) * 3),
+    # Means of ImageNet's training pictures, as Caffe's VGG models subtract them.
+    Values("caffe", "Caffe mean", 1.0, (123.68, 116.779, 103.939), (1.0,) * 3),
+)
+GREY_VALUES = (
+    Values("unit", "0 to 1", 1 / 255, (0.0,), (1.0,)),
+    Values("symmetric", "−1 to 1", 1 / 127.5, (1.0,), (1.0,)),
+    Values("mnist", "MNIST mean, std", 1 / 255, (0.1307,), (0.3081,)),
+    Values("pixels", "0 to 255", 1.0, (0.0,), (1.0,)),
+)
+COLOUR_COLUMNS = ("RGB", "BGR")
+GREY_COLUMNS = ("as it is", "inverted")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe that may be the right one.
+
+    Attributes:
+        id: ``"symmetric BGR"`` ...
+        row: how values are scaled.
+        column: order of colours, or whether grey is inverted.
+        recipe: all of it.
+    """
+
+    id: str
+    row: str
+    column: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a candidate has done on the pictures whose class is known.
+
+    Attributes:
+        right: pictures whose best class is the known one.
+        of: pictures with a known class that were tried.
+        confidence: mean probability of the known classes; 0 where there are none.
+    """
+
+    right: int = 0
+    of: int = 0
+    confidence: float = 0.0
+
+
+class Wizard:
+    """Questions about one model, and the answers so far.
+
+    Args:
+        report: what is known of it.
+    """
+
+    def __init__(self, report: Preflight) -> None:
+        self.report = report
+        spec = report.spec
+        self.labels: tuple[str, ...] = spec.labels
+        self.labels_from = "" if report.found.problem else report.found.origins["labels"].value
+        self._labels_chosen = False
+        self._base = spec.recipe
+        self.chosen = next(
+            (c.id for c in self.candidates() if _alike(c.recipe, spec.recipe)),
+            self.candidates()[0].id,
+        )
+        self.chosen_by_hand = False
+
+    @property
+    def asks_values(self) -> bool:
+        """Whether nothing tells how values are scaled."""
+        return "values" in self.report.asks
+
+    @property
+    def asks_size(self) -> bool:
+        """Whether the model leaves its size open."""
+        return "size" in self.report.asks
+
+    @property
+    def asks_layout(self) -> bool:
+        """Whether the input's sizes do not tell which axis has the colours."""
+        return "layout" in self.report.asks
+
+    @property
+    def recipe(self) -> Recipe:
+        """The chosen candidate's recipe."""
+        return self.candidate(self.chosen).recipe
+
+    @property
+    def missing(self) -> str:
+        """What has to be answered before the model can be used; empty when all is."""
+        return "" if self.labels else "Choose labels first."
+
+    # --- answers ---------------------------------------------------------------------------
+
+    def choose(self, candidate: str) -> None:
+        """Choose a candidate by hand; no proof overrides it any more.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        self.chosen, self.chosen_by_hand = self.candidate(candidate).id, True
+
+    def prefer(self, candidate: str | None) -> None:
+        """Choose the candidate that proved best, unless somebody chose another one."""
+        if candidate is not None and not self.chosen_by_hand:
+            self.chosen = candidate
+
+    def read_labels(self, path: Path) -> None:
+        """Take labels out of a file, one name a line.
+
+        Raises:
+            LabelError: it cannot be read, or its number of names is not that of the classes.
+        """
+        names, classes = read_labels(path), self.report.classes
+        background = self.report.spec.background_outputs
+        if classes is not None and len(names) == classes + background:
+            names = names[background:]
+        if classes is not None and len(names) != classes:
+            raise LabelError(
+                f"{path.name} has {len(names):,} labels, but {self.report.spec.title} has "
+                f"{classes:,} classes",
+                hint=f"Choose a file with {classes:,} lines, one name a line.",
+            )
+        self._take_labels(names, path.name)
+
+    def number_labels(self) -> None:
+        """Let the classes be called by their numbers; nothing happens where none are known."""
+        if self.report.classes:
+            self._take_labels(numbered(self.report.classes), "numbers")
+
+    def _take_labels(self, names: tuple[str, ...], source: str) -> None:
+        self.labels, self.labels_from, self._labels_chosen = names, source, True
+
+    def set_crop(self, crop: CropAndScale) -> None:
+        """Choose how pictures of another shape are fitted."""
+        self._base = replace(self._base, crop_and_scale=crop)
+
+    def set_layout(self, layout: str) -> None:
+        """Choose the order of axes; raises ModelError for one that there is not."""
+        self._base = replace(self._base, layout=layout)
+
+    def set_size(self, size: int) -> None:
+        """Choose the side of a square input; raises ModelError for one that cannot be."""
+        self._base = replace(self._base, width=size, height=size)
+
+    # --- what may be, and what is right ----------------------------------------------------
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Recipes that may be right, row by row; one only where the values are known."""
+        base = self._base
+        if not self.asks_values:
+            return (Candidate(AS_SAID, self._said(), base.color, base),)
+        grey = base.color == "GRAY"
+        make = _grey if grey else _coloured
+        return tuple(
+            Candidate(f"{values.id} {column}", values.title, column, make(base, values, column))
+            for values in (GREY_VALUES if grey else COLOUR_VALUES)
+            for column in (GREY_COLUMNS if grey else COLOUR_COLUMNS)
+        )
+
+    def _said(self) -> str:
+        return f"values {self.report.found.origins['values'].value}"
+
+    def candidate(self, id: str) -> Candidate:
+        """A candidate by its id.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        return {candidate.id: candidate for candidate in self.candidates()}[id]
+
+    @property
+    def trial_spec(self) -> ModelSpec:
+        """A model that can be loaded to try candidates on, even before labels are known."""
+        labels = self.labels or numbered(self.report.classes or 0)
+        return replace(self.report.spec, labels=labels, recipe=self.candidates()[0].recipe)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model as it was answered.
+
+        Raises:
+            LabelError: labels have not been chosen yet.
+        """
+        if not self.labels:
+            raise LabelError(f"{self.report.spec.title}: {self.missing.lower()}")
+        return replace(self.report.spec, labels=self.labels, recipe=self.recipe, notes=())
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is to be kept beside the model, so that nothing is asked next time."""
+        values: dict[str, Any] = {"labels": list(self.labels)} if self._labels_chosen else {}
+        return values | {"recipe": self.recipe.to_dict()}
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names for classes without names: ``"class 0"`` ..."""
+    return tuple(f"class {number}" for number in range(count))
+
+
+def standing(
+    pictures: Sequence[Golden], answers: Mapping[int, Shares], labels: Sequence[str]
+) -> Standing:
+    """How a candidate has done.
+
+    Args:
+        pictures: what was shown.
+        answers: its answers by the picture's place; pictures that were not tried are missing.
+        labels: names of the classes; none where they are not known yet.
+    """
+    pairs = [
+        (shares, index)
+        for at, shares in answers.items()
+        if at >= 0 and (index := pictures[at].index(labels)) is not None and index < len(shares)
+    ]
+    if not pairs:
+        return Standing()
+    right = sum(int(shares.argmax()) == index for shares, index in pairs)
+    confidence = sum(float(shares[index]) for shares, index in pairs) / len(pairs)
+    return Standing(right, len(pairs), confidence)
+
+
+CLOSE = 0.05
+"""Difference of two candidates' confidence that ten pictures do not tell for sure."""
+
+
+def best(standings: Mapping[str, Standing]) -> str | None:
+    """The candidate that is surest of the known classes; None while there is no proof."""
+    known = {id: stand for id, stand in standings.items() if stand.of and stand.right}
+    return max(known, key=lambda id: (known[id].confidence, known[id].right)) if known else None
+
+
+def close_to(id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
+    """Other candidates that are nearly as sure as that one, surest first."""
+    least = standings[id].confidence - CLOSE
+    near = [k for k, stand in standings.items() if k != id and stand.confidence >= least]
+    return tuple(sorted(near, key=lambda k: -standings[k].confidence))
+
+
+def top_of(shares: Shares, labels: Sequence[str]) -> tuple[ClassificationObservation, ...]:
+    """The three best classes, by number where they have no names yet."""
+    names = tuple(labels) if len(labels) == len(shares) else numbered(len(shares))
+    return top_k(shares, names, TOP)
+
+
+def _coloured(base: Recipe, values: Values, order: str) -> Recipe:
+    step = 1 if order == "RGB" else -1
+    mean, std = values.mean[::step], values.std[::step]
+    return replace(base, color=order, scale=values.scale, mean=mean, std=std)
+
+
+def _grey(base: Recipe, values: Values, column: str) -> Recipe:
+    scale, mean = values.scale, values.mean
+    if column == "inverted":  # 255 - pixel in place of pixel
+        scale, mean = -scale, tuple(m - 255 * values.scale for m in mean)
+    return replace(base, scale=scale, mean=mean, std=values.std)
+
+
+def _alike(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes scale values and order colours alike."""
+    return one.color == other.color and bool(
+        np.allclose(
+            [one.scale, *one.mean, *one.std], [other.scale, *other.mean, *other.std], rtol=1e-6
+        )
+    )

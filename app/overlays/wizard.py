@@ -1,0 +1,194 @@
+"""What stands on the wizard's sheet, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twinlens.app.core.golden import Golden
+from twinlens.app.core.trial import LIVE, TrialState
+from twinlens.app.core.wizard import Standing, Wizard, best, close_to, standing, top_of
+from twinlens.app.overlays.build import short_label
+
+
+@dataclass(frozen=True)
+class ProofCell:
+    """What one candidate makes of the picture that is shown.
+
+    Attributes:
+        id: the candidate.
+        row, column: its place in the table, by name.
+        best: best class and how sure, or that it is not known yet.
+        rest: the second and third.
+        proof: how often it was right, and how sure of what is right, on all known pictures.
+        share: mean probability of what is right, 0 to 1.
+        chosen: it is the one that will be used.
+        right: whether the best class is the right one; None where nobody knows.
+    """
+
+    id: str
+    row: str
+    column: str
+    best: str
+    rest: str
+    proof: str
+    share: float
+    chosen: bool
+    right: bool | None
+
+    @property
+    def says(self) -> str:
+        """All of it, for a screen reader."""
+        words = (f"{self.row}, {self.column}: {self.best}", self.rest, self.proof)
+        return ". ".join(word for word in words if word)
+
+
+@dataclass(frozen=True)
+class WizardView:
+    """The sheet's changing parts.
+
+    Attributes:
+        cells: candidates, row by row.
+        pictures: places of the pictures that can be shown, ``LIVE`` last.
+        shown: the one that is.
+        caption: what it shows.
+        status: how far the proof is, or what it found.
+        failed: the status tells of an error.
+        labels: where labels come from, or what is wrong with them.
+        missing: what has to be answered first; empty when the model can be used.
+    """
+
+    cells: tuple[ProofCell, ...]
+    pictures: tuple[int, ...]
+    shown: int
+    caption: str
+    status: str
+    failed: bool
+    labels: str
+    missing: str
+
+
+def standings_of(
+    wizard: Wizard, pictures: Sequence[Golden], state: TrialState
+) -> dict[str, Standing]:
+    """How each candidate has done so far."""
+    return {
+        candidate.id: standing(pictures, state.answers.get(candidate.id, {}), wizard.labels)
+        for candidate in wizard.candidates()
+    }
+
+
+def showable(wizard: Wizard, pictures: Sequence[Golden], bundled: int) -> tuple[int, ...]:
+    """Places of pictures that tell something: of a class that the model knows, or one's own."""
+    telling = [
+        at
+        for at, picture in enumerate(pictures)
+        if at >= bundled or picture.index(wizard.labels) is not None
+    ]
+    return (*telling, LIVE)
+
+
+def wizard_view(
+    wizard: Wizard,
+    pictures: Sequence[Golden],
+    state: TrialState,
+    shown: int,
+    bundled: int,
+) -> WizardView:
+    """The sheet as things are now.
+
+    Args:
+        wizard: questions and answers.
+        pictures: golden pictures.
+        state: how far the trial has come.
+        shown: place of the picture that is shown.
+        bundled: how many of the pictures come with Twinlens.
+    """
+    stands = standings_of(wizard, pictures, state)
+    index = pictures[shown].index(wizard.labels) if shown >= 0 else None
+    cells = tuple(
+        _cell(wizard, state, candidate.id, stands[candidate.id], shown, index)
+        for candidate in wizard.candidates()
+    )
+    return WizardView(
+        cells=cells,
+        pictures=showable(wizard, pictures, bundled),
+        shown=shown,
+        caption=_caption(wizard, pictures, shown, index, bundled),
+        status=_status(wizard, pictures, state, stands),
+        failed=state.error is not None,
+        labels=_labels(wizard),
+        missing=wizard.missing,
+    )
+
+
+def _cell(
+    wizard: Wizard, state: TrialState, id: str, stand: Standing, shown: int, index: int | None
+) -> ProofCell:
+    candidate = wizard.candidate(id)
+    shares = state.answers.get(id, {}).get(shown)
+    top = () if shares is None else top_of(shares, wizard.labels)
+    words = [f"{short_label(o.identifier)} {_share(o.confidence)}" for o in top]
+    proof = f"{stand.right} of {stand.of} right · {_share(stand.confidence)}" if stand.of else ""
+    return ProofCell(
+        id=id,
+        row=candidate.row,
+        column=candidate.column,
+        best=words[0] if words else ("–" if state.error else "…"),
+        rest=" · ".join(words[1:]),
+        proof=proof,
+        share=stand.confidence,
+        chosen=id == wizard.chosen,
+        right=top[0].index == index if top and index is not None else None,
+    )
+
+
+def _share(share: float) -> str:
+    """Whole percent; 100 only when it is."""
+    return f"{share * 100:.0f} %" if share < 0.995 or share == 1 else "99 %"
+
+
+def _caption(
+    wizard: Wizard, pictures: Sequence[Golden], shown: int, index: int | None, bundled: int
+) -> str:
+    if shown == LIVE:
+        return "What is live now"
+    if index is not None:
+        return f"This is known to be: {short_label(wizard.labels[index])}"
+    return "Comes with Twinlens" if shown < bundled else "Your picture"
+
+
+def _status(
+    wizard: Wizard,
+    pictures: Sequence[Golden],
+    state: TrialState,
+    stands: dict[str, Standing],
+) -> str:
+    if state.error is not None:
+        return f"Fed like this it does not run: {state.error.message}"
+    if not state.done:
+        tried = sum(at >= 0 for answers in state.answers.values() for at in answers)
+        return f"Trying {len(wizard.candidates())} × {len(pictures)} pictures: {tried} answered"
+    winner = best(stands)
+    if winner is None:
+        if wizard.labels and any(stand.of for stand in stands.values()):
+            return "None reads the pictures right. Drop a picture whose answer you know."
+        return "No picture here shows a class of this model. Drop one whose answer you know."
+    if len(stands) == 1:
+        stand = stands[winner]
+        return f"It reads {stand.right} of {stand.of} known pictures right."
+    named = wizard.candidate(winner)
+    said = f"Surest of what is right: {named.row}, {named.column}."
+    near = [wizard.candidate(id) for id in close_to(winner, stands)[:2]]
+    if near:
+        others = "; ".join(f"{one.row}, {one.column}" for one in near)
+        said += f" Close behind: {others}. A picture of your own may tell them apart."
+    return said
+
+
+def _labels(wizard: Wizard) -> str:
+    problem, classes = wizard.report.found.problem, wizard.report.classes
+    if wizard.labels:
+        return f"{len(wizard.labels):,} names, {wizard.labels_from}"
+    needed = f"{classes:,} names" if classes is not None else "One name a line"
+    return f"{problem.message if problem else 'None yet'}. {needed} are needed."
