@@ -18,7 +18,7 @@ class Origin(Enum):
     KEPT = "as chosen before"
     CARD = "from the catalog"
     FILE = "from the file"
-    NETWORK = "as it was published"
+    NETWORK = "as published"
     CONVENTION = "by convention"
     ASSUMED = "assumed"
 

@@ -109,6 +109,8 @@ class Preflight:
             origin = self.found.origins.get(part)
             if part != "labels" and origin is not None:
                 by_origin.setdefault(origin, []).append(_SHOWN[part])
+        if len(by_origin) == 1:
+            return [f"recipe {origin.value}" for origin in by_origin]
         return [f"{', '.join(parts)} {origin.value}" for origin, parts in by_origin.items()]
 
 

@@ -9,6 +9,10 @@ from twinlens.app.core.golden import Golden
 from twinlens.app.core.trial import LIVE, TrialState
 from twinlens.app.core.wizard import Standing, Wizard, best, close_to, standing, top_of
 from twinlens.app.overlays.build import short_label
+from twinlens.engine.found import Origin
+
+_APART = "\u2002"
+"""Between a class, which may be a number, and its share."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,9 @@ def _cell(
     candidate = wizard.candidate(id)
     shares = state.answers.get(id, {}).get(shown)
     top = () if shares is None else top_of(shares, wizard.labels)
-    words = [f"{short_label(o.identifier)} {_share(o.confidence)}" for o in top]
-    proof = f"{stand.right} of {stand.of} right · {_share(stand.confidence)}" if stand.of else ""
+    words = [f"{short_label(o.identifier)}{_APART}{_share(o.confidence)}" for o in top]
+    sure = _share(stand.confidence)
+    proof = f"{stand.right} of {stand.of} right, {sure} sure" if stand.of else ""
     return ProofCell(
         id=id,
         row=candidate.row,
@@ -174,9 +179,14 @@ def _status(
         if wizard.labels and any(stand.of for stand in stands.values()):
             return "None reads the pictures right. Drop a picture whose answer you know."
         return "No picture here shows a class of this model. Drop one whose answer you know."
+    stand = stands[winner]
     if len(stands) == 1:
-        stand = stands[winner]
         return f"It reads {stand.right} of {stand.of} known pictures right."
+    if 2 * stand.right < stand.of:
+        return (
+            f"Even the best reads only {stand.right} of {stand.of} right: the labels may be in "
+            "another order, or the model made for other pictures."
+        )
     named = wizard.candidate(winner)
     said = f"Surest of what is right: {named.row}, {named.column}."
     near = [wizard.candidate(id) for id in close_to(winner, stands)[:2]]
@@ -189,6 +199,7 @@ def _status(
 def _labels(wizard: Wizard) -> str:
     problem, classes = wizard.report.found.problem, wizard.report.classes
     if wizard.labels:
-        return f"{len(wizard.labels):,} names, {wizard.labels_from}"
+        whose = "ImageNet’s " if wizard.labels_from == Origin.CONVENTION.value else ""
+        return f"{whose}{len(wizard.labels):,} names, {wizard.labels_from}"
     needed = f"{classes:,} names" if classes is not None else "One name a line"
     return f"{problem.message if problem else 'None yet'}. {needed} are needed."

@@ -10,7 +10,7 @@ from twinlens.app.core.recognition import Dropped, Kind
 from twinlens.app.overlays import PALETTES, Palette
 from twinlens.app.qt.theme import color, font
 
-_GROUND_OPACITY = 0.8
+_GROUND_OPACITY = 0.92  # a sheet may be open below
 
 
 class DropTarget(QWidget):

@@ -15,6 +15,7 @@ from twinlens.app.core.preflight import Preflight, preflight
 from twinlens.app.core.recognition import Dropped, Kind, recognise
 from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.bridge import Background
+from twinlens.app.qt.pad import reads_signs
 from twinlens.app.qt.wizard import WizardDesk
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.modelfile import read_labels
@@ -65,6 +66,8 @@ class Intake(QObject):
             self._take_labels(dropped.path)
         elif dropped.kind is Kind.PICTURE and self.desk.sheet is not None:
             self.desk.take_picture(dropped.path)
+        elif dropped.kind is Kind.NOTHING and self.desk.sheet is not None:
+            self.desk.say(f"{dropped.says}. {dropped.hint}")
         elif dropped.kind is Kind.NOTHING:
             self._window.show_banner(Banner(dropped.says, dropped.hint, BannerKind.WARN))
         else:
@@ -75,6 +78,8 @@ class Intake(QObject):
         if self._window.session is None:
             return
         self._window.bench.cancel()
+        if self.desk.sheet is not None:  # the newer model takes the older one's place
+            self._window.popups.close_sheet()
         self._checking = path.name
         self._window.refresh()
         self._background.run("model", lambda: self._look(path), self._looked, self._failed)
@@ -132,9 +137,19 @@ class Intake(QObject):
         if report.asks:
             self.desk.ask(report, engine_id, partial(self._confirmed, report))
             return
-        self._window.choose.use(report.spec, report.name)
-        found = ", ".join(report.lines[:2])
-        self._window.show_banner(Banner(f"{report.spec.title}: {found}", _rest(report)))
+        window, spec = self._window, report.spec
+        window.choose.use(spec, report.name)
+        title = f"{spec.title}: {', '.join(report.lines[:2])}"
+        banner = Banner(title, " · ".join(report.lines[2:]))
+        if reads_signs(spec.recipe) and not window.pad.active:
+            window.show_banner(replace(banner, action="Draw"), self._draw)
+        else:
+            window.show_banner(banner)
+
+    def _draw(self) -> None:
+        self._window.popups.close_banner()
+        if not self._window.pad.active:
+            self._window.pad.toggle()
 
     def _confirmed(self, report: Preflight, spec: ModelSpec, kept: dict[str, Any]) -> None:
         self._window.choose.use(spec, report.name, lambda: self._keep(spec.path, kept))
@@ -184,7 +199,3 @@ def _fitting(path: Path, spec: ModelSpec, width: int) -> tuple[str, ...]:
             hint="Drop the model that they belong to first.",
         )
     return names
-
-
-def _rest(report: Preflight) -> str:
-    return " · ".join(report.lines[2:])

@@ -24,6 +24,7 @@ SOURCE = "drawing"
 SMALL_PX = 64
 """Largest input of a grey network that reads single signs, as MNIST's do."""
 _FOLLOW_MS = 30
+_BOARD = "Black board"
 _DRAWN = (
     QEvent.Type.MouseButtonPress,
     QEvent.Type.MouseButtonDblClick,
@@ -126,7 +127,7 @@ class Pad(QObject):
             stage.setCursor(Qt.CursorShape.CrossCursor)
         self.board, self._drawing = board, False
         self._make_tools()
-        stage.set_negative(self._window.settings.board == "black")
+        self._show_board()
         self.follow()
         session = self._window.session
         if session is not None and not reads_signs(session.state.spec.recipe):
@@ -157,7 +158,7 @@ class Pad(QObject):
             acts: list[tuple[str, str, Callable[[], object]]] = [
                 ("Undo", "Undo a stroke. Key Ctrl Z", self.undo),
                 ("Clear", "Wipe the board. Key Delete", self.clear),
-                ("Board", "White or black board", self.flip_board),
+                (_BOARD, "White or black board", self.flip_board),
                 ("Done", "Leave the drawing pad. Key D", self.toggle),
             ]
             self.tools = Tools(acts, self._window.stage)
@@ -184,7 +185,7 @@ class Pad(QObject):
         session = self._window.session
         digit = session is not None and reads_signs(session.state.spec.recipe)
         notice = shown.notice or Notice("Draw a digit" if digit else "Draw something")
-        return replace(shown, label=None, top=None, notice=notice)
+        return replace(shown, label=None, top=None, status=None, notice=notice)
 
     # --- drawing ---------------------------------------------------------------------------
 
@@ -239,8 +240,15 @@ class Pad(QObject):
         """Show a white board black, or a black one white."""
         board = "white" if self._window.settings.board == "black" else "black"
         self._window.remember(board=board)
+        self._show_board()
+
+    def _show_board(self) -> None:
+        black = self._window.settings.board == "black"
         if self.active:
-            self._window.stage.set_negative(board == "black")
+            self._window.stage.set_negative(black)
+        if self.tools is not None:
+            self.tools.buttons[_BOARD].setText("White board" if black else "Black board")
+            self.lay_out()
 
     def _changed(self) -> None:
         if not self._timer.isActive():

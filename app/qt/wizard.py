@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from twinlens.app.qt.stage import buffer_image
 from twinlens.app.qt.wizard_sheet import WizardActions, WizardSheet
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.protocol import ModelSpec, Runner
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
@@ -51,6 +52,8 @@ class WizardDesk(QObject):
         self._engine_id = ""
         self._pictures: list[Golden] = []
         self._bundled, self._shown = 0, LIVE
+        self._said = ""
+        self._waiting: list[Golden] = []
         self._trial: Trial | None = None
         self._ending: list[Trial] = []
         self._seen = -1
@@ -80,7 +83,8 @@ class WizardDesk(QObject):
         self._window.popups.close_sheet()
         self.wizard, self._confirmed = Wizard(report), confirmed
         self._engine_id = engine_id
-        self._pictures, self._bundled, self._shown = [], 0, LIVE
+        self._pictures, self._bundled, self._shown, self._said = [], 0, LIVE, ""
+        self._waiting = []
         self._open()
         channels = report.spec.recipe.channels
         self._background.run(
@@ -120,16 +124,22 @@ class WizardDesk(QObject):
     def _got_pictures(self, pictures: tuple[Golden, ...]) -> None:
         if self.sheet is None:
             return
-        self._pictures, self._bundled = [*pictures, *self._pictures], len(pictures)
+        self._pictures, self._bundled = list(pictures), len(pictures)
         for at, golden in enumerate(pictures):
             self.sheet.add_picture(at, _thumb(golden))
         self._show_telling()
         self._try()
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for golden in waiting:
+            self._got_own(golden)
 
     def _no_pictures(self, error: Exception) -> None:
-        if self.sheet is not None:
-            self._window.tell(error)
-            self._try()
+        self._tell(error)
+        self._try()
+        self._take_waiting()
 
     def _show_telling(self) -> None:
         """Show a picture that tells something, in place of one that does not."""
@@ -147,9 +157,9 @@ class WizardDesk(QObject):
         try:
             spec, candidates = wizard.trial_spec, wizard.candidates()
         except TwinlensError as error:
-            self._window.tell(error)
+            self._tell(error)
             return
-        options = EngineOptions(threads=self._window.settings.threads)
+        options = replace(self._window.choose.options(self._engine_id), precision="fp32")
 
         def load(model: ModelSpec) -> Runner:
             return self._load(model, self._engine_id, options)
@@ -184,7 +194,21 @@ class WizardDesk(QObject):
             self._refresh()
 
     def _view(self, wizard: Wizard) -> WizardView:
-        return wizard_view(wizard, self._pictures, self.trial, self._shown, self._bundled)
+        view = wizard_view(wizard, self._pictures, self.trial, self._shown, self._bundled)
+        return replace(view, status=self._said, failed=True) if self._said else view
+
+    def say(self, text: str) -> None:
+        """Tell of something that went wrong, on the sheet itself, until the next answer."""
+        self._said = text
+        self._refresh()
+
+    def _tell(self, error: Exception) -> None:
+        if self.sheet is None:
+            return
+        if isinstance(error, TwinlensError):
+            self.say(f"{error.message}. {error.hint}".strip())
+        else:
+            self.say(f"{type(error).__name__}: {error}")
 
     def _refresh(self) -> None:
         if self.sheet is not None and self.wizard is not None:
@@ -196,12 +220,13 @@ class WizardDesk(QObject):
     def choose(self, candidate: str) -> None:
         """Choose a candidate."""
         if self.wizard is not None:
+            self._said = ""
             self.wizard.choose(candidate)
             self._refresh()
 
     def show_picture(self, place: int) -> None:
         """Show what the candidates make of another picture."""
-        self._shown = place
+        self._shown, self._said = place, ""
         if self._trial is not None:
             self._trial.watch(place == LIVE)
         self._refresh()
@@ -220,6 +245,7 @@ class WizardDesk(QObject):
 
     def _answer(self, take: Callable[[Wizard], None]) -> None:
         if self.wizard is not None:
+            self._said = ""
             take(self.wizard)
             self._try()
             self._refresh()
@@ -231,7 +257,7 @@ class WizardDesk(QObject):
         try:
             self.wizard.read_labels(path)
         except TwinlensError as error:
-            self._window.tell(error)
+            self._tell(error)
             return
         self._labels_changed()
 
@@ -244,6 +270,7 @@ class WizardDesk(QObject):
         wizard, had = self.wizard, self.sheet is not None and self.sheet.pick.hasFocus()
         if wizard is None:
             return
+        self._said = ""
         self._show_telling()
         if self.trial.error is not None:
             self._try()
@@ -265,18 +292,21 @@ class WizardDesk(QObject):
     def take_picture(self, path: Path) -> None:
         """Prove on a picture of one's own as well."""
 
-        def got(golden: Golden) -> None:
-            if self.sheet is None:
-                return
-            self._pictures.append(golden)
-            self._shown = len(self._pictures) - 1
-            self.sheet.add_picture(self._shown, _thumb(golden))
-            if self._trial is not None:
-                self._trial.watch(False)
-                self._trial.add(golden)
-            self._refresh()
+        self._background.run("own picture", lambda: own_picture(path), self._got_own, self._tell)
 
-        self._background.run("own picture", lambda: own_picture(path), got, self._window.tell)
+    def _got_own(self, golden: Golden) -> None:
+        if self.sheet is None:
+            return
+        if self._trial is None:  # those that come with Twinlens have not come yet
+            self._waiting.append(golden)
+            return
+        self._said = ""
+        self._pictures.append(golden)
+        self._shown = len(self._pictures) - 1
+        self.sheet.add_picture(self._shown, _thumb(golden))
+        self._trial.watch(False)
+        self._trial.add(golden)
+        self._refresh()
 
     def confirm(self) -> None:
         """Close the sheet and hand on what was answered."""

@@ -192,8 +192,7 @@ class WizardSheet(Panel):
         if picture is not None:
             button.setIcon(QIcon(QPixmap.fromImage(picture)))
         self._thumbs[place] = button
-        before = self._strip.count() - 1 if LIVE in self._thumbs and place != LIVE else -1
-        self._strip.insertWidget(before if before >= 0 else self._strip.count(), button)
+        self._strip.insertWidget(len(self._thumbs) - 1 if place == LIVE else place, button)
         if place == LIVE:
             self._strip.addStretch(1)
         self._fit_thumb(button)
@@ -300,9 +299,12 @@ def _own_style(palette: Palette, unit: float) -> str:
     QLabel#error {{ color: {palette.warning}; font-size: {unit * 1.9:.0f}px; }}
     QPushButton#primary {{
         background: {palette.text}; color: {palette.surface}; font-weight: 600;
-        padding: {unit * 0.9:.0f}px {unit * 2.2:.0f}px;
+        padding: {unit * 0.9:.0f}px {unit * 2.2:.0f}px; border: 2px solid {palette.text};
     }}
-    QPushButton#primary:disabled {{ background: {tint_color(palette)}; color: {palette.text_dim}; }}
+    QPushButton#primary:disabled {{
+        background: {tint_color(palette)}; color: {palette.text_dim};
+        border-color: {tint_color(palette)};
+    }}
     QPushButton#primary:focus {{ border: 2px solid {FOCUS}; }}
     QPushButton#thumb {{ {thumb} border: 2px solid transparent; }}
     QPushButton#thumbChosen {{ {thumb} border: 2px solid {palette.text}; }}

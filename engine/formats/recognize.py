@@ -29,6 +29,7 @@ _PYTORCH_HINT = (
 )
 # Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
 _CORE_ML_FIRST_TYPE = 200
+_VERSION = 1  # of the specification
 _ONNX_GRAPH, _ONNX_OPSETS = 7, 8
 _MOST_FIELDS = 10_000
 
@@ -68,7 +69,8 @@ def peek(path: Path) -> Format | None:
             numbers = set(_fields(file, path.stat().st_size))
     except OSError as why:
         raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
-    if not numbers & {_ONNX_GRAPH, _ONNX_OPSETS} and any(n >= _CORE_ML_FIRST_TYPE for n in numbers):
+    typed = _VERSION in numbers and any(n >= _CORE_ML_FIRST_TYPE for n in numbers)
+    if typed and not numbers & {_ONNX_GRAPH, _ONNX_OPSETS}:
         return Format.CORE_ML
     return Format.ONNX if {_ONNX_GRAPH, _ONNX_OPSETS} <= numbers else None
 

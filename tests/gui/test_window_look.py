@@ -272,8 +272,9 @@ def drag(path: Path) -> tuple[QDragEnterEvent, QMimeData]:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "content", "says"),
     [
+<<<<<<< HEAD
         ("pets.onnx", "Use pets.onnx as the model (ONNX)"),
         ("a.mp4", "Play a.mp4"),
         ("a.JPG", "Show a.JPG"),
@@ -287,11 +288,34 @@ def test_the_whole_window_says_what_a_drop_will_do(
     (tmp_path / name).write_bytes(b"what it holds shows when it is loaded")
     event, _data = drag(tmp_path / name)
     stand.window.stage.dragEnterEvent(event)
+=======
+        ("pets.onnx", b"\x08\x09", "Use pets.onnx as the model"),
+        ("a.mp4", b"\0\0\0\x20ftypisom", "Play a.mp4"),
+        ("a.JPG", b"\xff\xd8\xff\xe0", "Show a.JPG"),
+        ("names.txt", b"cat\ndog\n", "Name the classes by names.txt"),
+        ("letter.doc", b"\xd0\xcf\x11\xe0", "letter.doc is nothing that Twinlens takes"),
+    ],
+)
+def test_the_whole_window_says_what_a_drop_will_do(
+    stand: Stand, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    before = pixels_of(stand.window)
+    (tmp_path / name).write_bytes(content)
+    event, _data = drag(tmp_path / name)
+    stage = stand.window.stage
+    stand.window.menus.views()  # what is open does not cover it
+    stage.dragEnterEvent(event)
+>>>>>>> 77ad4f7 (Test what a dropped path is told to be; say mistakes on the wizard's sheet itself)
     assert event.isAccepted()
-    assert stand.window.stage.drop_hint == says
+    target = stage.target
+    assert target.dropped is not None
+    assert target.dropped.says == says
+    assert target.geometry() == stage.rect()
+    assert stage.children()[-1] is target
     assert (pixels_of(stand.window) != before).any()
-    stand.window.stage.dragLeaveEvent(QDragLeaveEvent())
-    assert not stand.window.stage.drop_hint
+    stage.dragLeaveEvent(QDragLeaveEvent())
+    assert target.dropped is None
+    assert not target.isVisible()
 
 
 def test_the_notice_while_loading_keeps_the_old_answer(stage: Stage) -> None:
