@@ -146,10 +146,7 @@ class Trial:
                 if not self._done:
                     self._done = True
                     self._tell()
-                timeout_s = _LIVE_EVERY_S if self._watching else None
-                self._changed.wait_for(
-                    lambda: self._stopping or self._next() is not None, timeout_s
-                )
+                self._rest()
             if self._stopping:
                 return False
             picture = self._pictures[at] if at is not None else None
