@@ -150,9 +150,12 @@ def preflight(path: Path, *, labels: Path | None = None) -> Preflight:
         )
     outputs = found.outputs or _outputs(graph)
     counts = Counter(node.layer.kind for node in graph.nodes)
+    held = _held_to(found, outputs)
+    if held.problem is not None and held.origins.get("values") is Origin.CARD:
+        raise held.problem  # the catalog knows better than a wrong file beside the model
     return Preflight(
         str(path),
-        _held_to(found, outputs),
+        held,
         size,
         operators=dict(counts.most_common()),
         parameters=graph.parameter_count,

@@ -94,8 +94,21 @@ def stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
 
 
 def run_stand(
-    qtbot: Any, tmp_path: Path, settings: Settings | None = None, load: Loader | None = None
+    qtbot: Any,
+    tmp_path: Path,
+    settings: Settings | None = None,
+    load: Loader | None = None,
+    serve: Loader | None = None,
+    model: Callable[[str], ModelSpec] = resolve,
 ) -> Iterator[Stand]:
+    """A window that has answered once.
+
+    Args:
+        settings: saved before.
+        load: loads models for what is measured and proved; None is a fake.
+        serve: loads models for the session; None is a fake.
+        model: makes a model of a name.
+    """
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     application.setFont(QFont("DejaVu Sans"))
@@ -109,8 +122,8 @@ def run_stand(
         store,
         ENGINES,
         lambda text: first.pop() if first else make_source(text),
-        resolve,
-        make_session=partial(Session, loader=loader),
+        model,
+        make_session=partial(Session, loader=serve or loader),
         load=load or loader,
     )
     qtbot.addWidget(window)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,29 @@ class LiveWindow:
     def press(self, key: str) -> None:
         subprocess.run(["xdotool", "key", key], env=self._env, check=True, timeout=20)
 
+    def stroke(self, places: Sequence[tuple[float, float]]) -> None:
+        """Draw with the real pointer, in pixels of the screen."""
+        (x, y), *others = places
+        words = ["mousemove", str(round(x)), str(round(y)), "mousedown", "1"]
+        for x, y in others:
+            words += ["sleep", "0.004", "mousemove", str(round(x)), str(round(y))]
+        command = ["xdotool", *words, "mouseup", "1"]
+        subprocess.run(command, env=self._env, check=True, timeout=60)
+
     def report(self) -> dict[str, Any]:
         self.send("report")
         return self.wait_for("report")
+
+    def until(
+        self, holds: Callable[[dict[str, Any]], Any], timeout_s: float = 60
+    ) -> dict[str, Any]:
+        """Ask for reports until one is such."""
+        deadline = time.monotonic() + timeout_s
+        while not holds(report := self.report()):
+            if time.monotonic() > deadline:
+                raise AssertionError(report)
+            time.sleep(0.05)
+        return report
 
     def close(self) -> int:
         self.send("quit")

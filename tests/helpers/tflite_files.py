@@ -197,6 +197,29 @@ def metadata(mean=None, std=None, labels=None):
     return bytes(b.Output())
 
 
+def classifier(dtype="float32", norm=None, names=None, signature=None):
+    """Bytes of a small classifier of 8×8 pixels and 6 classes, random weights."""
+    file = File()
+    rng = np.random.default_rng(3)
+    quantized = {"scale": 0.02, "zero": -10 if dtype == "int8" else 120}
+    extra = quantized if dtype != "float32" else {}
+    if signature:
+        extra["signature"] = signature
+    x = file.tensor("x", (1, 8, 8, 3), dtype, **extra)
+    v = file.tensor("v", (1, 8, 8, 3))
+    m, d, y = file.tensor("m", (1, 3)), file.tensor("d", (1, 6)), file.tensor("y", (1, 6))
+    axes = file.tensor("axes", (2,), "int32", [1, 2])
+    w = file.tensor("w", (6, 3), data=rng.uniform(-1, 1, (6, 3)))
+    file.operator("DEQUANTIZE", [x], [v])
+    file.operator("MEAN", [v, axes], [m], {0: ("B", 0)})
+    file.operator("FULLY_CONNECTED", [m, w, -1], [d], {0: ("b", 0), 1: ("b", 0), 2: ("B", 0)})
+    file.operator("SOFTMAX", [d], [y], {0: ("f", 1.0)})
+    if norm or names:
+        block = metadata(*(norm or (None, None)), labels=names)
+        file.metadata.append(("TFLITE_METADATA", block))
+    return file.bytes([x], [y])
+
+
 def _table(b, fields):
     b.ForceDefaults(True)
     b.StartObject(max(fields, default=-1) + 1)

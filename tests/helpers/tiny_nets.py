@@ -1,4 +1,4 @@
-"""A classifier small enough to make in a test."""
+"""Classifiers small enough to make in a test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from twinlens.app.core.golden import Golden
+from twinlens.engine.image import PixelBuffer
 
 
 def tiny_classifier(
@@ -44,3 +47,41 @@ def tiny_classifier(
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, str(path))
     return path
+
+
+def color_reader(path: Path, *, metadata: dict[str, str] | None = None) -> Path:
+    """A network that tells red, green and blue, and only when fed with -1 to 1 in R, G, B.
+
+    Its logits are the channels' means, less for what lies outside of -1 to 1.
+    """
+    weight = numpy_helper.from_array(np.eye(3, dtype="f") * 8, "w")
+    bounds = [numpy_helper.from_array(np.array(v, "f"), n) for n, v in (("lo", -1), ("hi", 1))]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
+        helper.make_node("Flatten", ["m"], ["f"]),
+        helper.make_node("Clip", ["f", "lo", "hi"], ["c"]),
+        helper.make_node("MatMul", ["c", "w"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colors",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [weight, *bounds],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(path))
+    return path
+
+
+COLORS = ("red", "green", "blue")
+
+
+def plain(color: str) -> Golden:
+    """A picture of one colour, named so."""
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[..., COLORS.index(color)] = 255
+    return Golden(PixelBuffer.from_array(pixels, "RGB8"), (color,))

@@ -1,7 +1,7 @@
 """Runs the real window and reports what it did; started by tests as a process of its own.
 
 Usage: ``python window_probe.py SETTINGS SOURCE MODEL ENGINE``. Commands come as lines on standard
-input (``drop PATH``, ``source TEXT``, ``report``, ``quit``); answers go out as JSON lines.
+input (``drop PATH``, ``source TEXT``, ``shot PATH``, ``report``, ``quit``); answers go out as JSON lines.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QMimeData, QObject, QPoint, QPointF, Qt, QUrl, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication
 
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.qt.main import make_application, make_window
@@ -72,7 +74,36 @@ class Probe:
             "label": getattr(self.window.stage.overlays.label, "label", ""),
             "who": getattr(self.window.stage.overlays.status, "who", ""),
             "bench": self.bench(),
+            "model": self.window.session.state.spec.title,
+            "source": self.window.choose.source_text,
+            "live": self.window.controls.switch.live,
+            "pad": self.window.pad.active,
+            "strokes": self.window.pad.board.strokes if self.window.pad.board else 0,
+            "wizard": self.wizard(),
         }
+
+    def wizard(self) -> dict[str, Any] | None:
+        desk = self.window.intake.desk
+        if desk.sheet is None or desk.wizard is None:
+            return None
+        return {
+            "asks": list(desk.wizard.report.asks),
+            "chosen": desk.wizard.chosen,
+            "missing": desk.wizard.missing,
+            "done": desk.trial.done,
+            "status": desk.sheet.status.text(),
+        }
+
+    def drop(self, path: Path) -> None:
+        """As a file manager does it: hover, then let go."""
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(path))])
+        stage, copy = self.window.stage, Qt.DropAction.CopyAction
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QApplication.sendEvent(stage, QDragEnterEvent(QPoint(50, 50), copy, data, left, none))
+        target = stage.target.dropped
+        say({"event": "hover", "text": target.says if target else ""})
+        QApplication.sendEvent(stage, QDropEvent(QPointF(50, 50), copy, data, left, none))
 
     def bench(self) -> dict[str, Any]:
         table = self.window.bench.table
@@ -95,9 +126,12 @@ def main() -> int:
     def act(line: str) -> None:
         word, _, rest = line.partition(" ")
         if word == "drop":
-            window.intake.take(window.intake.recognise(Path(rest)))
+            probe.drop(Path(rest))
         elif word == "source":
             window.choose.source(rest)
+        elif word == "shot":
+            window.grab().save(rest)
+            say({"event": "shot"})
         elif word == "report":
             say(probe.report())
         elif word == "quit":

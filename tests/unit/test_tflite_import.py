@@ -7,7 +7,7 @@ import pytest
 
 from helpers.graphs import assert_same_graph
 from helpers.tflite_cases import ANSWERS, CASES, SHAPE, lite_rt
-from helpers.tflite_files import File, metadata
+from helpers.tflite_files import classifier, File, metadata
 from twinlens.engine import layers as kinds
 from twinlens.engine.errors import (
     LabelError,
@@ -118,7 +118,7 @@ def test_rounding_stands_in_the_graph(name):
 
 def test_a_whole_file_runs_on_every_engine(tmp_path):
     path = tmp_path / "net.bin"
-    path.write_bytes(_classifier())
+    path.write_bytes(classifier())
     assert recognize(path) is Format.TFLITE
     spec = spec_of(path, labels=_labels(tmp_path, 6))
     assert spec.recipe.input_shape == (1, 3, 8, 8)
@@ -138,32 +138,10 @@ def _labels(folder, count):
     return path
 
 
-def _classifier(dtype="float32", norm=None, names=None, signature=None):
-    file = File()
-    rng = np.random.default_rng(3)
-    quantized = {"scale": 0.02, "zero": -10 if dtype == "int8" else 120}
-    extra = quantized if dtype != "float32" else {}
-    if signature:
-        extra["signature"] = signature
-    x = file.tensor("x", (1, 8, 8, 3), dtype, **extra)
-    v = file.tensor("v", (1, 8, 8, 3))
-    m, d, y = file.tensor("m", (1, 3)), file.tensor("d", (1, 6)), file.tensor("y", (1, 6))
-    axes = file.tensor("axes", (2,), "int32", [1, 2])
-    w = file.tensor("w", (6, 3), data=rng.uniform(-1, 1, (6, 3)))
-    file.operator("DEQUANTIZE", [x], [v])
-    file.operator("MEAN", [v, axes], [m], {0: ("B", 0)})
-    file.operator("FULLY_CONNECTED", [m, w, -1], [d], {0: ("b", 0), 1: ("b", 0), 2: ("B", 0)})
-    file.operator("SOFTMAX", [d], [y], {0: ("f", 1.0)})
-    if norm or names:
-        block = metadata(*(norm or (None, None)), labels=names)
-        file.metadata.append(("TFLITE_METADATA", block))
-    return file.bytes([x], [y])
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 def test_the_recipe_of_integers_comes_from_their_scale(tmp_path, dtype):
     path = tmp_path / "net.tflite"
-    path.write_bytes(_classifier(dtype))
+    path.write_bytes(classifier(dtype))
     recipe = spec_of(path, labels=_labels(tmp_path, 6)).recipe
     assert recipe.dtype == "float32"
     zero, low = (-10, -128) if dtype == "int8" else (120, 0)
@@ -174,7 +152,7 @@ def test_the_recipe_of_integers_comes_from_their_scale(tmp_path, dtype):
 
 def test_the_recipe_of_floats_comes_from_the_metadata(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(_classifier(norm=([127.0], [128.0])))
+    path.write_bytes(classifier(norm=([127.0], [128.0])))
     spec = spec_of(path, labels=_labels(tmp_path, 6))
     assert (spec.recipe.scale, spec.recipe.mean, spec.recipe.std) == (1, (127,) * 3, (128,) * 3)
     assert spec.notes == ()
@@ -182,7 +160,7 @@ def test_the_recipe_of_floats_comes_from_the_metadata(tmp_path):
 
 def test_labels_come_from_the_archive_behind_the_file(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(_classifier(names="labels.txt"))
+    path.write_bytes(classifier(names="labels.txt"))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("labels.txt", "\n".join(f"kind {n}" for n in range(6)))
     assert spec_of(path).labels == tuple(f"kind {n}" for n in range(6))
@@ -191,7 +169,7 @@ def test_labels_come_from_the_archive_behind_the_file(tmp_path):
 
 def test_a_damaged_archive_of_labels_is_named(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(_classifier(names="labels.txt"))
+    path.write_bytes(classifier(names="labels.txt"))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", "kind\n" * 200)
     data = bytearray(path.read_bytes())
@@ -204,7 +182,7 @@ def test_a_damaged_archive_of_labels_is_named(tmp_path):
 
 def test_open_axes_take_the_recipes_size(tmp_path):
     path = tmp_path / "net.tflite"
-    path.write_bytes(_classifier(signature=[-1, -1, -1, 3]))
+    path.write_bytes(classifier(signature=[-1, -1, -1, 3]))
     assert inspect(path).input_shape == (None, 3, None, None)
     spec = spec_of(path, labels=_labels(tmp_path, 6))
     graph = load_graph(spec, open_sizes=(1, 3, 12, 10))

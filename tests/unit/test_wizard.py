@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from helpers.fakes import WAIT_S
-from helpers.tiny_nets import tiny_classifier
+from helpers.tiny_nets import COLORS, color_reader, plain, tiny_classifier
 from twinlens.app.core.digits import STROKES
 from twinlens.app.core.golden import Golden, clip_pictures, digit_pictures, own_picture
 from twinlens.app.core.loading import load_from_registry
@@ -47,44 +47,6 @@ def bare_default(tmp_path: Path) -> Path:
     path = tmp_path / "own.onnx"
     onnx.save(model, str(path))
     return path
-
-
-def color_reader(path: Path, *, metadata: dict[str, str] | None = None) -> Path:
-    """A network that tells red, green and blue, and only when fed with -1 to 1 in R, G, B.
-
-    Its logits are the channels' means, less for what lies outside of -1 to 1.
-    """
-    weight = numpy_helper.from_array(np.eye(3, dtype="f") * 8, "w")
-    bounds = [numpy_helper.from_array(np.array(v, "f"), n) for n, v in (("lo", -1), ("hi", 1))]
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
-        helper.make_node("Flatten", ["m"], ["f"]),
-        helper.make_node("Clip", ["f", "lo", "hi"], ["c"]),
-        helper.make_node("MatMul", ["c", "w"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "colors",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
-        [weight, *bounds],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    for key, value in (metadata or {}).items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.save(model, str(path))
-    return path
-
-
-COLORS = ("red", "green", "blue")
-
-
-def plain(color: str) -> Golden:
-    """A picture of one colour, named so."""
-    pixels = np.zeros((8, 8, 3), np.uint8)
-    pixels[..., COLORS.index(color)] = 255
-    return Golden(PixelBuffer.from_array(pixels, "RGB8"), (color,))
 
 
 def colors_wizard(tmp_path: Path) -> Wizard:
@@ -157,6 +119,23 @@ def test_operators_that_are_missing_are_counted(tmp_path: Path) -> None:
     assert report.unsupported == {"Det": 2, "NonZero": 1}
     assert report.runs_on == ("vision",)
     assert "Det 2×, NonZero 1×" in "\n".join(report.lines)
+
+
+def test_a_wrong_label_file_beside_a_model_of_the_catalog_is_an_error(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
+    copy.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    with pytest.raises(LabelError, match="1000 outputs, but 2 labels"):
+        preflight(copy)
+
+
+def test_a_wrong_label_file_beside_an_unknown_model_is_asked_about(tmp_path: Path) -> None:
+    path = tiny_classifier(tmp_path / "pets.onnx", 3)
+    path.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    report = preflight(path)
+    assert "labels" in report.asks
+    assert report.found.problem is not None
+    assert "2 labels" in report.found.problem.message
 
 
 def test_a_broken_file_is_one_error(tmp_path: Path) -> None:
