@@ -165,7 +165,9 @@ def _few(paths: list[Path]) -> str:
 
 
 def _model(path: Path) -> Dropped:
-    return Dropped(path, Kind.MODEL, f"Use {path.name} as the model")
+    form = peek(path)
+    told = f" ({form.value})" if form is not None else ""
+    return Dropped(path, Kind.MODEL, f"Use {path.name} as the model{told}")
 
 
 def _nothing(path: Path, says: str, hint: str = TAKEN) -> Dropped:

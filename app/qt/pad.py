@@ -130,6 +130,9 @@ class Pad(QObject):
         self._show_board()
         self.follow()
         session = self._window.session
+        if session is not None:
+            # A drawing has no noise to smooth away, and half a digit must not linger.
+            session.set_smoothing(False)
         if session is not None and not reads_signs(session.state.spec.recipe):
             hint = (
                 "Drop the folder of MNIST’s parameters (conv1_W.bin …), or another small grey "
@@ -152,6 +155,7 @@ class Pad(QObject):
             self.tools = None
         if self._window.session is not None:
             self._window.session.set_region(None)
+            self._window.session.set_smoothing(self._window.settings.smoothing)
 
     def _make_tools(self) -> None:
         if self.tools is None:

@@ -122,6 +122,7 @@ class WizardSheet(Panel):
         words.addWidget(caption(" · ".join(self._wizard.report.lines), "detail", self))
         head.addLayout(words, 1)
         cancel = self._button("Cancel", "Cancel, change nothing", self._actions.cancel, self)
+        cancel.setObjectName("cancel")
         self.use = self._button("Use it", "Use the model like this", self._actions.confirm, self)
         self.use.setObjectName("primary")
         for button in (cancel, self.use):
@@ -306,6 +307,8 @@ def _own_style(palette: Palette, unit: float) -> str:
         border-color: {tint_color(palette)};
     }}
     QPushButton#primary:focus {{ border: 2px solid {FOCUS}; }}
+    QPushButton#cancel {{ border: 2px solid transparent; }}
+    QPushButton#cancel:focus {{ border: 2px solid {FOCUS}; }}
     QPushButton#thumb {{ {thumb} border: 2px solid transparent; }}
     QPushButton#thumbChosen {{ {thumb} border: 2px solid {palette.text}; }}
     QPushButton#thumb:focus, QPushButton#thumbChosen:focus {{ border: 2px solid {FOCUS}; }}

@@ -79,7 +79,7 @@ def test_whatever_is_dropped_is_known_asked_about_or_refused(
         first = window.report()["model"]
 
         # Without labels: the wizard; Escape changes nothing.
-        assert hover(window, pets) == "Use pets.onnx as the model"
+        assert hover(window, pets) == "Use pets.onnx as the model (ONNX)"
         asked = window.until(lambda report: report["wizard"])["wizard"]
         assert asked["asks"] == ["labels", "values"]
         assert asked["missing"]

@@ -194,11 +194,13 @@ def test_the_region_goes_when_the_pad_does(stand: Stand) -> None:
     stand.until(lambda: window.stage._region is not None)
     assert window.session is not None
     assert window.session._worker._view.region is not None
+    assert not window.session._worker._view.smoothing
     assert window.pad.tools is not None
     window.pad.tools.buttons["Done"].click()
     stand.until(lambda: not window.pad.active)
     assert window.stage._region is None
     assert window.session._worker._view.region is None
+    assert window.session._worker._view.smoothing
 
 
 @pytest.fixture

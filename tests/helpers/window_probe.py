@@ -1,7 +1,8 @@
 """Runs the real window and reports what it did; started by tests as a process of its own.
 
 Usage: ``python window_probe.py SETTINGS SOURCE MODEL ENGINE``. Commands come as lines on standard
-input (``drop PATH``, ``source TEXT``, ``shot PATH``, ``report``, ``quit``); answers go out as JSON lines.
+input (``drop PATH``, ``source TEXT``, ``shot PATH``, ``report``, ``quit``); answers go out as JSON
+lines.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.graphs import assert_same_graph
 from helpers.tflite_cases import ANSWERS, CASES, SHAPE, lite_rt
-from helpers.tflite_files import classifier, File, metadata
+from helpers.tflite_files import File, classifier
 from twinlens.engine import layers as kinds
 from twinlens.engine.errors import (
     LabelError,
