@@ -50,6 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rungs", help="networks of --crossover, with commas between (default: all)"
     )
+    parser.add_argument(
+        "--adapter",
+        metavar="WORDS",
+        help="the GPU of --crossover, by words of its name (`twinlens doctor` lists them)",
+    )
     parser.add_argument("--rounds", type=positive, default=30, help="timed rounds (default: 30)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -65,6 +70,9 @@ def execute(args: argparse.Namespace) -> int:
         from twinlens.app.commands import crossover
 
         return crossover.execute(args)
+    for name in ("rungs", "adapter"):
+        if getattr(args, name) is not None:
+            raise EngineError(f"--{name} goes with --crossover only")
     from rich.console import Console
 
     from twinlens.app.overlays.bench import skipped_text, status_text

@@ -11,7 +11,7 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from twinlens.app.core.crossover import Climb, Crossing, Ladder, LeftOut
+    from twinlens.app.core.crossover import Climb, Crossing, Ladder
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -19,16 +19,20 @@ def execute(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from twinlens.app.core.crossover import crossing
+    from twinlens.app.overlays.crossover import left_out_lines, status_text
 
+    _refuse(args)
     climb: Climb | None = None
     with Console(stderr=True).status("") as status:
         for climb in ladder(args):
-            status.update(climb.doing or f"{climb.done} of {len(climb.steps)} networks")
+            status.update(status_text(climb, running=True))
+    reasons = left_out_lines(climb) if climb else ()
     if climb is None or not climb.points:
-        reasons = "; ".join(_left_text(one) for one in climb.left_out) if climb else ""
-        raise EngineError(f"nothing to measure: {reasons}", hint="`twinlens doctor` says why.")
-    for one in climb.left_out:
-        sys.stderr.write(f"twinlens: left out: {_left_text(one)}\n")
+        raise EngineError(
+            f"nothing to measure: {'; '.join(reasons)}", hint="`twinlens doctor` says why."
+        )
+    for line in reasons:
+        sys.stderr.write(f"twinlens: left out: {line}\n")
     found = crossing(climb.points)
     if args.json:
         write_json(record(climb, found))
@@ -65,8 +69,17 @@ def ladder(args: argparse.Namespace) -> Ladder:
         [choices[name] for name in names],
         registry.load,
         max(args.threads or default_threads()),
+        args.adapter,
         rounds=args.rounds,
     )
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    for name in ("model", "labels", "precisions", "calibration"):
+        if getattr(args, name) is not None:
+            raise EngineError(
+                f"--{name} does not go with --crossover, which measures its own networks in fp32"
+            )
 
 
 def record(climb: Climb, found: Crossing) -> dict[str, Any]:
@@ -83,35 +96,11 @@ def record(climb: Climb, found: Crossing) -> dict[str, Any]:
     }
 
 
-def sentence(found: Crossing) -> str:
-    """The crossing in one line."""
-    plays = " (played by the processor)" if found.software else ""
-    if found.kind == "unknown":
-        return "No network ran both on a GPU and elsewhere, so there is nothing to compare."
-    if found.kind == "always":
-        return f"{found.adapter}{plays} is faster on every network of the ladder."
-    if found.kind == "never":
-        return (
-            f"{found.adapter}{plays} does not pay up to {found.largest}: it takes "
-            f"{found.ratio:.2g} times as long as {found.rival} there."
-        )
-    return (
-        f"{found.adapter}{plays} pays from about {_macs(found.macs)} multiply-adds on, between "
-        f"{found.below} and {found.above}, where an answer takes {found.ms:.2g} ms."
-    )
-
-
-def _macs(macs: float) -> str:
-    return f"{macs / 1e9:.2g} billion" if macs >= 1e9 else f"{macs / 1e6:.3g} million"
-
-
-def _left_text(one: LeftOut) -> str:
-    return ": ".join(part for part in (one.rung, one.title or one.engine, one.reason) if part)
-
-
 def _print(climb: Climb, found: Crossing) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from twinlens.app.overlays.crossover import macs_text, share_text, verdict_text
 
     table = Table("network", "MACs", "engine", "median ms", "p95 ms", "data moves")
     titles = {step.id: step.title for step in climb.steps}
@@ -120,13 +109,13 @@ def _print(climb: Climb, found: Crossing) -> None:
         share = point.transfer_share
         table.add_row(
             titles[point.rung] if point.rung != shown else "",
-            _macs(point.macs) if point.rung != shown else "",
+            macs_text(point.macs) if point.rung != shown else "",
             point.title + (" (software)" if point.software else ""),
             f"{point.median_ms:.3g}",
             f"{point.p95_ms:.3g}",
-            "" if share is None else f"{share:.0%}",
+            share_text(share),
         )
         shown = point.rung
     console = Console()
     console.print(table)
-    console.print(sentence(found))
+    console.print(verdict_text(found, climb.steps), highlight=False)

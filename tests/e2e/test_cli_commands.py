@@ -245,3 +245,17 @@ def test_bench_names_the_networks_of_the_ladder_when_one_is_unknown() -> None:
     assert run.returncode != 0
     assert "alexnet" in run.stderr
     assert "mnist" in run.stderr
+
+
+def test_bench_says_in_a_line_where_the_gpu_pays_and_refuses_what_it_would_ignore() -> None:
+    words = ("bench", "--crossover", "--rungs", "mnist", "--rounds", "5")
+    run = twinlens(*words, "--engines", "layers-cpu,vision")
+    assert run.returncode == 0, run.stderr
+    assert "MNIST" in run.stdout
+    assert "nothing to compare" in run.stdout
+    run = twinlens(*words, "--model", "pets")
+    assert run.returncode == 1
+    assert "--model does not go with --crossover" in run.stderr
+    run = twinlens("bench", "--rungs", "mnist")
+    assert run.returncode == 1
+    assert "--rungs goes with --crossover only" in run.stderr
