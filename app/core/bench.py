@@ -115,6 +115,11 @@ class BenchTable:
     rounds: int = ROUNDS
 
     @property
+    def timing(self) -> bool:
+        """All is loaded; what comes is timed."""
+        return not self.waiting
+
+    @property
     def complete(self) -> bool:
         """Everything has been measured."""
         return not self.waiting and self.round == self.rounds

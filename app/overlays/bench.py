@@ -62,6 +62,11 @@ class BenchChart:
     left_out: tuple[str, ...]
     progress: float | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Nothing was measured, and nothing waits."""
+        return not self.groups
+
 
 def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
     """The chart of a table.

@@ -122,7 +122,7 @@ def crossover_chart(climb: Climb, *, running: bool) -> CrossoverChart:
         verdict=verdict_text(found, climb.steps) if points else "",
         status=status_text(climb, running=running),
         left_out=left_out_lines(climb),
-        progress=climb.done / len(climb.steps) if running else None,
+        progress=climb.done / max(1, len(climb.steps)) if running else None,
     )
 
 
@@ -188,6 +188,8 @@ def status_text(climb: Climb, *, running: bool) -> str:
     """How far it has come, in one line."""
     if running:
         return f"{climb.doing or 'Loading'}; answers rest meanwhile"
+    if not climb.steps:
+        return "Waiting until nothing else is measured"
     if not climb.points:
         return "Nothing was measured" if climb.complete else "Stopped before anything was measured"
     if climb.complete:

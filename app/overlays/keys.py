@@ -17,6 +17,7 @@ CHEAT_SHEET = CheatSheet(
                 ("Shift M", "more models"),
                 ("T", "top 5"),
                 ("B", "bench"),
+                ("Shift B", "where a GPU pays"),
             ),
         ),
         KeyGroup(

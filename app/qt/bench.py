@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 
 from twinlens.app.core.bench import BenchTable, Case, Comparison, Skipped, default_threads, plan
@@ -14,7 +15,7 @@ from twinlens.app.core.types import Result
 from twinlens.app.overlays import Banner
 from twinlens.app.overlays.bench import bench_chart, bench_text
 from twinlens.app.qt.bench_sheet import BenchActions, BenchSheet
-from twinlens.app.qt.measuring import Measuring
+from twinlens.app.qt.measuring import AGAIN_MS, Measuring
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import Converter
 
@@ -60,7 +61,8 @@ class Bench:
         if result is None or serving is None:
             window.show_banner(Banner("Nothing to measure yet", "Wait for the first answer."))
             return
-        actions = BenchActions(self.start, self.cancel, self.copy, window.close_sheet)
+        more = (("Crossover …", window.crossover.toggle),)
+        actions = BenchActions(self.start, self.cancel, self.copy, window.close_sheet, more)
         window.popups.open_panel(
             lambda palette, unit, stage: BenchSheet(
                 serving.spec.title, actions, palette, unit, stage
@@ -79,6 +81,9 @@ class Bench:
         result, session = window.last_result, window.session
         if self.running or session is None or result is None or serving is None:
             return
+        if window.crossover.running:  # It was cancelled; both at once would disturb each other.
+            QTimer.singleShot(AGAIN_MS, window, self._start_if_open)
+            return
         try:
             make = self._comparison(serving, result)
         except TwinlensError as error:
@@ -88,6 +93,10 @@ class Bench:
         self.table = BenchTable(serving.spec.title)
         self._measuring.start(make, session.set_answering)
         self._show()
+
+    def _start_if_open(self) -> None:
+        if self.sheet is not None:
+            self.start()
 
     def _comparison(
         self, serving: EngineReady, result: Result

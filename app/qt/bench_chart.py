@@ -23,8 +23,8 @@ _NOTE_HEAD = "agrees with fp32"
 _EMPTY = BenchChart((), "", ())
 
 
-class BenchChartView(QWidget):
-    """Paints a ``BenchChart``: a heading an engine, a bar a case, sized in units.
+class ChartView(QWidget):
+    """A chart that is sized in units.
 
     Args:
         palette: colours of the theme.
@@ -33,23 +33,41 @@ class BenchChartView(QWidget):
 
     def __init__(self, palette: Palette, unit: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._palette, self._unit, self._chart = palette, unit, _EMPTY
+        self._palette, self._unit = palette, unit
+
+    def restyle(self, palette: Palette, unit: float) -> None:
+        """Take the colours of a theme and another unit."""
+        self._palette, self._unit = palette, unit
+        self._changed()
+
+    def _changed(self) -> None:
+        self.setMinimumHeight(self.sizeHint().height())
+        self.updateGeometry()
+        self.update()
+
+    def _accent(self, engine_id: str) -> QColor:
+        theme = "light" if is_light(self._palette) else "dark"
+        return color(engine_text_color(engine_id, theme))
+
+
+class BenchChartView(ChartView):
+    """Paints a ``BenchChart``: a heading an engine, a bar a case, sized in units.
+
+    Args:
+        palette: colours of the theme.
+        unit: 1 % of the window's height.
+    """
+
+    def __init__(self, palette: Palette, unit: float, parent: QWidget | None = None) -> None:
+        super().__init__(palette, unit, parent)
+        self._chart = _EMPTY
         self.setAccessibleName("Times of all engines")
 
     def show_chart(self, chart: BenchChart, text: str) -> None:
         """Show a chart; ``text`` is what a screen reader says in its place."""
         self._chart = chart
         self.setAccessibleDescription(text)
-        self.setMinimumHeight(self.sizeHint().height())
-        self.updateGeometry()
-        self.update()
-
-    def restyle(self, palette: Palette, unit: float) -> None:
-        """Take the colours of a theme and another unit."""
-        self._palette, self._unit = palette, unit
-        self.setMinimumHeight(self.sizeHint().height())
-        self.updateGeometry()
-        self.update()
+        self._changed()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As high as its rows."""
@@ -66,16 +84,12 @@ class BenchChartView(QWidget):
         for group in self._chart.groups:
             self._paint_heading(painter, group, top)
             top += GROUP_UNITS * self._unit
-            accent = self._accent(group)
+            accent = self._accent(group.engine_id)
             for bar in group.bars:
                 area = QRectF(0, top, self.width(), BAR_UNITS * self._unit)
                 self._paint_bar(painter, bar, accent, area, columns)
                 top += BAR_UNITS * self._unit
         painter.end()
-
-    def _accent(self, group: BenchGroup) -> QColor:
-        theme = "light" if is_light(self._palette) else "dark"
-        return color(engine_text_color(group.engine_id, theme))
 
     def _columns(self) -> tuple[float, float]:
         """Where bars begin, and the length of the longest."""
@@ -97,7 +111,7 @@ class BenchChartView(QWidget):
         line = QRectF(0, top + 0.8 * unit, self.width(), (GROUP_UNITS - 0.8) * unit)
         mark = QRectF(0, line.center().y() - 0.7 * unit, 1.4 * unit, 1.4 * unit)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._accent(group))
+        painter.setBrush(self._accent(group.engine_id))
         paint_shape(painter, engine_shape(group.engine_id), mark)
         if any(bar.note for bar in group.bars):
             painter.setFont(font(SMALL_UNITS * unit))

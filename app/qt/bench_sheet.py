@@ -1,9 +1,10 @@
-"""The sheet of a comparison: chart, what was left out, and what can be done with it."""
+"""The sheets of what is measured: chart, what was left out, and what can be done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
@@ -11,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVB
 
 from twinlens.app.overlays import Palette
 from twinlens.app.overlays.bench import BenchChart
-from twinlens.app.qt.bench_chart import BenchChartView
+from twinlens.app.qt.bench_chart import BenchChartView, ChartView
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.sheets import Panel
 from twinlens.app.qt.theme import sheet_style
@@ -22,19 +23,46 @@ TITLE = "Bench"
 
 @dataclass(frozen=True)
 class BenchActions:
-    """What the sheet's buttons do."""
+    """What a sheet's buttons do; ``more`` are further ones: words, and what they do."""
 
     again: Callable[[], object]
     stop: Callable[[], object]
     copy: Callable[[], object]
     close: Callable[[], object]
+    more: tuple[tuple[str, Callable[[], object]], ...] = ()
 
 
-class BenchSheet(Panel):
+class Shown(Protocol):
+    """What a sheet needs to know of a chart."""
+
+    @property
+    def status(self) -> str:
+        """How far it has come."""
+        ...
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is not measured, and why."""
+        ...
+
+    @property
+    def progress(self) -> float | None:
+        """0 to 1 while it is measured."""
+        ...
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is there to be copied."""
+        ...
+
+
+class MeasuringSheet(Panel):
     """A wide sheet on the right; it stays when the window's size or theme changes.
 
     Args:
-        model: the model's title.
+        title: what it is about.
+        heading: its first line.
+        chart: what is drawn; it is told colours and sizes here.
         actions: what the buttons do.
         palette: colours of the theme.
         unit: 1 % of the window's height.
@@ -43,15 +71,23 @@ class BenchSheet(Panel):
     keeps = True
 
     def __init__(
-        self, model: str, actions: BenchActions, palette: Palette, unit: float, parent: QWidget
+        self,
+        title: str,
+        heading: str,
+        chart: ChartView,
+        actions: BenchActions,
+        palette: Palette,
+        unit: float,
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self.setAccessibleName(f"{TITLE} sheet")
-        self._actions, self._running = actions, False
+        self.setAccessibleName(f"{title} sheet")
+        self._actions, self._running, self._view = actions, False, chart
+        self._progress: float | None = None
         self._outer = QVBoxLayout(self)
         head = QHBoxLayout()
-        head.addWidget(caption(f"{model} on this machine", "title", self), 1)
-        self.close_button = self._button("Close", f"Close {TITLE} sheet", actions.close)
+        head.addWidget(caption(heading, "title", self), 1)
+        self.close_button = self._button("Close", f"Close {title} sheet", actions.close)
         head.addWidget(self.close_button)
         self._outer.addLayout(head)
         self.status = caption("", "detail", self)
@@ -59,26 +95,31 @@ class BenchSheet(Panel):
         self._bar = QWidget(self)
         self._fill = QWidget(self._bar)
         self._outer.addWidget(self._bar)
-        self.chart = BenchChartView(palette, unit, self)
         self._area = QScrollArea(self)
         self._area.setWidgetResizable(True)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.setWidget(self.chart)
+        self._area.setWidget(chart)
         self._outer.addWidget(self._area, 1)
         self.left_out = QLabel(self)
         self.left_out.setObjectName("detail")
         self.left_out.setWordWrap(True)
         self._outer.addWidget(self.left_out)
+        self._outer.addLayout(self._foot())
+        self._words = [self.status, self.left_out]
+        self.restyle(palette, unit)
+
+    def _foot(self) -> QHBoxLayout:
         foot = QHBoxLayout()
         self.run_button = self._button("Stop", "Stop measuring", self._run_or_stop)
-        self.copy_button = self._button("Copy as text", "Copy the times as text", actions.copy)
-        for button in (self.run_button, self.copy_button):
+        self.copy_button = self._button(
+            "Copy as text", "Copy the times as text", self._actions.copy
+        )
+        self.more_buttons = [self._button(text, text, act) for text, act in self._actions.more]
+        for button in (self.run_button, self.copy_button, *self.more_buttons):
             button.setObjectName("action")
             foot.addWidget(button)
         foot.addStretch(1)
-        self._outer.addLayout(foot)
-        self._progress: float | None = None
-        self.restyle(palette, unit)
+        return foot
 
     def _button(self, text: str, says: str, act: Callable[[], object]) -> QPushButton:
         button = QPushButton(text, self)
@@ -94,24 +135,22 @@ class BenchSheet(Panel):
         """Give the keyboard to the first thing that can be done."""
         self.run_button.setFocus()
 
-    def show_chart(self, chart: BenchChart, text: str, *, running: bool, stopping: bool) -> None:
+    def show_state(self, chart: Shown, *, running: bool, stopping: bool) -> None:
         """Show how far the measuring has come.
 
         Args:
             chart: what is drawn.
-            text: the same for a screen reader.
             running: it goes on.
             stopping: it was asked to stop.
         """
         self._running, self._progress = running, chart.progress
-        self.chart.show_chart(chart, text)
         self.status.setText("Stopping …" if running and stopping else chart.status)
         self.left_out.setText("\n".join(f"Left out: {line}" for line in chart.left_out))
         self.left_out.setVisible(bool(chart.left_out))
         self.run_button.setText("Stop" if running else "Measure again")
         self.run_button.setAccessibleName("Stop measuring" if running else "Measure again")
         self.run_button.setEnabled(not (running and stopping))
-        self.copy_button.setEnabled(not running and bool(chart.groups))
+        self.copy_button.setEnabled(not running and not chart.empty)
         self._place_progress()
 
     def restyle(self, palette: Palette, unit: float) -> None:
@@ -120,7 +159,7 @@ class BenchSheet(Panel):
         margin = round(unit * 2.4)
         self._outer.setContentsMargins(margin, margin, margin, margin)
         self._outer.setSpacing(round(unit * 0.8))
-        self.chart.restyle(palette, unit)
+        self._view.restyle(palette, unit)
         self._bar.setFixedHeight(max(2, round(unit * 0.4)))
         self._fill.setStyleSheet(f"background: {palette.text};")
         self._place_progress()
@@ -136,9 +175,9 @@ class BenchSheet(Panel):
         top = round(unit * 10)
         self.ensurePolished()
         inner = own_width - 2 * round(unit * 2.4)
-        words = [label for label in (self.status, self.left_out) if not label.isHidden()]
+        words = [label for label in self._words if not label.isHidden()]
         needed = sum(label.heightForWidth(inner) for label in words)
-        needed += self.chart.sizeHint().height() + round(unit * 22)
+        needed += self._view.sizeHint().height() + round(unit * 22)
         room = height - top - round(unit * 3)
         self.setGeometry(width - own_width - round(unit * 3), top, own_width, min(needed, room))
         self._place_progress()
@@ -150,3 +189,27 @@ class BenchSheet(Panel):
             event.accept()
             return
         super().keyPressEvent(event)
+
+
+class BenchSheet(MeasuringSheet):
+    """The comparison of engines, precisions and threads.
+
+    Args:
+        model: the model's title.
+        actions: what the buttons do.
+        palette: colours of the theme.
+        unit: 1 % of the window's height.
+    """
+
+    def __init__(
+        self, model: str, actions: BenchActions, palette: Palette, unit: float, parent: QWidget
+    ) -> None:
+        self.chart = BenchChartView(palette, unit)
+        super().__init__(
+            TITLE, f"{model} on this machine", self.chart, actions, palette, unit, parent
+        )
+
+    def show_chart(self, chart: BenchChart, text: str, *, running: bool, stopping: bool) -> None:
+        """Show how far the measuring has come; ``text`` is for a screen reader."""
+        self.chart.show_chart(chart, text)
+        self.show_state(chart, running=running, stopping=stopping)

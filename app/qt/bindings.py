@@ -19,6 +19,7 @@ def bindings(window: MainWindow) -> dict[str, Callable[[], object]]:
         "Right": window.step,
         "T": window.look.toggle_top5,
         "B": window.bench.toggle,
+        "Shift+B": window.crossover.toggle,
         "D": window.pad.toggle,
         "Ctrl+Z": window.pad.undo,
         "Del": window.pad.clear,

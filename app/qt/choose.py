@@ -91,7 +91,7 @@ class Choose:
         if choice.reason is not None:
             window.show_banner(Banner(f"{choice.title} is not available", choice.reason))
             return
-        window.bench.cancel()
+        window.stop_measuring()
         window.session.use_engine(engine_id, self.options(engine_id))
         window.refresh()
 
@@ -133,7 +133,7 @@ class Choose:
         if window.session is None:
             return
         engine_id = window.session.state.engine_id
-        window.bench.cancel()
+        window.stop_measuring()
         window.session.use_engine(engine_id, self.options(engine_id, settings))
         window.refresh()
 
@@ -161,7 +161,7 @@ class Choose:
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
         window = self._window
-        window.bench.cancel()
+        window.stop_measuring()
         window.progress.set_busy(True)
 
         def ready(spec: ModelSpec) -> None:

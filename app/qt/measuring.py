@@ -1,4 +1,4 @@
-"""Iterates a comparison on a thread of its own and brings its tables to the window's thread."""
+"""Iterates what is measured on a thread of its own and brings its tables to the window's thread."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Qt, Signal
-
-from twinlens.app.core.bench import BenchTable
 
 _log = logging.getLogger(__name__)
 _STOP_WITHIN_S = 4.0
 _TELL_EVERY_S = 0.1
+AGAIN_MS = 50
+"""How soon to look again whether another measuring, which was cancelled, has ended."""
+
+
+class Table(Protocol):
+    """What a measuring has found out so far."""
+
+    @property
+    def timing(self) -> bool:
+        """Something is timed from now on: answers rest."""
+        ...
+
+    @property
+    def round(self) -> int:
+        """0 until something was timed; then more each time."""
+        ...
 
 
 class Measuring(QObject):
@@ -29,7 +44,7 @@ class Measuring(QObject):
 
     def __init__(
         self,
-        told: Callable[[BenchTable], None],
+        told: Callable[[Any], None],
         ended: Callable[[Exception | None], None],
         parent: QObject | None = None,
     ) -> None:
@@ -53,7 +68,7 @@ class Measuring(QObject):
 
     def start(
         self,
-        make: Callable[[Callable[[], bool]], Iterable[BenchTable]],
+        make: Callable[[Callable[[], bool]], Iterable[Table]],
         set_answering: Callable[[bool], None],
     ) -> None:
         """Start a comparison; nothing happens while one goes on.
@@ -85,14 +100,14 @@ class Measuring(QObject):
             if self._thread.is_alive():
                 _log.warning("the comparison did not end within %s s", within_s)
 
-    def _work(self, tables: Iterable[BenchTable], set_answering: Callable[[bool], None]) -> None:
+    def _work(self, tables: Iterable[Table], set_answering: Callable[[bool], None]) -> None:
         error: Exception | None = None
         resting = False
-        newest: BenchTable | None = None
+        newest: Table | None = None
         told_s = 0.0
         try:
             for newest in tables:
-                if not newest.waiting and not resting:
+                if newest.timing and not resting:
                     resting = True
                     set_answering(False)
                 # Each table that is shown takes time from what is being timed.
@@ -109,7 +124,7 @@ class Measuring(QObject):
         if not self._closed:
             self._ended.emit(error)
 
-    def _tell(self, table: BenchTable) -> None:
+    def _tell(self, table: Table) -> None:
         if not self._closed:
             self._told.emit(table)
 

@@ -174,6 +174,11 @@ class Menus:
             Row("Top 5", "The five best classes. Key T", close(look.toggle_top5), settings.top5),
             Row("Mirror", "Display only. Key M", close(look.toggle_mirror), settings.mirror),
             Row("Bench", "Every engine and precision, timed. Key B", close(window.bench.toggle)),
+            Row(
+                "Crossover",
+                "From which size of network on a GPU pays. Key Shift+B",
+                close(window.crossover.toggle),
+            ),
             Row("Full screen", "Key F", close(look.toggle_full_screen), window.isFullScreen()),
             Heading("Crop for the network"),
             Row("The model’s own", "", close(partial(look.set_crop, "")), not settings.crop),

@@ -41,6 +41,7 @@ from twinlens.app.qt.bindings import bindings
 from twinlens.app.qt.bridge import Background, NewsBridge
 from twinlens.app.qt.choose import Choose
 from twinlens.app.qt.controls import CONTROL_UNITS, Controls
+from twinlens.app.qt.crossover import Crossover
 from twinlens.app.qt.intake import Intake
 from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.look import Look
@@ -120,6 +121,7 @@ class MainWindow(QMainWindow):
         self.popups = Popups(self.stage, self.controls, palette)
         self.bench = Bench(self, load)
         self.intake = Intake(self, self._background, load)
+        self.crossover = Crossover(self, load)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.refresh)
@@ -176,6 +178,7 @@ class MainWindow(QMainWindow):
         self._stopped = True
         self._stats_timer.stop()
         self.bench.stop()
+        self.crossover.stop()
         self._background.stop()
         self.intake.stop()
         self.shelf.stop()
@@ -355,8 +358,12 @@ class MainWindow(QMainWindow):
 
     def back(self) -> None:
         """Stop measuring, else close what is open, else leave full screen."""
-        if not self.bench.cancel() and not self.popups.close_topmost() and self.isFullScreen():
+        if not self.stop_measuring() and not self.popups.close_topmost() and self.isFullScreen():
             self.showNormal()
+
+    def stop_measuring(self) -> bool:
+        """Stop what is being measured; says whether there was something."""
+        return self.bench.cancel() or self.crossover.cancel()
 
     # --- keys, pointer, size --------------------------------------------------------------
 

@@ -111,6 +111,7 @@ def test_before_anything_is_timed_there_is_a_frame_and_no_verdict() -> None:
     [
         (CLIMB, "Medians of"),
         (replace(CLIMB, done=1), "Stopped after 1 of 2 networks"),
+        (Climb(()), "Waiting"),
         (Climb(STEPS), "Stopped before anything"),
         (Climb(STEPS, done=2), "Nothing was measured"),
     ],
