@@ -29,6 +29,7 @@ class Settings:
 
     Attributes:
         engine: engine id.
+        auto_engine: use the fastest engine for each model instead.
         model: catalog name or path; empty means the catalog's default.
         source: a source in the text form of ``open_source``.
         camera_width: asked-for camera width in pixels.
@@ -53,6 +54,7 @@ class Settings:
     """
 
     engine: str = "layers-cpu"
+    auto_engine: bool = False
     model: str = ""
     source: str = "camera"
     camera_width: int = 1280

@@ -81,7 +81,7 @@ class Bench:
         result, session = window.last_result, window.session
         if self.running or session is None or result is None or serving is None:
             return
-        if window.crossover.running:  # It was cancelled; both at once would disturb each other.
+        if window.crossover.running or window.auto.measuring:  # Both would disturb each other.
             QTimer.singleShot(AGAIN_MS, window, self._start_if_open)
             return
         try:

@@ -92,6 +92,7 @@ class Choose:
             window.show_banner(Banner(f"{choice.title} is not available", choice.reason))
             return
         window.stop_measuring()
+        window.auto.off()
         window.session.use_engine(engine_id, self.options(engine_id))
         window.refresh()
 
@@ -134,6 +135,7 @@ class Choose:
             return
         engine_id = window.session.state.engine_id
         window.stop_measuring()
+        window.auto.off()
         window.session.use_engine(engine_id, self.options(engine_id, settings))
         window.refresh()
 
@@ -198,6 +200,7 @@ class Choose:
         window, options, info = self._window, event.options, event.info
         self.serving = event
         window.bench.engine_ready(event)
+        window.auto.engine_ready(event)
         if info.agreement is not None:
             self.remember_agreement(event, info.engine_id, info.precision, info.agreement)
         calibration = options.calibration

@@ -79,8 +79,9 @@ class Crossover:
         session = self._window.session
         if self.running or session is None:
             return
-        if self._window.bench.running:  # It was cancelled; both would disturb each other.
-            QTimer.singleShot(AGAIN_MS, self._window, self._start_if_open)
+        window = self._window
+        if window.bench.running or window.auto.measuring:  # Both would disturb each other.
+            QTimer.singleShot(AGAIN_MS, window, self._start_if_open)
             return
         self._measuring.start(self._ladder(), session.set_answering)
         self._show()

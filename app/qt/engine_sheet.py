@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.events import SessionState
 from twinlens.app.overlays.precision import precision_detail, runs_text
+from twinlens.app.qt.auto import TITLE as AUTO
 from twinlens.app.qt.sheets import Chip, ChipRow, Heading, Row, SheetRow
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def rows(window: MainWindow) -> list[SheetRow]:
     """The sheet's rows as things are now."""
     state = window.session.state if window.session is not None else None
     live = state.info.engine_id if state and state.info else ""
-    made: list[SheetRow] = []
+    auto = window.auto
+    made: list[SheetRow] = [Row(AUTO, auto.detail, auto.choose, auto.on)]
     for engine in window.choose.engines:
         act = partial(window.choose.engine, engine.id) if engine.reason is None else None
         runs = runs_text(state.info) if state and state.info and engine.id == live else ""

@@ -36,6 +36,7 @@ from twinlens.app.overlays import (
     Overlays,
     build_overlays,
 )
+from twinlens.app.qt.auto import Auto
 from twinlens.app.qt.bench import Bench
 from twinlens.app.qt.bindings import bindings
 from twinlens.app.qt.bridge import Background, NewsBridge
@@ -122,6 +123,7 @@ class MainWindow(QMainWindow):
         self.bench = Bench(self, load)
         self.intake = Intake(self, self._background, load)
         self.crossover = Crossover(self, load)
+        self.auto = Auto(self, load, self._background)
         self._stats_timer = QTimer(self)
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.refresh)
@@ -139,6 +141,8 @@ class MainWindow(QMainWindow):
         """Load the model on another thread, then start the session; returns at once."""
         self.choose.source_text = source or self.settings.source
         self._engine_id = engine or self.choose.usable_or_first(self.settings.engine)
+        if engine:
+            self.auto.off()
         wanted = model or self.settings.model
         self.progress.set_busy(True)
 
@@ -179,6 +183,7 @@ class MainWindow(QMainWindow):
         self._stats_timer.stop()
         self.bench.stop()
         self.crossover.stop()
+        self.auto.cancel()
         self._background.stop()
         self.intake.stop()
         self.shelf.stop()
