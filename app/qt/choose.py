@@ -188,7 +188,7 @@ class Choose:
         window = self._window
         if window.session is None:
             return
-        window.bench.cancel()
+        window.stop_measuring()
         self._asked_model = (spec, name, answered)
         window.session.use_model(spec)
         window.refresh()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
@@ -32,7 +32,7 @@ class Crossover:
         load: loads a network on an engine.
 
     Attributes:
-        rungs: gives the networks; asked when measuring starts.
+        rungs: gives the networks; called on the measuring thread.
         climb: what was measured; None before the first time.
     """
 
@@ -90,16 +90,18 @@ class Crossover:
         if self.sheet is not None:
             self.start()
 
-    def _ladder(self) -> Callable[[Callable[[], bool]], Ladder]:
+    def _ladder(self) -> Callable[[Callable[[], bool]], Iterator[Climb]]:
         window = self._window
         engines = [engine for engine in window.choose.engines if engine.id in ENGINES]
         threads = window.settings.threads or max(default_threads())
-        adapter, rungs = window.settings.adapter or None, self.rungs()
+        adapter = window.settings.adapter or None
 
-        def make(stop: Callable[[], bool]) -> Ladder:
-            return Ladder(rungs, engines, self._load, threads, adapter, stop=stop)
+        def climb(stop: Callable[[], bool]) -> Iterator[Climb]:
+            # On the measuring thread: assembling the networks takes longer than a frame.
+            rungs = self.rungs()
+            yield from Ladder(rungs, engines, self._load, threads, adapter, stop=stop)
 
-        return make
+        return climb
 
     def cancel(self) -> bool:
         """Stop measuring; what was measured stays. Says whether there was something to stop."""

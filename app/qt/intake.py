@@ -77,7 +77,7 @@ class Intake(QObject):
         """Look at a model, ask what is not known of it, then use it."""
         if self._window.session is None:
             return
-        self._window.bench.cancel()
+        self._window.stop_measuring()
         if self.desk.sheet is not None:  # the newer model takes the older one's place
             self._window.popups.close_sheet()
         self._checking = path.name
