@@ -4,9 +4,21 @@ A graph takes arrays and layers from whoever built it (an importer, a hand-writt
 never opens a file.
 """
 
+from twinlens.engine.graph.arrays import Named, named_arrays, with_arrays
+from twinlens.engine.graph.builder import Builder
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
 from twinlens.engine.graph.passes import optimize
 from twinlens.engine.graph.plan import Plan, Step
 
-__all__ = ["Graph", "Node", "Plan", "Step", "optimize"]
+__all__ = [
+    "Builder",
+    "Graph",
+    "Named",
+    "Node",
+    "Plan",
+    "Step",
+    "named_arrays",
+    "optimize",
+    "with_arrays",
+]

@@ -1,0 +1,117 @@
+"""What is the same in every generated module."""
+
+from __future__ import annotations
+
+IMPORTED = frozenset(
+    (
+        "Array",
+        "Builder",
+        "CropAndScale",
+        "EngineOptions",
+        "Graph",
+        "Image",
+        "Mapping",
+        "ModelSpec",
+        "PARAMETERS",
+        "Path",
+        "Predictor",
+        "RECIPE",
+        "Recipe",
+        "assemble",
+        "dataclass",
+        "labels_beside",
+        "model",
+        "open_parameters",
+    )
+)
+"""Names that a class cannot have."""
+
+HEAD = """{about}
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinlens.engine.graph import Builder, Graph
+from twinlens.engine.image import {recipe_names}
+{layers}from twinlens.engine.params import open_parameters
+from twinlens.engine.predictor import Image, Predictor{labels_import}
+from twinlens.engine.protocol import EngineOptions, ModelSpec
+
+PARAMETERS = Path(__file__).with_suffix(".safetensors")
+
+{recipe}
+
+
+{functions}
+
+
+"""
+
+BODY = '''def model() -> ModelSpec:
+    """What the network is called, how it is fed and how its answer is read."""
+    return ModelSpec(
+        id="{stem}",
+        title="{title}",
+        path=PARAMETERS,
+        recipe=RECIPE,
+        labels={labels},
+        background_outputs={background},
+        output="{output}",
+        assemble=lambda: assemble(open_parameters(PARAMETERS)),
+    )
+
+
+@dataclass(frozen=True)
+class {class}Prediction:
+    """What the network says about one picture.
+
+    Attributes:
+        class_label: the most probable class.
+        class_label_probs: probability (0 to 1) of each class by name, the most probable first.
+    """
+
+    class_label: str
+    class_label_probs: dict[str, float]
+
+
+class {class}:
+    """{title}, ready to classify pictures; loaded when the first one comes.
+
+    Used by one thread at a time; as a context manager, or with ``close``, it frees what it holds.
+
+    Args:
+        engine: ``"layers-cpu"``, ``"layers-gpu"`` or ``"vision"``.
+        options: threads, precision and the like; None leaves them to the engine.
+    """
+
+    def __init__(self, engine: str = "layers-cpu", options: EngineOptions | None = None) -> None:
+        self._predictor = Predictor(model, engine, options)
+
+    def prediction(self, image: Image) -> {class}Prediction:
+        """Classify a picture.
+
+        Args:
+            image: the path or the bytes of a picture file, a PixelBuffer, or uint8 pixels:
+                (height, width, 3) in B, G, R order, as OpenCV has them, (height, width, 4) in
+                B, G, R, A order, or (height, width) in grey.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            ModelError: the files beside this one are missing or do not fit.
+            EngineError: the engine does not exist here, or failed.
+        """
+        return {class}Prediction(*self._predictor.answer(image))
+
+    def close(self) -> None:
+        """Free what was loaded; the next picture loads it again."""
+        self._predictor.close()
+
+    def __enter__(self) -> {class}:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+'''
