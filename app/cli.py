@@ -27,6 +27,7 @@ COMMANDS: dict[str, Command] = {
     "classify": Command("classify", "classify pictures"),
     "eval": Command("evaluate", "top-1 and top-5 accuracy over a folder of labelled pictures"),
     "bench": Command("bench", "engines side by side: medians, 95th percentiles, ratios"),
+    "convert": Command("convert", "a model as ONNX, raw parameters, safetensors, npz or Python"),
     "models": Command("models", "the catalog: list, info, pull, remove"),
     "doctor": Command("doctor", "what works on this machine, what does not, and why"),
 }

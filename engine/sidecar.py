@@ -61,8 +61,12 @@ def sidecar_path(path: Path) -> Path:
     return path.with_suffix(".toml")
 
 
+INSIDE = "model.toml"
+"""What stands in for ``NAME.toml`` inside a folder."""
+
+
 def read_sidecar(path: Path, kept: Path | None = None) -> Sidecar:
-    """Read what stands beside a model.
+    """Read what stands beside a model, or in the folder that it is.
 
     Args:
         path: the model.
@@ -74,6 +78,9 @@ def read_sidecar(path: Path, kept: Path | None = None) -> Sidecar:
     beside = sidecar_path(path)
     if beside.is_file():
         return Sidecar(read_values(beside))
+    inside = path / INSIDE
+    if inside.is_file():
+        return Sidecar(read_values(inside))
     if kept is not None and kept.is_file():
         return Sidecar(read_values(kept), Origin.KEPT)
     return Sidecar()

@@ -2,7 +2,8 @@
 
 `open_parameters` reads a folder of raw files, HDF5, safetensors, npz or an ONNX file's
 initialisers; `with_parameters` puts them into a graph, strictly; `try_orders` finds out by golden
-pictures how a file without shapes lays out its axes.
+pictures how a file without shapes lays out its axes. `write_raw`, `write_safetensors` and
+`write_npz` are the way back.
 """
 
 from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters
@@ -18,6 +19,7 @@ from twinlens.engine.params.order import (
 )
 from twinlens.engine.params.parameters import Entry, Parameters
 from twinlens.engine.params.trial import Trial, best_order, try_orders
+from twinlens.engine.params.write import arrays_of, write_npz, write_raw, write_safetensors
 
 __all__ = [
     "BNNS",
@@ -32,6 +34,7 @@ __all__ = [
     "Naming",
     "Parameters",
     "Trial",
+    "arrays_of",
     "best_order",
     "check_parameters",
     "holds_parameters",
@@ -39,4 +42,7 @@ __all__ = [
     "similarity",
     "try_orders",
     "with_parameters",
+    "write_npz",
+    "write_raw",
+    "write_safetensors",
 ]
