@@ -92,7 +92,8 @@ def _taken(stem: str) -> set[str]:
 def _module(graph: Graph, spec: ModelSpec, source: Source, stem: str, title: str, name: str) -> str:
     size = f"{len(graph.nodes)} layers, {graph.parameter_count:,} parameters, {graph.macs:,} MACs"
     about = (
-        f"{title}, assembled from layers, and the class {name} that classifies pictures with it.",
+        f"{title}, assembled from layers.",
+        f"The class {name} classifies pictures with it.",
         f"{size}. Trained numbers are read from {stem}.safetensors beside this file. Written by "
         "`twinlens convert`; the layers are Twinlens's, see twinlens.engine.layers.",
         f'::\n\n    print({name}().prediction("picture.jpg").class_label)',

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./:\-]+")
 _WORD = re.compile(r"[A-Za-z0-9]+")
-_LONGEST_LAYER, _LONGEST_TEXT = 60, 60
+_LONGEST_LAYER, _LONGEST_CLASS, _WIDEST_TEXT = 60, 36, 60
+_LONGEST_READ = 400
 
 
 def layer_name(text: str) -> str:
@@ -30,7 +31,7 @@ def class_name(title: str, taken: Collection[str]) -> str:
             as well.
     """
     words = _WORD.findall(_ascii(title))
-    name = "".join(word[0].upper() + word[1:] for word in words)[:_LONGEST_LAYER]
+    name = "".join(word[0].upper() + word[1:] for word in words)[:_LONGEST_CLASS]
     if not name or name[0].isdigit():
         name = f"Model{name}"
     # An all-capital name would be a constant's.
@@ -57,9 +58,18 @@ def module_name(stem: str) -> str:
 
 def plain_text(text: str) -> str:
     """Text that can stand in a docstring or between quotes: one line, nothing to escape."""
-    shown = "".join(c if c.isprintable() and unicodedata.category(c) != "Cf" else " " for c in text)
+    shown = "".join(c if c.isprintable() else " " for c in text[:_LONGEST_READ])
     shown = " ".join(shown.replace("\\", "/").replace('"', "'").split()) or "Model"
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 1]}…"
+    if _width(shown) <= _WIDEST_TEXT:
+        return shown
+    while _width(shown) > _WIDEST_TEXT - 1:
+        shown = shown[:-1]
+    return f"{shown.rstrip()}…"
+
+
+def _width(text: str) -> int:
+    """Columns; letters of East Asia and pictures take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _ascii(text: str) -> str:

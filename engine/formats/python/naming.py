@@ -38,6 +38,11 @@ def well_named(lines: Sequence[Line], repeats: Sequence[Repeat]) -> list[Repeat]
     return [_well_named(lines, repeat) for repeat in repeats]
 
 
+def keeps_names(lines: Sequence[Line], repeat: Repeat) -> bool:
+    """Whether the layers of most of the runs can keep their names."""
+    return _own(lines, _well_named(lines, repeat)) is not None
+
+
 def _well_named(lines: Sequence[Line], repeat: Repeat) -> Repeat:
     runs = _names(lines, repeat)
     shared = _shared(runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from twinlens.engine.errors import UnsupportedOperatorError
 from twinlens.engine.formats.python.calls import Constant, Line, input_names, lines_of
 from twinlens.engine.formats.python.functions import Function, make_functions, reads_of
 from twinlens.engine.formats.python.layout import Argument, Call, arguments, flat, lines
-from twinlens.engine.formats.python.naming import name_runs, names_in, well_named
+from twinlens.engine.formats.python.naming import keeps_names, name_runs, names_in, well_named
 from twinlens.engine.formats.python.repeats import find_repeats
 from twinlens.engine.formats.python.statements import call_of, quoted
 from twinlens.engine.formats.python.variables import Step, name_values
@@ -83,7 +84,8 @@ def write_network(graph: Graph, title: str, docstring: Sequence[str]) -> Source:
             f"{graph.name}: its output {constant[0]!r} is a constant, which has no Python form"
         )
     outputs = [places[name] for name in graph.outputs]
-    repeats = well_named(network, find_repeats(network, outputs))
+    found = find_repeats(network, outputs, partial(keeps_names, network))
+    repeats = well_named(network, found)
     functions = make_functions(network, repeats, name_runs(network, repeats))
     inputs = list(range(-1, -1 - len(graph.inputs), -1))
     statements, variables = _statements(network, functions, inputs, outputs)

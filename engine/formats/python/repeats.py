@@ -7,7 +7,7 @@ are chosen that save the most lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from twinlens.engine.formats.python.calls import Constant, Line
@@ -18,6 +18,8 @@ _FUNCTION = 3
 _LEAST_GAIN = 2
 _TRIED, _FIRST = 200, 10
 _WEIGHTED = ("conv", "depthwise", "linear")
+_UNNAMED = 2
+"""Lines that it is worth that layers keep their names."""
 _ON_ONE_LINE = 6
 """Settings of a call that still fit on its line."""
 
@@ -35,39 +37,52 @@ class Repeat:
     length: int
 
 
-def find_repeats(lines: Sequence[Line], outputs: Iterable[int]) -> list[Repeat]:
+@dataclass(frozen=True)
+class _Candidate:
+    """Runs of one kind, and lines that each of them counts less than others."""
+
+    repeat: Repeat
+    fine: int
+
+
+def find_repeats(
+    lines: Sequence[Line], outputs: Iterable[int], named: Callable[[Repeat], bool]
+) -> list[Repeat]:
     """The kinds of runs that are worth a function; none overlaps another.
 
     Args:
         lines: in order.
         outputs: places of the lines whose values the network gives.
+        named: whether the layers of such runs can keep their names.
     """
-    found = _candidates(lines, outputs)
-    candidates = sorted(found, key=lambda one: _rank(lines, one, set()), reverse=True)[:_TRIED]
+    kinds = _candidates(lines, outputs)
+    found = sorted(kinds, key=lambda one: -_gain(lines, one, set()))[:_TRIED]
+    candidates = [_Candidate(one, 0 if named(one) else _UNNAMED) for one in found]
+    candidates.sort(key=lambda one: _rank(lines, one, set()), reverse=True)
     best: list[Repeat] = []
-    most = 0
+    most: int | None = None
     # The kind that saves most at once may break up others that save more together.
     for first in candidates[:_FIRST]:
         chosen, gain = _greedy(lines, candidates, first)
-        if gain > most:
+        if chosen and (most is None or gain > most):
             best, most = chosen, gain
     return sorted(best, key=lambda repeat: repeat.starts)
 
 
 def _greedy(
-    lines: Sequence[Line], candidates: Sequence[Repeat], first: Repeat
+    lines: Sequence[Line], candidates: Sequence[_Candidate], first: _Candidate
 ) -> tuple[list[Repeat], int]:
     used: set[int] = set()
     chosen: list[Repeat] = []
     total = 0
-    best: Repeat | None = first
+    best: _Candidate | None = first
     while best is not None:
-        gain = _gain(lines, best, used)
-        if gain < _LEAST_GAIN:
+        if _gain(lines, best.repeat, used) < _LEAST_GAIN:
             break
-        total += gain
-        chosen.append(Repeat(_free(best, used), best.length))
-        used.update(at + k for at in chosen[-1].starts for k in range(best.length))
+        total += _rank(lines, best, used)[0]
+        length = best.repeat.length
+        chosen.append(Repeat(_free(best.repeat, used), length))
+        used.update(at + k for at in chosen[-1].starts for k in range(length))
         best = max(candidates, key=lambda one: _rank(lines, one, used), default=None)
     return chosen, total
 
@@ -83,9 +98,10 @@ def _free(repeat: Repeat, used: set[int]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _rank(lines: Sequence[Line], repeat: Repeat, used: set[int]) -> tuple[int, bool]:
+def _rank(lines: Sequence[Line], one: _Candidate, used: set[int]) -> tuple[int, bool]:
     """Lines that are saved; among equals, runs that start with weights come first."""
-    return _gain(lines, repeat, used), lines[repeat.starts[0]].method in _WEIGHTED
+    gain = _gain(lines, one.repeat, used) - one.fine * len(_free(one.repeat, used))
+    return gain, lines[one.repeat.starts[0]].method in _WEIGHTED
 
 
 def _gain(lines: Sequence[Line], repeat: Repeat, used: set[int]) -> int:

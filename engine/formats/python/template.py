@@ -78,9 +78,10 @@ class {class}Prediction:
 
 
 class {class}:
-    """{title}, ready to classify pictures; loaded when the first one comes.
+    """{title}, ready to classify pictures.
 
-    Used by one thread at a time; as a context manager, or with ``close``, it frees what it holds.
+    It is loaded when the first one comes. Used by one thread at a time; as a context manager, or
+    with ``close``, it frees what it holds.
 
     Args:
         engine: ``"layers-cpu"``, ``"layers-gpu"`` or ``"vision"``.
