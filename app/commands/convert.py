@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -93,6 +94,8 @@ def execute(args: argparse.Namespace) -> int:
     _check_target(target, name, force=args.force)
     check_outputs(targets, force=args.force)
     found = find(args.source, labels=args.labels)
+    if args.labels is not None and found.problem is not None:
+        raise found.problem
     graph = _graph(found.spec, fold=args.fold)
     job = Job(graph, found.spec, target, args.half, order)
     with outputs(targets, force=args.force) as folder:
@@ -102,7 +105,9 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         write_json(record)
     else:
-        _tell(record, found.problem is not None)
+        _tell(record)
+    if found.problem is not None:
+        sys.stderr.write(f"twinlens: no labels were written: {found.problem.message}\n")
     return 0
 
 
@@ -175,8 +180,11 @@ def _refuse(message: str) -> NoReturn:
 def _graph(spec: ModelSpec, *, fold: bool) -> Graph:
     from twinlens.engine.formats import load_graph
     from twinlens.engine.graph.passes import fold_batch_norm, remove_identities
+    from twinlens.engine.observations import check_labels
 
     graph = load_graph(spec, open_sizes=spec.recipe.input_shape)
+    if spec.labels:
+        check_labels(spec, prod(graph.shapes[graph.outputs[0]]))
     return fold_batch_norm(remove_identities(graph)) if fold else graph
 
 
@@ -274,7 +282,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _tell(record: dict[str, Any], nameless: bool) -> None:
+def _tell(record: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -291,5 +299,3 @@ def _tell(record: dict[str, Any], nameless: bool) -> None:
     for file in record["files"]:
         table.add_row(file["path"], f"{file['bytes'] / 1e6:,.2f} MB")
     console.print(table, markup=False)
-    if nameless:
-        sys.stderr.write("twinlens: the model has no labels; none were written (see --labels)\n")
