@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -167,3 +168,36 @@ def test_any_safetensors_header_ends_in_an_error_of_ours(length, text, tmp_path)
     (tmp_path / "file").write_bytes(struct.pack("<Q", length) + b"{" + text)
     with pytest.raises(TwinlensError):
         open_parameters(tmp_path / "file")
+
+
+_FOLDER_OF = {"name": "a", "file": "a.dat", "dtype": "float32", "shape": [2, 3, 1, 1]}
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=6,
+)
+_CHANGES = st.dictionaries(
+    st.sampled_from(["name", "file", "dtype", "shape", "kernel", "groups", "axes"]),
+    _PLAIN
+    | st.sampled_from(["OIHW", "OHWI", "CMHW", "HWCM", "OOOO", "int8", "b.dat", "../a.dat", ""])
+    | st.lists(st.integers(-1, 7), max_size=5),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    change=_CHANGES, version=st.just(1) | _PLAIN, drop=st.sets(st.sampled_from(["shape", "file"]))
+)
+def test_a_manifest_of_any_content_is_read_or_refused(change, version, drop) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        np.arange(6, dtype="<f4").tofile(folder / "a.dat")
+        row = {key: value for key, value in (_FOLDER_OF | change).items() if key not in drop}
+        values = {"format": "twinlens.parameters", "version": version, "tensors": [row]}
+        (folder / "manifest.json").write_text(json.dumps(values), encoding="utf-8")
+        try:
+            parameters = open_parameters(folder)
+            arrays = dict(parameters)
+        except TwinlensError:
+            return
+        assert sum(array.nbytes for array in arrays.values()) == 24

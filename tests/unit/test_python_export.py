@@ -518,3 +518,9 @@ def test_labels_that_are_missing_in_the_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "net.toml").write_text('title = "Net"\n', encoding="utf-8")
     with pytest.raises(LabelError, match="has no labels"):
         labels_beside(tmp_path / "net.safetensors")
+
+
+def test_the_readme_shows_what_is_written(default_module: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("```python\ndef ", 1)[1].split("\n```", 1)[0]
+    assert f"def {shown}\n" in default_module.read_text(encoding="utf-8")
