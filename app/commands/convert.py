@@ -284,7 +284,6 @@ def _size(path: Path) -> int:
 
 def _tell(record: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False)
     about = f"{record['layers']} layers, {record['parameters']:,} parameters"
@@ -293,9 +292,6 @@ def _tell(record: dict[str, Any]) -> None:
     console.print(
         f"{record['title']} as {record['form']}: {about}{order}{half}", markup=False, soft_wrap=True
     )
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, overflow="fold")
-    table.add_column(justify="right", no_wrap=True)
     for file in record["files"]:
-        table.add_row(file["path"], f"{file['bytes'] / 1e6:,.2f} MB")
-    console.print(table, markup=False)
+        size = f"{file['bytes'] / 1e6:,.2f} MB"
+        console.print(f"{size:>12}  {file['path']}", markup=False, soft_wrap=True)

@@ -196,7 +196,7 @@ def test_what_was_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "A net as dat: 20 layers" in out
     assert "TensorFlow's order" in out
-    assert str(tmp_path / "raw") in out.replace("\n", "")
+    assert f" MB  {tmp_path / 'raw'}\n" in out
 
 
 def test_a_model_without_labels_is_converted_and_told(
