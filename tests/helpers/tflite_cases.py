@@ -138,14 +138,14 @@ def _resize(kind, corners, half, size=(5, 13)):
     return _one(kind, [np.asarray(size, np.int32)], options, (1, *size, 4))
 
 
-def _quantized(dtype, per_channel):
+def quantized(dtype, per_channel, channels=4):
     """Convolution, depthwise convolution, residual, mean and a dense layer, in 8 bits."""
     rng = np.random.default_rng(11)
     file = File()
     low = -128 if dtype == "int8" else 0
     scales = {"x": 0.0078125, "a": 0.03, "b": 0.02, "s": 0.04, "m": 0.03, "y": 0.2}
     zeros = {"x": low + 128, "a": low, "b": low + 100, "s": low + 90, "m": low + 90, "y": low + 117}
-    shapes = {"x": (1, 8, 8, 4), "m": (1, 4), "y": (1, 6)}
+    shapes = {"x": (1, 8, 8, channels), "m": (1, 4), "y": (1, 6)}
     t = {
         name: file.tensor(
             name, shapes.get(name, (1, 8, 8, 4)), dtype, scale=scales[name], zero=zeros[name]
@@ -172,7 +172,7 @@ def _quantized(dtype, per_channel):
         return [w, bias]
 
     conv = {0: ("b", 0), 1: ("i", 1), 2: ("i", 1), 3: ("b", 3), 4: ("i", 1), 5: ("i", 1)}
-    file.operator("CONV_2D", [t["x"], *weight("w", (4, 3, 3, 4), 0, "x", 4)], [t["a"]], conv)
+    file.operator("CONV_2D", [t["x"], *weight("w", (4, 3, 3, channels), 0, "x", 4)], [t["a"]], conv)
     deep = {0: ("b", 0), 1: ("i", 1), 2: ("i", 1), 3: ("i", 1), 4: ("b", 0)}
     deep |= {5: ("i", 1), 6: ("i", 1)}
     file.operator(
@@ -185,7 +185,7 @@ def _quantized(dtype, per_channel):
     per_channel = False
     dense = {0: ("b", 0), 1: ("b", 0), 2: ("B", 0)}
     file.operator("FULLY_CONNECTED", [t["m"], *weight("f", (6, 4), 0, "m", 6)], [t["y"]], dense)
-    picture = rng.integers(0, 256, (1, 8, 8, 4)) + low
+    picture = rng.integers(0, 256, (1, 8, 8, channels)) + low
     return Case(
         file.bytes([t["x"]], [t["y"]]),
         picture.astype(dtype),
@@ -279,8 +279,8 @@ CASES = {
     "nearest": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 0, 0),
     "nearest_corners": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 1, 0),
     "nearest_half": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 0, 1),
-    "quantized_uint8": lambda: _quantized("uint8", per_channel=False),
-    "quantized_int8_per_channel": lambda: _quantized("int8", per_channel=True),
+    "quantized_uint8": lambda: quantized("uint8", per_channel=False),
+    "quantized_int8_per_channel": lambda: quantized("int8", per_channel=True),
 }
 
 
