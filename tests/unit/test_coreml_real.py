@@ -1,7 +1,5 @@
 """Models that coremltools itself wrote give the answers of what they were made of."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -16,23 +14,6 @@ from twinlens.models.catalog import DEFAULT_MODEL, resolve
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NAMES = tuple(f"thing {n}" for n in range(10))
-
-
-@pytest.fixture(scope="module")
-def tools():
-    """coremltools: large, and without wheels for Windows, so that it is in no extra."""
-    logging.disable(logging.WARNING)
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = pytest.importorskip("coremltools", reason="coremltools is not installed")
-        import tqdm
-
-    # Its bars start a thread that outlives them.
-    tqdm.tqdm.monitor_interval = 0
-    yield found
-    logging.disable(logging.NOTSET)
 
 
 def _saved(tools, folder, family, program, **more):
@@ -59,8 +40,8 @@ def _fed(spec, pixels):
 
 @pytest.mark.parametrize("family", ["mobilenet_v1", "mobilenet_v3", "squeezenet", "resnet"])
 @pytest.mark.parametrize("program", [False, True])
-def test_answers_are_those_of_the_source(tools, tmp_path, family, program):
-    graph, path = _saved(tools, tmp_path, family, program)
+def test_answers_are_those_of_the_source(coreml_tools, tmp_path, family, program):
+    graph, path = _saved(coreml_tools, tmp_path, family, program)
     assert recognize(path) is (Format.CORE_ML_PACKAGE if program else Format.CORE_ML)
     spec = spec_of(path)
     assert spec.labels == NAMES
@@ -78,8 +59,10 @@ def test_answers_are_those_of_the_source(tools, tmp_path, family, program):
         np.testing.assert_allclose(answer, expected.reshape(-1), atol=2e-5, rtol=1e-4)
 
 
-def test_half_precision_comes_close(tools, tmp_path):
-    graph, path = _saved(tools, tmp_path, "mobilenet_v1", True, compute=tools.precision.FLOAT16)
+def test_half_precision_comes_close(coreml_tools, tmp_path):
+    graph, path = _saved(
+        coreml_tools, tmp_path, "mobilenet_v1", True, compute=coreml_tools.precision.FLOAT16
+    )
     spec = spec_of(path)
     ((name, shape),) = graph.inputs.items()
     pixels = _pixels(shape)
@@ -105,14 +88,14 @@ def _quantised(tools, folder, bits, mode):
     ("mode", "bits"),
     [("linear", 16), ("linear_symmetric", 8), *(("linear", bits) for bits in range(1, 9))],
 )
-def test_scaled_weights_are_those_that_coremltools_reads(tools, tmp_path, mode, bits):
+def test_scaled_weights_are_those_that_coremltools_reads(coreml_tools, tmp_path, mode, bits):
     from coremltools.models.neural_network import quantization_utils as quantise
 
-    spec, _ = _quantised(tools, tmp_path, bits, mode)
+    spec, _ = _quantised(coreml_tools, tmp_path, bits, mode)
     loaded = load_coreml(tmp_path / "small.mlmodel")
     if bits < 16:  # Their own way back to floats.
         quantise._dequantize_nn_spec(spec.neuralNetworkClassifier)
-    tools.models.utils.save_spec(spec, str(tmp_path / "back.mlmodel"))
+    coreml_tools.models.utils.save_spec(spec, str(tmp_path / "back.mlmodel"))
     expected = load_coreml(tmp_path / "back.mlmodel")
     compared = 0
     for one, other in zip(loaded.nodes, expected.nodes, strict=True):
@@ -125,8 +108,8 @@ def test_scaled_weights_are_those_that_coremltools_reads(tools, tmp_path, mode, 
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
-def test_weights_from_a_table_are_its_nearest_entries(tools, tmp_path, bits):
-    _, path = _quantised(tools, tmp_path, bits, "linear_lut")
+def test_weights_from_a_table_are_its_nearest_entries(coreml_tools, tmp_path, bits):
+    _, path = _quantised(coreml_tools, tmp_path, bits, "linear_lut")
     for one, other in zip(_weights(tmp_path / "small.mlmodel"), _weights(path), strict=True):
         entries = np.unique(one)
         assert len(entries) <= 1 << bits
@@ -140,30 +123,43 @@ def _weights(path):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6, 8])
-def test_tables_of_programs(tools, tmp_path, bits):
-    pytest.importorskip("sklearn", reason="scikit-learn makes the tables")
+def test_tables_of_programs(coreml_tools, tmp_path, bits):
     import coremltools.optimize.coreml as optimize
 
-    _, path = _saved(tools, tmp_path, "mobilenet_v1", True)
-    chosen = optimize.OpPalettizerConfig(mode="uniform", nbits=bits, weight_threshold=8)
+    _, path = _saved(coreml_tools, tmp_path, "mobilenet_v1", True)
+    chosen = optimize.OpPalettizerConfig(
+        mode="custom", lut_function=lambda weight: _table(weight, bits), weight_threshold=8
+    )
     small = optimize.palettize_weights(
-        tools.models.MLModel(str(path), skip_model_load=True),
+        coreml_tools.models.MLModel(str(path), skip_model_load=True),
         optimize.OptimizationConfig(global_config=chosen),
     )
     small.save(str(tmp_path / "small.mlpackage"))
+    changed = 0
     for one, other in zip(_weights(tmp_path / "small.mlpackage"), _weights(path), strict=True):
-        assert len(np.unique(one)) <= 1 << bits
-        step = float(np.ptp(other)) / ((1 << bits) - 1)
-        assert np.abs(one - other).max() <= step * 0.51 + 1e-6
+        entries, indices = _table(other, bits)
+        whole = one.size <= 8  # coremltools leaves small ones as they are
+        expected = other if whole else entries[indices].reshape(one.shape)
+        np.testing.assert_array_equal(one, expected.astype(np.float32))
+        changed += not whole
+    assert changed
 
 
-def test_linear_quantisation_of_programs(tools, tmp_path):
+def _table(weight, bits):
+    """Evenly spaced entries, and for each weight the number of the nearest."""
+    entries = np.linspace(weight.min(), weight.max(), 1 << bits, dtype=np.float32)
+    step = float(entries[1] - entries[0])
+    indices = np.clip(np.rint((weight - weight.min()) / step), 0, len(entries) - 1)
+    return entries, indices.astype(np.uint8)
+
+
+def test_linear_quantisation_of_programs(coreml_tools, tmp_path):
     import coremltools.optimize.coreml as optimize
 
-    _, path = _saved(tools, tmp_path, "mobilenet_v1", True)
+    _, path = _saved(coreml_tools, tmp_path, "mobilenet_v1", True)
     chosen = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=8)
     small = optimize.linear_quantize_weights(
-        tools.models.MLModel(str(path), skip_model_load=True),
+        coreml_tools.models.MLModel(str(path), skip_model_load=True),
         optimize.OptimizationConfig(global_config=chosen),
     )
     small.save(str(tmp_path / "small.mlpackage"))
@@ -175,7 +171,7 @@ def test_linear_quantisation_of_programs(tools, tmp_path):
     assert changed
 
 
-def test_the_default_survives_both_ways(tools, tmp_path):
+def test_the_default_survives_both_ways(coreml_tools, tmp_path):
     from helpers.coreml_models import translate
 
     spec = resolve(DEFAULT_MODEL)
