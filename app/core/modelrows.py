@@ -39,6 +39,11 @@ class ModelRow:
     kept_bytes: int
 
     @property
+    def removable(self) -> bool:
+        """Whether files of it take room that removing it frees."""
+        return self.state is State.HERE or self.kept_bytes > 0
+
+    @property
     def state_text(self) -> str:
         """State in words, with what is unusual about it."""
         text = self.state.value

@@ -39,9 +39,10 @@ class ModelLine:
         size: size of its file.
         state: where it is, or how much of it has arrived.
         action: what can be done with it.
+        removable: whether it can be removed: files of it are here and nobody is at them.
         share: how much of it has arrived, 0 to 1; None where nothing is fetched, or the size is
             not known.
-        error: why the last download failed; empty where it did not.
+        error: why the last download or removal failed; empty where it did not.
     """
 
     id: str
@@ -51,6 +52,7 @@ class ModelLine:
     size: str
     state: str
     action: ModelAction
+    removable: bool = False
     share: float | None = None
     error: str = ""
 
@@ -67,7 +69,7 @@ def model_lines(
         rows: the catalog's models.
         serving: id of the model that answers now.
         progress: downloads that are going on, by id.
-        errors: why downloads failed, by id.
+        errors: why downloads or removals failed, by id.
     """
     return tuple(
         _line(row, row.id == serving, progress.get(row.id), errors.get(row.id, "")) for row in rows
@@ -89,6 +91,7 @@ def _line(row: ModelRow, serving: bool, now: PullProgress | None, error: str) ->
         size=row.size,
         state=state,
         action=_action(row, serving, now),
+        removable=row.removable and not serving and now is None,
         share=share,
         error="" if now is not None else error,
     )

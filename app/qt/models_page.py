@@ -1,4 +1,4 @@
-"""The page of models: what the catalog has, fetched with a press, used with another."""
+"""The page of models: what the catalog has; fetched, used and removed with a press."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class ModelsPage(Panel):
     Args:
         lines: what it shows first.
         act: called with a model's id when its button is pressed.
+        remove: called with a model's id when it is to be removed.
         folder: where fetched models are kept, for display.
         palette: colours of the theme.
         unit: 1 % of the window's height.
@@ -53,6 +54,7 @@ class ModelsPage(Panel):
         self,
         lines: Sequence[ModelLine],
         act: Callable[[str], None],
+        remove: Callable[[str], None],
         folder: str,
         palette: Palette,
         unit: float,
@@ -79,7 +81,7 @@ class ModelsPage(Panel):
         grid.setColumnStretch(0, 1)
         _heading(grid, content)
         self.lines = {
-            line.id: _Line(line, act, grid, content, unit, at * 4 + 1)
+            line.id: _Line(line, act, remove, grid, content, unit, at * 4 + 1)
             for at, line in enumerate(lines)
         }
         grid.setRowStretch(grid.rowCount(), 1)
@@ -133,6 +135,7 @@ class _Line:
         self,
         line: ModelLine,
         act: Callable[[str], None],
+        remove: Callable[[str], None],
         grid: QGridLayout,
         parent: QWidget,
         unit: float,
@@ -150,20 +153,24 @@ class _Line:
             grid.addWidget(label, row, column, 2, 1)
         self._state.setWordWrap(True)
         self._state.setFixedWidth(round(unit * 22))
-        self.button = QPushButton(parent)
-        self.button.setObjectName("action")
-        self.button.setAutoDefault(True)
-        self.button.setFixedWidth(round(unit * 15))
-        self.button.clicked.connect(lambda: act(line.id))
+        self.button = _button(parent, unit * 15, lambda: act(line.id))
         grid.addWidget(self.button, row, 4, 2, 1)
+        self.removing = _button(parent, unit * 13, lambda: remove(line.id))
+        self.removing.setText("Remove")
+        self.removing.setAccessibleName(f"Remove {line.title}")
+        # Lines without it keep their columns.
+        policy = self.removing.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.removing.setSizePolicy(policy)
+        grid.addWidget(self.removing, row, 5, 2, 1)
         self._bar = QProgressBar(parent)
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName(f"{line.title}: download")
         self._bar.setFixedHeight(max(2, round(unit * 0.5)))
-        grid.addWidget(self._bar, row + 2, 0, 1, 5)
+        grid.addWidget(self._bar, row + 2, 0, 1, 6)
         self._error = caption("", "error", parent)
         self._error.setWordWrap(True)
-        grid.addWidget(self._error, row + 3, 0, 1, 5)
+        grid.addWidget(self._error, row + 3, 0, 1, 6)
         grid.setRowMinimumHeight(row + 2, max(3, round(unit * 1.2)))
         self.show_line(line)
 
@@ -182,6 +189,9 @@ class _Line:
         self.button.setEnabled(line.action.possible or focused)
         self.button.setAccessibleName(f"{line.action.value} {line.title}".strip())
         self.button.setAccessibleDescription(f"{line.state}. {line.detail}. {line.error}".strip())
+        if not line.removable and self.removing.hasFocus():
+            self.button.setFocus()
+        self.removing.setVisible(line.removable)
         busy = line.action in (ModelAction.STOP, ModelAction.STOPPING)
         self._bar.setVisible(busy)
         known = line.share is not None
@@ -197,7 +207,7 @@ class _Line:
 
 
 class ModelShelf(QObject):
-    """Opens the page, starts and stops downloads, and says how they ended.
+    """Opens the page, starts and stops downloads, removes models, and says how it ended.
 
     Downloads go on when the page is closed, and the picture goes on beside them.
 
@@ -248,6 +258,7 @@ class ModelShelf(QObject):
             lambda palette, unit, stage: ModelsPage(
                 self._lines(),
                 self.act,
+                self.remove,
                 str(self._store.root),
                 palette,
                 unit,
@@ -277,6 +288,23 @@ class ModelShelf(QObject):
             self._pull(model)
         self._tick()
 
+    def remove(self, model: str) -> None:
+        """Delete a model's files, and say how much room that frees."""
+        line = next((line for line in self._lines() if line.id == model), None)
+        if line is None or not line.removable:
+            return
+        self._errors.pop(model, None)
+        card = self._card(model)
+        try:
+            freed = self._store.remove(card)
+        except TwinlensError as error:
+            self._errors[model] = f"{error.message} {error.hint}".strip()
+        else:
+            banner = Banner(f"{card.title} is removed", f"{megabytes(freed)} freed.")
+            self._window.show_banner(banner)
+        self._rows = model_rows(self._store)
+        self._tick()
+
     def stop(self) -> None:
         """Stop all downloads; called when the window closes."""
         self._timer.stop()
@@ -284,9 +312,11 @@ class ModelShelf(QObject):
 
     def _pull(self, model: str) -> None:
         self._errors.pop(model, None)
-        card = next(card for card in self._store.cards() if card.id == model)
-        self.pulls.start(card)
+        self.pulls.start(self._card(model))
         self._timer.start()
+
+    def _card(self, model: str) -> Card:
+        return next(card for card in self._store.cards() if card.id == model)
 
     def _lines(self) -> tuple[ModelLine, ...]:
         session = self._window.session
@@ -337,6 +367,15 @@ _ALIGNED = {
     2: Qt.AlignmentFlag.AlignRight,
     3: Qt.AlignmentFlag.AlignLeft,
 }
+
+
+def _button(parent: QWidget, width: float, pressed: Callable[[], None]) -> QPushButton:
+    button = QPushButton(parent)
+    button.setObjectName("action")
+    button.setAutoDefault(True)
+    button.setFixedWidth(round(width))
+    button.clicked.connect(lambda: pressed())
+    return button
 
 
 def _heading(grid: QGridLayout, parent: QWidget) -> None:

@@ -163,6 +163,68 @@ def test_a_failure_stands_in_its_line_and_in_a_banner(
     stand.until(lambda: window.banner is not None and "is here" in window.banner.title)
 
 
+def test_what_was_fetched_is_removed_by_keys_alone(stand: Stand, qtbot: Any, root: Path) -> None:
+    window = stand.window
+    page = opened(stand)
+    line = page.lines["quick"]
+    assert not line.removing.isVisible()
+    window.shelf.act("quick")
+    stand.until(lambda: action(page, "quick") is ModelAction.USE)
+    assert line.removing.accessibleName() == "Remove Net quick"
+    line.button.setFocus()
+    qtbot.keyClick(line.button, Qt.Key.Key_Tab)
+    assert line.removing.hasFocus()
+    qtbot.keyClick(line.removing, Qt.Key.Key_Return)
+    assert not (root / "quick").exists()
+    assert action(page, "quick") is ModelAction.PULL
+    assert not line.removing.isVisible()
+    assert line.button.hasFocus()
+    banner = window.banner
+    assert banner is not None
+    assert (banner.title, banner.hint) == ("Net quick is removed", "600 kB freed.")
+
+
+def test_what_is_in_use_or_on_its_way_is_not_removed(stand: Stand, root: Path) -> None:
+    window = stand.window
+    page = opened(stand)
+    window.shelf.act("slow")
+    slow = page.lines["slow"]
+    stand.until(lambda: bool(slow.shown and slow.shown.share))
+    assert not slow.removing.isVisible()
+    window.shelf.act("slow")
+    stand.until(lambda: action(page, "slow") is ModelAction.PULL)
+    # What had arrived takes room, and goes.
+    slow.removing.click()
+    assert not (root / ".parts" / "slow.part").exists()
+    window.shelf.act("quick")
+    stand.until(lambda: action(page, "quick") is ModelAction.USE)
+    window.shelf.act("quick")
+    stand.until(lambda: window.session.state.spec.id == "quick")  # type: ignore[union-attr]
+    page = opened(stand)
+    assert not page.lines["quick"].removing.isVisible()
+    window.shelf.remove("quick")
+    assert (root / "quick" / "quick.onnx").is_file()
+
+
+def test_a_removal_that_fails_stands_in_its_line(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Access is denied", str(path))
+
+    page = opened(stand)
+    stand.window.shelf.act("quick")
+    stand.until(lambda: action(page, "quick") is ModelAction.USE)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", refuse)
+        page.lines["quick"].removing.click()
+    shown = page.lines["quick"].shown
+    assert shown is not None
+    assert "quick cannot be removed" in shown.error
+    assert "Access is denied" in shown.error
+    assert shown.action is ModelAction.USE
+
+
 def test_a_download_goes_on_without_the_page(stand: Stand, qtbot: Any) -> None:
     window = stand.window
     opened(stand)
@@ -206,6 +268,8 @@ def test_it_follows_the_theme_and_leaves_the_answer_free(
     window.resize(*size)
     window.look.set_theme(theme)
     page = opened(stand)
+    window.shelf.act("quick")
+    stand.until(lambda: action(page, "quick") is ModelAction.USE)
     stage = window.stage
     assert stage.rect().contains(page.geometry())
     assert page.geometry().bottom() < stage.canvas().label_top
