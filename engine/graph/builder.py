@@ -194,9 +194,7 @@ class Builder:
         axis: int = 1,
     ) -> str:
         """To integers, with ``scale`` and ``zero_point``: one each, or one a slice of an axis."""
-        shape = () if slices is None else (slices,)
-        scale = self.parameter(f"{name}_scale", *shape)
-        zero = self.parameter(f"{name}_zero_point", *shape, dtype=dtype) if zero_point else None
+        scale, zero = self._scaling(name, dtype if zero_point else None, slices)
         return self.add(name, QuantizeLinear(scale, zero, axis=axis, dtype=dtype), x)
 
     def dequantize(
@@ -210,9 +208,7 @@ class Builder:
         axis: int = 1,
     ) -> str:
         """Back from integers of a type; see ``quantize``."""
-        shape = () if slices is None else (slices,)
-        scale = self.parameter(f"{name}_scale", *shape)
-        zero = self.parameter(f"{name}_zero_point", *shape, dtype=dtype) if zero_point else None
+        scale, zero = self._scaling(name, dtype if zero_point else None, slices)
         return self.add(name, DequantizeLinear(scale, zero, axis=axis), x)
 
     def fake_quantize(
@@ -229,9 +225,7 @@ class Builder:
 
         Appends the layers ``{name}_quantize`` and ``{name}_dequantize``; see ``quantize``.
         """
-        shape = () if slices is None else (slices,)
-        scale = self.parameter(f"{name}_scale", *shape)
-        zero = self.parameter(f"{name}_zero_point", *shape, dtype=dtype) if zero_point else None
+        scale, zero = self._scaling(name, dtype if zero_point else None, slices)
         there = QuantizeLinear(scale, zero, axis=axis, dtype=dtype)
         stored = self.add(f"{name}_quantize", there, x)
         return self.add(f"{name}_dequantize", DequantizeLinear(scale, zero, axis=axis), stored)
@@ -251,6 +245,14 @@ class Builder:
         if name not in self.shapes:
             raise ModelError(f"{self.name}: nothing writes {name!r}, which a layer reads")
         return self.shapes[name]
+
+    def _scaling(
+        self, name: str, zeros: str | None, slices: int | None
+    ) -> tuple[Array, Array | None]:
+        """``scale`` and, of a type, ``zero_point``: one each, or one a slice."""
+        shape = () if slices is None else (slices,)
+        scale = self.parameter(f"{name}_scale", *shape)
+        return scale, self.parameter(f"{name}_zero_point", *shape, dtype=zeros) if zeros else None
 
     def _bias(self, name: str, outputs: int, there: bool) -> Array | None:
         return self.parameter(f"{name}_bias", outputs) if there else None
