@@ -1,26 +1,25 @@
-"""Operations of ML Programs as layers: one function for each kind, and a table of them."""
+"""Operations of ML Programs as layers: one function for each kind, and a table of them.
+
+Those that slide a window over a picture are in ``coreml_windows``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from twinlens.engine.formats import coreml_compressed
 from twinlens.engine.formats.coreml_program import OperationStep
+from twinlens.engine.formats.coreml_windows import conv, conv_transpose, pool
 from twinlens.engine.layers import (
     ELU,
     GELU,
     Add,
-    AvgPool2d,
     BatchNorm2d,
     Clip,
     Concat,
-    Conv2d,
-    ConvTranspose2d,
-    DepthwiseConv2d,
     Div,
     Erf,
     Flatten,
@@ -31,7 +30,6 @@ from twinlens.engine.layers import (
     Linear,
     LocalResponseNorm,
     MatMul,
-    MaxPool2d,
     Mul,
     Pad,
     PReLU,
@@ -51,52 +49,10 @@ from twinlens.engine.layers import (
     ThresholdedReLU,
     Transpose,
     Unsqueeze,
-    same_padding,
 )
 from twinlens.engine.layers.base import Layer
 
 Builder = Callable[[OperationStep], None]
-Pads = tuple[int, int, int, int]
-
-
-def conv(op: OperationStep) -> None:
-    """Convolution: weights (outputs, inputs / groups, H, W)."""
-    x, weight = op.value("x"), op.array("weight")
-    _check_picture(op, x)
-    if weight.ndim != 4:
-        raise op.unsupported(f"its weight has shape {weight.shape}; four axes are required")
-    stride, dilation = _pair(op, "strides"), _pair(op, "dilations")
-    groups, bias = int(op.number("groups", 1)), op.optional("bias")
-    pads = _pads(op, x, weight.shape[2:], stride, dilation)
-    if groups > 1 and weight.shape[1] == 1 and groups == op.shape_of(x)[1]:
-        deep = DepthwiseConv2d(
-            weight,
-            bias,
-            stride=stride,
-            dilation=dilation,
-            pads=pads,
-            multiplier=max(1, weight.shape[0] // groups),
-        )
-        op.finish(op.emit(deep, x))
-        return
-    layer = Conv2d(weight, bias, stride=stride, dilation=dilation, groups=groups, pads=pads)
-    op.finish(op.emit(layer, x))
-
-
-def conv_transpose(op: OperationStep) -> None:
-    """Transposed convolution with explicit pads."""
-    if op.text("pad_type", "valid") not in ("valid", "custom") or op.has("output_shape"):
-        raise op.unsupported("an output size that is not that of its pads is not implemented")
-    top, bottom, left, right = op.numbers("pad", (0, 0, 0, 0))
-    layer = ConvTranspose2d(
-        op.array("weight"),
-        op.optional("bias"),
-        stride=_pair(op, "strides"),
-        dilation=_pair(op, "dilations"),
-        groups=int(op.number("groups", 1)),
-        pads=(top, left, bottom, right),
-    )
-    op.finish(op.emit(layer, op.value("x")))
 
 
 def linear(op: OperationStep) -> None:
@@ -116,24 +72,6 @@ def matmul(op: OperationStep) -> None:
     if op.flag("transpose_y"):
         raise op.unsupported("transposed inputs are not implemented")
     op.finish(op.emit(MatMul(), op.value("x"), op.value("y")))
-
-
-def pool(op: OperationStep) -> None:
-    """Max and average pools."""
-    x = op.value("x")
-    _check_picture(op, x)
-    kernel = _pair(op, "kernel_sizes")
-    stride = _pair(op, "strides")
-    window: dict[str, Any] = {
-        "stride": stride,
-        "pads": _pads(op, x, kernel, stride, (1, 1)),
-        "ceil_mode": op.flag("ceil_mode"),
-    }
-    if op.kind == "max_pool":
-        op.finish(op.emit(MaxPool2d(kernel, **window), x))
-        return
-    counted = not op.flag("exclude_padding_from_average")
-    op.finish(op.emit(AvgPool2d(kernel, **window, count_include_pad=counted), x))
 
 
 def batch_norm(op: OperationStep) -> None:
@@ -340,44 +278,6 @@ def same(op: OperationStep) -> None:
 def classify(op: OperationStep) -> None:
     """The class itself is found by whoever runs the graph."""
     op.finish(op.value("probabilities"))
-
-
-def _pair(op: OperationStep, name: str) -> tuple[int, int]:
-    values = op.numbers(name, (1, 1))
-    if len(values) != 2 or min(values) < 1:
-        raise op.unsupported(f"its {name} are {values}; two are required")
-    return values[0], values[1]
-
-
-def _check_picture(op: OperationStep, value: str) -> None:
-    shape = op.shape_of(value)
-    if len(shape) != 4:
-        raise op.unsupported(f"its input is {shape}; a picture is required")
-
-
-def _pads(
-    op: OperationStep,
-    value: str,
-    kernel: Sequence[int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-) -> Pads:
-    kind = op.text("pad_type", "valid")
-    if kind == "valid":
-        return 0, 0, 0, 0
-    if kind == "custom":
-        pads = op.numbers("pad")
-        if len(pads) != 4:
-            raise op.unsupported(f"its pads are {pads}; four are required")
-        return pads[0], pads[2], pads[1], pads[3]
-    if kind not in ("same", "same_lower"):
-        raise op.unsupported(f"pad_type {kind!r}")
-    sizes = op.shape_of(value)[2:]
-    (top, bottom), (left, right) = (
-        same_padding(sizes[axis], kernel[axis], stride[axis], dilation[axis], upper=kind == "same")
-        for axis in (0, 1)
-    )
-    return top, left, bottom, right
 
 
 _FUNCTIONS: dict[str, Callable[[OperationStep], Layer]] = {

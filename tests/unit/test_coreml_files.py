@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
+from helpers.compare import naive_conv_transpose2d
 from helpers.coreml_fill import classifier, conv
-from helpers.coreml_protos import add, blob, network, package, packed, program, single
+from helpers.coreml_protos import (
+    add,
+    blob,
+    constant,
+    network,
+    operation,
+    package,
+    packed,
+    program,
+    single,
+)
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats import Format, recognize
 from twinlens.engine.formats.coreml_import import load_coreml
@@ -250,3 +261,40 @@ def test_programs_name_all_missing_operations(tmp_path):
     path = package(tmp_path / "net.mlpackage", model)
     with pytest.raises(UnsupportedOperatorError, match="gru at node 'c'"):
         load_coreml(path)
+
+
+@pytest.mark.parametrize(("kind", "pads"), [("valid", (0, 0, 0, 0)), ("custom", (1, 1, 0, 2))])
+def test_a_program_pads_only_where_it_says_so(kind, pads, tmp_path):
+    """`pad` counts for pad_type "custom" alone; it is top, bottom, left, right."""
+    weight = RNG.uniform(-1, 1, (3, 2, 3, 3)).astype(np.float32)
+    model = _windows("conv_transpose", weight, kind, (1, 1, 0, 2))
+    path = package(tmp_path / "net.mlpackage", model, weights=blob(weight, 2))
+    x = RNG.uniform(0, 1, (1, 3, 4, 5))
+    top, bottom, left, right = pads
+    edges = (top, left, bottom, right)
+    expected = naive_conv_transpose2d(x, weight, None, (1, 1), (1, 1), 1, edges, (0, 0))
+    np.testing.assert_allclose(_answer(load_coreml(path), x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["conv", "conv_transpose"])
+def test_pads_of_a_program_are_four(kind, tmp_path):
+    weight = np.ones((3, 3, 3, 3), np.float32)
+    path = package(
+        tmp_path / "net.mlpackage",
+        _windows(kind, weight, "custom", (1, 1, 1)),
+        weights=blob(weight, 2),
+    )
+    with pytest.raises(UnsupportedOperatorError, match="four are required"):
+        load_coreml(path)
+
+
+def _windows(kind, weight, padding, pads):
+    """A program of one operation with pads."""
+    model = program(shape=weight.shape)
+    block = model.mlProgram.functions[0].value.blocks[0].value
+    del block.operations[5:], block.outputs[:]
+    constant(block, "padding", (), 2, strings=[padding])
+    constant(block, "pads", (len(pads),), 23, ints=pads)
+    operation(block, kind, "c", x="picture", weight="weight", pad_type="padding", pad="pads")
+    block.outputs.append("c")
+    return model
