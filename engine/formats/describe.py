@@ -9,10 +9,10 @@ from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.coreml_describe import describe_coreml
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.formats.onnx_file import read_model
+from twinlens.engine.formats.onnx_import import MAX_NODES
 from twinlens.engine.formats.recognize import Format, recognize
 from twinlens.engine.formats.tflite_describe import describe_tflite
 
-_MAX_NODES = 50_000
 _UINT8 = 2  # TensorProto.UINT8
 
 
@@ -35,8 +35,8 @@ def describe_onnx(path: Path) -> ModelFile:
     """Read what an ONNX file declares; raises as ``describe``."""
     model = read_model(path)
     graph = model.graph
-    if len(graph.node) > _MAX_NODES:
-        raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {_MAX_NODES}")
+    if len(graph.node) > MAX_NODES:
+        raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {MAX_NODES}")
     trained = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in trained]
     if len(inputs) != 1 or not graph.output:

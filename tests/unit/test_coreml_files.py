@@ -17,7 +17,7 @@ from helpers.coreml_protos import (
     single,
 )
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats import Format, recognize
+from twinlens.engine.formats import Format, coreml_file, coreml_import, coreml_program, recognize
 from twinlens.engine.formats.coreml_import import load_coreml
 from twinlens.engine.formats.coreml_schema import message
 from twinlens.engine.formats.coreml_weights import unpack
@@ -175,6 +175,23 @@ def test_all_missing_layers_are_named_at_once(tmp_path):
         "gru at nodes 'v0', 'v2'; sin at node 'v1'",
         tmp_path,
     )
+
+
+def test_caps(tmp_path, monkeypatch):
+    path = tmp_path / "net.mlmodel"
+    path.write_bytes(classifier()[0].SerializeToString())
+    folder = package(tmp_path / "net.mlpackage", program(), weights=b"")
+    monkeypatch.setattr(coreml_import, "MAX_NODES", 2)
+    with pytest.raises(ModelFileError, match="has 3 layers; 1 to 2 fit"):
+        load_coreml(path)
+    monkeypatch.setattr(coreml_program, "MAX_NODES", 8)
+    with pytest.raises(ModelFileError, match="1 to 8 operations"):
+        load_coreml(folder)
+    monkeypatch.setattr(coreml_file, "MAX_BYTES", 100)
+    for whole in (path, folder):
+        for ask in (load_coreml, inspect):
+            with pytest.raises(ModelFileError, match="at most 100"):
+                ask(whole)
 
 
 def test_other_kinds_of_models_are_named(tmp_path):

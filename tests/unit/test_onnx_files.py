@@ -6,7 +6,8 @@ import pytest
 
 from helpers.onnx_nets import Net, mnist, resnet, save
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
-from twinlens.engine.formats import graph_from_onnx, load_onnx, onnx_file, onnx_import
+from twinlens.engine.formats import describe, graph_from_onnx, load_onnx, onnx_file, onnx_import
+from twinlens.engine.modelfile import inspect
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,16 @@ def test_missing_files_and_folders(tmp_path):
 def test_caps(tmp_path, monkeypatch):
     path = save(mnist(), tmp_path / "net.onnx")
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 100)
-    with pytest.raises(ModelFileError, match="at most 100"):
-        load_onnx(path)
+    for ask in (load_onnx, inspect):
+        with pytest.raises(ModelFileError, match="at most 100"):
+            ask(path)
     monkeypatch.setattr(onnx_import, "MAX_NODES", 3)
     with pytest.raises(ModelFileError, match="at most 3"):
         graph_from_onnx(mnist())
+    monkeypatch.setattr(onnx_file, "MAX_BYTES", 1 << 30)
+    monkeypatch.setattr(describe, "MAX_NODES", 3)
+    with pytest.raises(ModelFileError, match="expected at most 3"):
+        inspect(path)
 
 
 def _with_external_data(path, location):

@@ -16,7 +16,7 @@ from twinlens.engine.errors import (
     ShapeError,
     UnsupportedOperatorError,
 )
-from twinlens.engine.formats import Format, graph_from_onnx, onnx_from_graph, recognize
+from twinlens.engine.formats import Format, graph_from_onnx, onnx_from_graph, recognize, tflite_file
 from twinlens.engine.formats.load import load_graph
 from twinlens.engine.formats.tflite_file import parse_tflite
 from twinlens.engine.formats.tflite_import import graph_from_tflite, load_tflite
@@ -252,6 +252,17 @@ def test_a_file_cut_anywhere_is_refused_or_read(tmp_path):
         except (ModelFileError, UnsupportedOperatorError):
             continue
         raise AssertionError(f"{size} of {len(whole)} bytes were enough")
+
+
+def test_caps(tmp_path, monkeypatch):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(classifier())
+    for name, told in (("MAX_NODES", "3"), ("_MAX_TENSORS", "3"), ("MAX_BYTES", "100")):
+        with monkeypatch.context() as patch:
+            patch.setattr(tflite_file, name, int(told))
+            for ask in (load_tflite, inspect):
+                with pytest.raises(ModelFileError, match=rf"(?i)at most {told}|{told} fit"):
+                    ask(path)
 
 
 def test_what_is_no_model_is_refused(tmp_path):
