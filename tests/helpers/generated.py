@@ -11,13 +11,33 @@ from types import ModuleType
 
 import numpy as np
 
+from helpers.tflite_cases import CASES
 from twinlens.engine.formats.python import python_module
+from twinlens.engine.formats.tflite_file import parse_tflite
+from twinlens.engine.formats.tflite_import import graph_from_tflite
 from twinlens.engine.graph import Graph
+from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters, write_safetensors
 from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.sidecar import write_values
 
 ROOT = Path(__file__).parents[2]
+
+
+def spec_of(graph: Graph, title: str = "Some net", labels: int = 0) -> ModelSpec:
+    """A model around a graph; its recipe has the size of the input where that is a picture."""
+    shape = next(iter(graph.inputs.values()))
+    recipe = Recipe(8, 8)
+    if len(shape) == 4 and shape[1] in (1, 3):
+        grey = {"color": "GRAY", "mean": (0.0,), "std": (1.0,)} if shape[1] == 1 else {}
+        recipe = Recipe(shape[3], shape[2], scale=1 / 255, **grey)
+    names = tuple(f"class {number}" for number in range(labels))
+    return ModelSpec("net", title, Path("net.onnx"), recipe, names)
+
+
+def tflite_graph(name: str) -> Graph:
+    """One of the small TensorFlow Lite files."""
+    return graph_from_tflite(parse_tflite(CASES[name]().data, name))
 
 
 def write_module(graph: Graph, spec: ModelSpec, folder: Path, stem: str) -> Path:

@@ -10,48 +10,32 @@ import numpy as np
 import pytest
 from onnxruntime import quantization
 
+from helpers.all_layers import all_layers, odd_spec
 from helpers.generated import (
     assemble,
     assert_clean,
     assert_same_answers,
     load_module,
+    spec_of,
+    tflite_graph,
     write_module,
 )
 from helpers.onnx_nets import NETS, save
-from helpers.tflite_cases import CASES
 from twinlens.engine import layers as kinds
 from twinlens.engine.errors import (
-    LabelError,
     ModelError,
-    ModelFileError,
     ParameterError,
-    UnsupportedOperatorError,
 )
-from twinlens.engine.formats import graph_from_onnx, load_graph, load_onnx
+from twinlens.engine.formats import graph_from_onnx, load_onnx
 from twinlens.engine.formats.python import python_module
 from twinlens.engine.formats.python.names import class_name, layer_name, module_name, plain_text
-from twinlens.engine.formats.tflite_file import parse_tflite
-from twinlens.engine.formats.tflite_import import graph_from_tflite
 from twinlens.engine.graph import Graph, Node, optimize
-from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe
 from twinlens.engine.params import OWN, open_parameters
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.assembly import random_parameters
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 from twinlens.models.networks import NETWORKS
 
 HAND = ("mnist", "squeezenet-1.1", "resnet-18", "inception-v3", "mobilenet-v3-small")
-
-
-def spec_of(graph: Graph, title: str = "Some net", labels: int = 0) -> ModelSpec:
-    """A model around a graph; its recipe has the size of the input where that is a picture."""
-    shape = next(iter(graph.inputs.values()))
-    recipe = Recipe(8, 8)
-    if len(shape) == 4 and shape[1] in (1, 3):
-        grey = {"color": "GRAY", "mean": (0.0,), "std": (1.0,)} if shape[1] == 1 else {}
-        recipe = Recipe(shape[3], shape[2], scale=1 / 255, **grey)
-    names = tuple(f"class {number}" for number in range(labels))
-    return ModelSpec("net", title, Path("net.onnx"), recipe, names)
 
 
 class _Noise(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -61,11 +45,6 @@ class _Noise(quantization.CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._rest, None)
-
-
-def tflite_graph(name: str) -> Graph:
-    """One of the small TensorFlow Lite files."""
-    return graph_from_tflite(parse_tflite(CASES[name]().data, name))
 
 
 def quantised(folder: Path) -> Graph:
@@ -234,131 +213,6 @@ def test_long_networks_are_cut_into_parts(tmp_path: Path) -> None:
         assert function.count("\n    ") < 60
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_every_operator_of_tflite(name: str, tmp_path: Path) -> None:
-    graph = tflite_graph(name)
-    path = write_module(graph, spec_of(graph), tmp_path, "net")
-    assert_same_answers(graph, assemble(path))
-
-
-def all_layers() -> Graph:
-    """Every layer, with settings that are not the usual ones."""
-    rng = np.random.default_rng(0)
-
-    def array(*shape: int) -> np.ndarray:
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-
-    scale, zero = np.full(4, 0.25, np.float32), np.full(4, 3, np.int8)
-    picture = [
-        kinds.Conv2d(array(4, 2, 3, 2), array(4), groups=2, pads=(1, 0, 1, 1), dilation=(1, 1)),
-        kinds.DepthwiseConv2d(array(8, 1, 1, 3), pads=(0, 1, 0, 1), multiplier=2),
-        kinds.Conv2d(array(4, 8, 1, 1), None, stride=(1, 1)),
-        kinds.ConvTranspose2d(array(4, 2, 2, 2), array(4), groups=2, output_padding=(1, 0)),
-        kinds.BatchNorm2d(array(4), array(4), array(4), array(4), epsilon=1e-3),
-        kinds.InstanceNorm2d(array(4), array(4), epsilon=1e-2),
-        kinds.LocalResponseNorm(3, alpha=0.5, beta=0.5, bias=2.0),
-        kinds.PReLU(array(4, 1, 1)),
-        kinds.MaxPool2d((2, 3), stride=(1, 2), pads=(1, 0, 0, 1), ceil_mode=True),
-        kinds.AvgPool2d((2, 2), pads=(1, 0, 0, 1), count_include_pad=True),
-        kinds.QuantizeLinear(scale, zero),
-        kinds.DequantizeLinear(scale, zero),
-        kinds.QuantizeLinear(np.float32(0.25), dtype=np.int8),
-        kinds.DequantizeLinear(np.float32(0.5)),
-        kinds.Resize(sizes=(7, 9), axes=(2, 3), mode="linear", coordinates="align_corners"),
-        kinds.Resize(scales=(1.0, 1.0, 2.0, 1.5)),
-        kinds.Pad(((0, 0), (0, 0), (1, 0), (0, 2)), value=0.5),
-        kinds.Pad(((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect"),
-        kinds.Transpose((0, 1, 3, 2)),
-        kinds.Transpose(),
-        kinds.Transpose(),
-        *(kinds.ReLU(), kinds.ReLU6(), kinds.Clip(-1.0, 4.0), kinds.Clip(maximum=5.0)),
-        *(kinds.LeakyReLU(0.2), kinds.ThresholdedReLU(0.1), kinds.ELU(0.5), kinds.CELU(2.0)),
-        *(kinds.SELU(1.5, 1.1), kinds.HardSigmoid(0.3, 0.4), kinds.HardSwish(), kinds.SiLU(2.0)),
-        *(kinds.Mish(), kinds.GELU("tanh"), kinds.Erf(), kinds.Tanh(), kinds.Softplus()),
-        *(kinds.Softsign(), kinds.Sigmoid(), kinds.Dropout(0.1), kinds.Identity()),
-        *(kinds.Clip(0.0, float("inf")), kinds.Softmax(1), kinds.LogSoftmax(-1)),
-        *(kinds.Unsqueeze((0,)), kinds.Squeeze((0,)), kinds.ReduceMean((2,), keep_dims=True)),
-        *(kinds.Reshape((1, 4, -1)), kinds.Flatten(2), kinds.Reshape((1, 4, 0, 1))),
-    ]
-    # Reshape with 0 copies a size; here the third is the product that Flatten made.
-    picture[-1] = kinds.Reshape((1, 4, -1, 1))
-    nodes, x = [], "x"
-    for number, layer in enumerate(picture):
-        name = f"{layer.kind}{number}"
-        nodes.append(Node(name, layer, (x,), name))
-        x = name
-    constants = {"c": array(4, 1, 1), "m": array(4, 3), "bias": array(1, 3)}
-    for number, binary in enumerate((kinds.Add(), kinds.Sub(), kinds.Mul(), kinds.Div())):
-        name = f"binary{number}"
-        nodes.append(Node(name, binary, (x, "c"), name))
-        x = name
-    more = [
-        ("fixed", kinds.Constant(array(1, 4, 17, 1)), ()),
-        ("joined", kinds.Concat(axis=-1), (x, "fixed")),
-        ("most", kinds.GlobalMaxPool2d(), ("joined",)),
-        ("mean", kinds.GlobalAvgPool2d(), ("joined",)),
-        ("sum", kinds.Add(), ("most", "mean")),
-        ("flat", kinds.Flatten(), ("sum",)),
-        ("gemm", kinds.Gemm(alpha=0.5, beta=2.0), ("flat", "m", "bias")),
-        ("product", kinds.MatMul(), ("flat", "m")),
-        ("linear", kinds.Linear(array(5, 3), None), ("gemm",)),
-    ]
-    nodes += [Node(name, layer, tuple(inputs), name) for name, layer, inputs in more]
-    outputs = ["linear", "product"]
-    return Graph("all", {"x": (1, 4, 6, 5)}, outputs, nodes, constants=constants)
-
-
-def odd_spec(graph: Graph) -> ModelSpec:
-    """Settings that are not the usual ones, and a title that has to be tamed."""
-    recipe = Recipe(
-        5,
-        6,
-        crop_and_scale=CropAndScale.SCALE_FIT,
-        color="BGR",
-        scale=-1e-05,
-        interpolation="nearest",
-        padding=3,
-    )
-    # Wide letters count twice.
-    title = '日本語 Ünïcode "quoted" \\back\\ \u202eright-to-left\u202c\n"""end""" {braces} 🦆' * 2
-    return ModelSpec("odd", title, Path("odd.onnx"), recipe, (), 1, "logits")
-
-
-def test_every_layer_has_a_python_form(tmp_path: Path) -> None:
-    graph = all_layers()
-    used = {type(node.layer).__name__ for node in graph.nodes}
-    layers = {
-        name
-        for name in kinds.__all__
-        if isinstance(getattr(kinds, name), type) and issubclass(getattr(kinds, name), kinds.Layer)
-    }
-    assert layers - used == {"Layer", "Activation"}
-    path = write_module(graph, odd_spec(graph), tmp_path, "odd")
-    assert_same_answers(graph, assemble(path))
-    module = load_module(path)
-    assert odd_spec(graph).recipe == module.RECIPE
-    assert (module.model().background_outputs, module.model().output) == (1, "logits")
-    # Without labels a class is called by its number, the background left out.
-    assert module.model().labels == ("0", "1", "2", "3")
-
-
-def test_a_layer_of_somebody_else_is_named() -> None:
-    class Odd(kinds.Tanh):
-        pass
-
-    graph = Graph("net", {"x": (1, 3)}, ["y"], [Node("n", Odd(), ("x",), "y")])
-    with pytest.raises(UnsupportedOperatorError, match="net: no Python form of Odd"):
-        python_module(graph, spec_of(graph), "net")
-
-
-def test_an_output_that_is_a_constant_is_refused() -> None:
-    node = Node("n", kinds.Add(), ("c", "c"), "y")
-    constants = {"c": np.ones((1, 3), np.float32)}
-    graph = Graph("net", {"x": (1, 3)}, ["y"], [node], constants=constants)
-    with pytest.raises(UnsupportedOperatorError, match="output 'y' is a constant"):
-        python_module(graph, spec_of(graph), "net")
-
-
 @pytest.mark.parametrize(
     ("names", "inputs"),
     [
@@ -456,71 +310,3 @@ def test_integers_stay_integers(modules: dict[str, Path]) -> None:
     arrays[zeros[0]] = arrays[zeros[0]].astype(np.float32)
     with pytest.raises(ParameterError, match="wrong shape or type"):
         load_module(modules["tflite"]).assemble(arrays)
-
-
-@pytest.fixture(scope="module")
-def default_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model as Python, with its labels."""
-    spec = resolve(DEFAULT_MODEL)
-    folder = tmp_path_factory.mktemp("default")
-    return write_module(load_graph(spec), spec, folder, "mobilenet")
-
-
-@pytest.mark.parametrize("engine", ["layers-cpu", "vision"])
-def test_the_class_says_what_the_model_says(default_module: Path, engine: str) -> None:
-    from twinlens.engine import ClassificationRequest, ImageRequestHandler, Model
-
-    pixels = np.random.default_rng(5).integers(0, 255, (90, 120, 3), dtype=np.uint8)
-    with Model(resolve(DEFAULT_MODEL)) as model:
-        request = ClassificationRequest(model)
-        ImageRequestHandler(pixels).perform([request])
-        expected = request.results
-    with load_module(default_module).MobileNetV2(engine) as network:
-        prediction = network.prediction(pixels)
-        assert prediction.class_label == expected[0].identifier
-        probs = prediction.class_label_probs
-        assert len(probs) == 1000
-        assert next(iter(probs)) == prediction.class_label
-        assert list(probs.values()) == sorted(probs.values(), reverse=True)
-        for one in expected:
-            assert probs[one.identifier] == pytest.approx(one.confidence, abs=1e-5)
-        buffer = PixelBuffer.from_array(pixels)
-        assert network.prediction(buffer) == prediction
-
-
-def test_the_class_reads_files_and_loads_when_it_is_asked(
-    default_module: Path, tmp_path: Path
-) -> None:
-    import cv2
-
-    pixels = np.random.default_rng(5).integers(0, 255, (30, 40, 3), dtype=np.uint8)
-    picture = tmp_path / "noise.png"
-    cv2.imwrite(str(picture), pixels)
-    alone = Path(shutil.copy(default_module, tmp_path))
-    network = load_module(alone).MobileNetV2("layers-cpu")  # nothing beside it, nothing loaded
-    with pytest.raises(LabelError, match=r"mobilenet\.toml: does not exist"):
-        network.prediction(picture)
-    shutil.copy(default_module.with_suffix(".toml"), tmp_path)
-    with pytest.raises(ModelFileError, match=r"mobilenet\.safetensors"):
-        network.prediction(picture)
-    shutil.copy(default_module.with_suffix(".safetensors"), tmp_path)
-    first = network.prediction(picture)
-    network.close()
-    assert network.prediction(str(picture)) == first
-    assert network.prediction(picture.read_bytes()) == first
-    network.close()
-    network.close()
-
-
-def test_labels_that_are_missing_in_the_file_are_told(tmp_path: Path) -> None:
-    from twinlens.engine.predictor import labels_beside
-
-    (tmp_path / "net.toml").write_text('title = "Net"\n', encoding="utf-8")
-    with pytest.raises(LabelError, match="has no labels"):
-        labels_beside(tmp_path / "net.safetensors")
-
-
-def test_the_readme_shows_what_is_written(default_module: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("```python\ndef ", 1)[1].split("\n```", 1)[0]
-    assert f"def {shown}\n" in default_module.read_text(encoding="utf-8")

@@ -1,0 +1,95 @@
+"""A network of every layer, and a model with a recipe and a title out of the common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from twinlens.engine import layers as kinds
+from twinlens.engine.graph import Graph, Node
+from twinlens.engine.image import CropAndScale, Recipe
+from twinlens.engine.protocol import ModelSpec
+
+
+def all_layers() -> Graph:
+    """Every layer, with settings that are not the usual ones."""
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+
+    scale, zero = np.full(4, 0.25, np.float32), np.full(4, 3, np.int8)
+    picture = [
+        kinds.Conv2d(array(4, 2, 3, 2), array(4), groups=2, pads=(1, 0, 1, 1), dilation=(1, 1)),
+        kinds.DepthwiseConv2d(array(8, 1, 1, 3), pads=(0, 1, 0, 1), multiplier=2),
+        kinds.Conv2d(array(4, 8, 1, 1), None, stride=(1, 1)),
+        kinds.ConvTranspose2d(array(4, 2, 2, 2), array(4), groups=2, output_padding=(1, 0)),
+        kinds.BatchNorm2d(array(4), array(4), array(4), array(4), epsilon=1e-3),
+        kinds.InstanceNorm2d(array(4), array(4), epsilon=1e-2),
+        kinds.LocalResponseNorm(3, alpha=0.5, beta=0.5, bias=2.0),
+        kinds.PReLU(array(4, 1, 1)),
+        kinds.MaxPool2d((2, 3), stride=(1, 2), pads=(1, 0, 0, 1), ceil_mode=True),
+        kinds.AvgPool2d((2, 2), pads=(1, 0, 0, 1), count_include_pad=True),
+        kinds.QuantizeLinear(scale, zero),
+        kinds.DequantizeLinear(scale, zero),
+        kinds.QuantizeLinear(np.float32(0.25), dtype=np.int8),
+        kinds.DequantizeLinear(np.float32(0.5)),
+        kinds.Resize(sizes=(7, 9), axes=(2, 3), mode="linear", coordinates="align_corners"),
+        kinds.Resize(scales=(1.0, 1.0, 2.0, 1.5)),
+        kinds.Pad(((0, 0), (0, 0), (1, 0), (0, 2)), value=0.5),
+        kinds.Pad(((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect"),
+        kinds.Transpose((0, 1, 3, 2)),
+        kinds.Transpose(),
+        kinds.Transpose(),
+        *(kinds.ReLU(), kinds.ReLU6(), kinds.Clip(-1.0, 4.0), kinds.Clip(maximum=5.0)),
+        *(kinds.LeakyReLU(0.2), kinds.ThresholdedReLU(0.1), kinds.ELU(0.5), kinds.CELU(2.0)),
+        *(kinds.SELU(1.5, 1.1), kinds.HardSigmoid(0.3, 0.4), kinds.HardSwish(), kinds.SiLU(2.0)),
+        *(kinds.Mish(), kinds.GELU("tanh"), kinds.Erf(), kinds.Tanh(), kinds.Softplus()),
+        *(kinds.Softsign(), kinds.Sigmoid(), kinds.Dropout(0.1), kinds.Identity()),
+        *(kinds.Clip(0.0, float("inf")), kinds.Softmax(1), kinds.LogSoftmax(-1)),
+        *(kinds.Unsqueeze((0,)), kinds.Squeeze((0,)), kinds.ReduceMean((2,), keep_dims=True)),
+        *(kinds.Reshape((1, 4, -1)), kinds.Flatten(2), kinds.Reshape((1, 4, 0, 1))),
+    ]
+    # Reshape with 0 copies a size; here the third is the product that Flatten made.
+    picture[-1] = kinds.Reshape((1, 4, -1, 1))
+    nodes, x = [], "x"
+    for number, layer in enumerate(picture):
+        name = f"{layer.kind}{number}"
+        nodes.append(Node(name, layer, (x,), name))
+        x = name
+    constants = {"c": array(4, 1, 1), "m": array(4, 3), "bias": array(1, 3)}
+    for number, binary in enumerate((kinds.Add(), kinds.Sub(), kinds.Mul(), kinds.Div())):
+        name = f"binary{number}"
+        nodes.append(Node(name, binary, (x, "c"), name))
+        x = name
+    more = [
+        ("fixed", kinds.Constant(array(1, 4, 17, 1)), ()),
+        ("joined", kinds.Concat(axis=-1), (x, "fixed")),
+        ("most", kinds.GlobalMaxPool2d(), ("joined",)),
+        ("mean", kinds.GlobalAvgPool2d(), ("joined",)),
+        ("sum", kinds.Add(), ("most", "mean")),
+        ("flat", kinds.Flatten(), ("sum",)),
+        ("gemm", kinds.Gemm(alpha=0.5, beta=2.0), ("flat", "m", "bias")),
+        ("product", kinds.MatMul(), ("flat", "m")),
+        ("linear", kinds.Linear(array(5, 3), None), ("gemm",)),
+    ]
+    nodes += [Node(name, layer, tuple(inputs), name) for name, layer, inputs in more]
+    outputs = ["linear", "product"]
+    return Graph("all", {"x": (1, 4, 6, 5)}, outputs, nodes, constants=constants)
+
+
+def odd_spec(graph: Graph) -> ModelSpec:
+    """Settings that are not the usual ones, and a title that has to be tamed."""
+    recipe = Recipe(
+        5,
+        6,
+        crop_and_scale=CropAndScale.SCALE_FIT,
+        color="BGR",
+        scale=-1e-05,
+        interpolation="nearest",
+        padding=3,
+    )
+    # Wide letters count twice.
+    title = '日本語 Ünïcode "quoted" \\back\\ \u202eright-to-left\u202c\n"""end""" {braces} 🦆' * 2
+    return ModelSpec("odd", title, Path("odd.onnx"), recipe, (), 1, "logits")
