@@ -188,6 +188,8 @@ def array_of(tensor: onnx.TensorProto) -> Array:
     import onnx
 
     try:
+        if any(size < 0 for size in tensor.dims):  # NumPy would take -1 for what fits
+            raise ValueError("a size below 0")
         array: Array = onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as why:
         raise ModelFileError(

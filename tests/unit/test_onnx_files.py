@@ -144,3 +144,22 @@ def test_nodes_without_a_source():
     net = Net()
     with pytest.raises(ModelFileError, match="reads 'ghost'"):
         graph_from_onnx(net.model(net.node("Relu", "ghost"), [1, 3, 3, 3]))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ((1 << 20, 1 << 20), "cannot be read"),
+        ((1 << 40, 1 << 40), "cannot be read"),
+        ((-1, 1, 5, 5), "a size below 0"),
+    ],
+)
+def test_tensors_that_lie_about_their_size(sizes, told):
+    model = mnist()
+    tensor = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    tensor.ClearField("dims")
+    tensor.dims.extend(sizes)
+    with pytest.raises(ModelFileError, match=told) as error:
+        graph_from_onnx(model)
+    assert tensor.name in str(error.value)
+    assert str(sizes) in str(error.value)
