@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.coreml_weights import weights
 from twinlens.engine.formats.values import Values
-from twinlens.engine.layers import Add, Flatten, Mul, Reshape
+from twinlens.engine.layers import GELU, Add, Flatten, Mul, Reshape, SiLU
 from twinlens.engine.layers.base import Array, Layer, Shape
 
 
@@ -42,6 +42,27 @@ class Net:
         unique = self.unique(name)
         self.values.add_constant(unique, np.asarray(array))
         return unique
+
+
+# In the order of the specification's GeluMode; the last is x · sigmoid(1.702 x).
+_GELUS = {
+    "EXACT": GELU("none"),
+    "TANH_APPROXIMATION": GELU("tanh"),
+    "SIGMOID_APPROXIMATION": SiLU(1.702),
+}
+
+
+def gelu_of(step: Step, mode: int | str) -> Layer:
+    """The Gaussian error linear unit in a mode, by its name or its number.
+
+    Raises:
+        UnsupportedOperatorError: there is no such mode.
+    """
+    names = tuple(_GELUS)
+    name = names[mode] if isinstance(mode, int) and 0 <= mode < len(names) else mode
+    if name not in names:
+        raise step.unsupported(f"mode {mode!r}; known are {', '.join(names)}")
+    return _GELUS[str(name)]
 
 
 class Step:

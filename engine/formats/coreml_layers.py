@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.formats import coreml_images
-from twinlens.engine.formats.coreml_layer import LayerStep
+from twinlens.engine.formats.coreml_layer import LayerStep, gelu_of
 from twinlens.engine.formats.coreml_weights import weights
 from twinlens.engine.layers import (
     ELU,
-    GELU,
     Add,
     Clip,
     Concat,
@@ -298,6 +297,11 @@ def function(step: LayerStep) -> None:
     step.finish(step.emit(_FUNCTIONS[step.kind](step.settings), step.input()))
 
 
+def gelu(step: LayerStep) -> None:
+    """Gaussian error linear unit, exact or approximated."""
+    step.finish(step.emit(gelu_of(step, int(step.settings.mode)), step.input()))
+
+
 def clamped_relu(step: LayerStep) -> None:
     """Leaky below 0, limited above."""
     s = step.settings
@@ -324,7 +328,6 @@ _ACTIVATIONS: dict[str, Callable[[Any], Layer]] = {
 _FUNCTIONS: dict[str, Callable[[Any], Layer]] = {
     "clip": lambda s: Clip(s.low, s.high),
     "erf": lambda s: Erf(),
-    "gelu": lambda s: GELU("none" if s.mode == 0 else "tanh"),
     "tanh": lambda s: Tanh(),
 }
 
@@ -347,6 +350,7 @@ BUILDERS: dict[str, Builder] = {
     "divideBroadcastable": divide,
     "expandDims": expand,
     "flatten": flatten,
+    "gelu": gelu,
     "flattenTo2D": flatten_2d,
     "innerProduct": inner_product,
     "reduce": reduce,

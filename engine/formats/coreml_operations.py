@@ -11,11 +11,11 @@ from math import prod
 import numpy as np
 
 from twinlens.engine.formats import coreml_compressed
+from twinlens.engine.formats.coreml_layer import gelu_of
 from twinlens.engine.formats.coreml_program import OperationStep
 from twinlens.engine.formats.coreml_windows import conv, conv_transpose, pool
 from twinlens.engine.layers import (
     ELU,
-    GELU,
     Add,
     BatchNorm2d,
     Clip,
@@ -226,7 +226,11 @@ def upsample(op: OperationStep) -> None:
     """upsample_nearest_neighbor and upsample_bilinear by factors."""
     scales = [op.number("scale_factor_height", 1.0), op.number("scale_factor_width", 1.0)]
     if op.kind == "upsample_bilinear":
-        coordinates = "align_corners" if op.flag("align_corners", True) else "half_pixel"
+        corners = op.flag("align_corners", True)
+        centers = op.flag("half_pixel_centers", not corners)
+        if corners and centers:
+            raise op.unsupported("corners and centers of pixels cannot both be kept in place")
+        coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
         layer = Resize(scales=scales, axes=(2, 3), mode="linear", coordinates=coordinates)
     else:
         layer = Resize(scales=scales, axes=(2, 3), coordinates="asymmetric", nearest_mode="floor")
@@ -284,7 +288,7 @@ _FUNCTIONS: dict[str, Callable[[OperationStep], Layer]] = {
     "clip": lambda op: Clip(op.number("alpha"), op.number("beta")),
     "elu": lambda op: ELU(op.number("alpha", 1.0)),
     "erf": lambda op: Erf(),
-    "gelu": lambda op: GELU("none" if op.text("mode", "EXACT") == "EXACT" else "tanh"),
+    "gelu": lambda op: gelu_of(op, op.text("mode", "EXACT")),
     "leaky_relu": lambda op: LeakyReLU(op.number("alpha", 0.01)),
     "relu": lambda op: ReLU(),
     "relu6": lambda op: ReLU6(),

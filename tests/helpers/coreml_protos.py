@@ -124,5 +124,7 @@ def constant(block, name, shape, code, *, file=None, **values):
     if file is not None:
         value.file.name, value.file.offset = file
         return
+    if "floats" in values:
+        value.immediate.tensor.floats.values = packed(values.pop("floats"))
     for field, given in values.items():
         getattr(value.immediate.tensor, field).values.extend(given)

@@ -315,3 +315,56 @@ def _windows(kind, weight, padding, pads):
     operation(block, kind, "c", x="picture", weight="weight", pad_type="padding", pad="pads")
     block.outputs.append("c")
     return model
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (
+            "TANH_APPROXIMATION",
+            lambda x: x * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x**3))) / 2,
+        ),
+        ("SIGMOID_APPROXIMATION", lambda x: x / (1 + np.exp(-1.702 * x))),
+    ],
+)
+def test_approximations_of_gelu_in_programs(mode, expected, tmp_path):
+    path = package(tmp_path / "net.mlpackage", _simple("gelu", mode=(2, [mode])), weights=b"")
+    x = RNG.uniform(-3, 3, (1, 3, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(_answer(load_coreml(path), x), expected(x), atol=1e-6)
+    path = package(tmp_path / "odd.mlpackage", _simple("gelu", mode=(2, ["ODD"])), weights=b"")
+    with pytest.raises(UnsupportedOperatorError, match="mode 'ODD'; known are EXACT"):
+        load_coreml(path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"align_corners": True}, [0, 1 / 3, 2 / 3, 1]),
+        ({"align_corners": False}, [0, 0.25, 0.75, 1]),
+        ({"align_corners": False, "half_pixel_centers": False}, [0, 0.5, 1, 1]),
+    ],
+)
+def test_where_samples_of_an_enlargement_lie(flags, expected, tmp_path):
+    """Half pixels are the default only where corners are not aligned."""
+    values = {name: (1, [int(flag)]) for name, flag in flags.items()}
+    values |= {"scale_factor_width": (11, [2.0]), "scale_factor_height": (11, [1.0])}
+    model = _simple("upsample_bilinear", **values)
+    model.description.input[0].type.image.width = 2
+    model.description.input[0].type.image.height = 1
+    path = package(tmp_path / "net.mlpackage", model, weights=b"")
+    x = np.broadcast_to(np.float32([0, 1]), (1, 3, 1, 2))
+    answer = _answer(load_coreml(path), x)
+    np.testing.assert_allclose(answer[0, 0, 0], expected, atol=1e-6)
+
+
+def _simple(kind, **values):
+    """A program of one operation, with numbers (their type, what they are) by name."""
+    model = program()
+    block = model.mlProgram.functions[0].value.blocks[0].value
+    del block.operations[:], block.outputs[:]
+    fields = {1: "bools", 2: "strings", 11: "floats"}
+    for name, (code, numbers) in values.items():
+        constant(block, f"{name}_value", (), code, **{fields[code]: numbers})
+    operation(block, kind, "c", x="picture", **{name: f"{name}_value" for name in values})
+    block.outputs.append("c")
+    return model

@@ -1,5 +1,7 @@
 """Core ML layers, written field by field: each against NumPy."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ BIAS = RNG.uniform(-1, 1, 3).astype(np.float32)
 FOUR = RNG.uniform(0.5, 1, 4).astype(np.float32)
 DENSE = RNG.uniform(-1, 1, (3, 120)).astype(np.float32)
 C = FOUR[:, None, None]
+ERF = np.vectorize(math.erf)
 
 
 def _edges(field, *edges):
@@ -211,6 +214,12 @@ CASES = {
         settings(rows=5, columns=24, weights=DENSE[0], hasBias=True, bias=DENSE[1, :24]),
         X @ DENSE[0].reshape(5, 24) + DENSE[1, :24],
     ),
+    "gelu": (None, X * (1 + ERF(X / np.sqrt(2))) / 2),
+    "gelu, by tanh": (
+        settings(mode=1),
+        X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3))) / 2,
+    ),
+    "gelu, by sigmoid": (settings(mode=2), X / (1 + np.exp(-1.702 * X))),
     "clip": (settings(low=-0.5, high=0.25), np.clip(X, -0.5, 0.25)),
     "clampedReLU": (settings(alpha=0.5, beta=0.25), np.minimum(np.where(X < 0, X / 2, X), 0.25)),
     "tanh": (None, np.tanh(X)),
@@ -218,7 +227,7 @@ CASES = {
 # Layers that need a second input have tests of their own.
 TWO_INPUTS = {"divideBroadcastable", "subtractBroadcastable", "max", "min"}
 TWO_INPUTS |= {"maxBroadcastable", "minBroadcastable", "loadConstant", "loadConstantND"}
-ELSEWHERE = {"erf", "gelu"}  # tested with the layers
+ELSEWHERE = {"erf"}  # tested with the layers
 
 
 def _load(data, tmp_path):
