@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import h5py
 import numpy as np
-from fuzz.targets import _MANIFEST
+import onnx
+from fuzz.targets import _MANIFEST, NETWORK
+from onnx import helper, numpy_helper
+from safetensors.numpy import save
 
 from helpers.coreml_protos import add, blob, network, packed, program, single
 from helpers.onnx_nets import NETS
 from helpers.tflite_cases import CASES
+from twinlens.models.assembly import random_parameters
+
+_ARRAYS = random_parameters(NETWORK)
 
 
 def seeds() -> dict[str, dict[str, bytes]]:
@@ -29,6 +38,11 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "mlmodel": core,
         "mlpackage": {"program": len(model).to_bytes(4, "little") + model + weights},
         "manifest": {"usual": json.dumps(_MANIFEST).encode()},
+        "npz": {"stored": _npz(), "deflated": _deflated()},
+        "safetensors": {"float32": save(_ARRAYS), "float16": save(_halves())},
+        "hdf5": {"keras2": _hdf5("{0}/{0}/{1}:0"), "keras3": _hdf5("layers/{0}/vars/0", 6)},
+        "initializers": {"raw": _initializers()},
+        "raw": {"named": bytes(4) + _kernel().tobytes(), "described": _described()},
     }
 
 
@@ -55,6 +69,55 @@ def _core_ml():
     x = add(net, "innerProduct", x, fill=dense)
     add(net, "softmax", x, output="probabilities")
     return {"classifier": model.SerializeToString()}
+
+
+def _kernel():
+    return _ARRAYS["a_weight"].astype("<f4")
+
+
+def _halves():
+    return {name: array.astype(np.float16) for name, array in _ARRAYS.items()}
+
+
+def _npz():
+    buffer = io.BytesIO()
+    np.savez(buffer, **_ARRAYS)
+    return buffer.getvalue()
+
+
+def _deflated():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as to, to.open("a.npy", "w") as file:
+        np.lib.format.write_array(file, _kernel())
+    return buffer.getvalue()
+
+
+def _hdf5(place, deflate=None):
+    """Contiguous arrays, or deflated ones in chunks."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, array in _ARRAYS.items():
+            layer, _, kind = name.partition("_")
+            where = place.format(layer, "kernel" if kind == "weight" else kind)
+            if where not in file:
+                file.create_dataset(where, data=array, compression=deflate)
+    return buffer.getvalue()
+
+
+def _initializers():
+    value = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [value])
+    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in _ARRAYS.items())
+    return helper.make_model(graph).SerializeToString()
+
+
+def _described():
+    shape = _kernel().shape
+    file = {"name": "a_weight", "file": "a_weight.dat", "dtype": "float32", "shape": shape}
+    file |= {"kernel": shape, "groups": 1, "axes": "OIHW"}
+    told = {"format": "twinlens.parameters", "version": 1, "order": "own", "tensors": [file]}
+    told = json.dumps(told).encode()
+    return len(told).to_bytes(4, "little") + told + _kernel().tobytes()
 
 
 def write(target: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a fuzzer feeds: bytes of any content, which are read as a model of each format.
+"""What a fuzzer feeds: bytes of any content, read as a model or parameters of each format.
 
 A reader may refuse them with one of our errors; any other exception is a fault of ours.
 """
@@ -20,9 +20,12 @@ from twinlens.engine.formats.onnx_import import load_onnx
 from twinlens.engine.formats.tflite_import import load_tflite
 from twinlens.engine.graph import optimize
 from twinlens.engine.modelfile import inspect, spec_of
+from twinlens.engine.params import OWN, open_parameters, with_parameters
+from twinlens.models.assembly import Assembly
 
-# A graph of at most so many multiply-adds and samples is run, written and optimised as well.
-_MACS, _SAMPLES = 1_000_000, 100_000
+# A graph of at most so many multiply-adds and samples is run, written and optimised as well, and
+# an array of at most so many bytes is read: a network asks only for what is of the size it needs.
+_MACS, _SAMPLES, _BYTES = 1_000_000, 100_000, 1 << 20
 _MANIFEST = {
     "fileFormatVersion": "1.0.0",
     "itemInfoEntries": {"id": {"path": "com.apple.CoreML/model.mlmodel"}},
@@ -71,12 +74,57 @@ def manifest(data: bytes, folder: Path) -> None:
     _use(package, lambda: load_coreml(package))
 
 
+def npz(data: bytes, folder: Path) -> None:
+    """NumPy's arrays in a zip."""
+    _read(folder / "net.npz", data)
+
+
+def safetensors(data: bytes, folder: Path) -> None:
+    """safetensors."""
+    _read(folder / "net.safetensors", data)
+
+
+def hdf5(data: bytes, folder: Path) -> None:
+    """HDF5, as Keras writes it."""
+    _read(folder / "net.h5", data)
+
+
+def initializers(data: bytes, folder: Path) -> None:
+    """ONNX for its initialisers alone."""
+    _read(folder / "net.onnx", data)
+
+
+def raw(data: bytes, folder: Path) -> None:
+    """A folder of raw files: 4 bytes that say how long its manifest is, the manifest, a file."""
+    size = int.from_bytes(data[:4], "little")
+    (folder / "net").mkdir()
+    if size:
+        (folder / "net" / "manifest.json").write_bytes(data[4 : 4 + size])
+    _read(folder / "net" / "a_weight.dat", data[4 + size :], folder / "net")
+
+
+def _network():
+    """What the parameters are for: ``a`` and ``c`` with kernels, ``b`` depthwise."""
+    net = Assembly("net", (1, 2, 5, 5))
+    net.conv("a", 3, 3)
+    net.depthwise("b", 3)
+    net.dense("c", 4)
+    return net.graph()
+
+
+NETWORK = _network()
+
 TARGETS = {
     "onnx": onnx,
     "tflite": tflite,
     "mlmodel": mlmodel,
     "mlpackage": mlpackage,
     "manifest": manifest,
+    "npz": npz,
+    "safetensors": safetensors,
+    "hdf5": hdf5,
+    "initializers": initializers,
+    "raw": raw,
 }
 
 
@@ -100,3 +148,14 @@ def _run(graph):
         onnx_bytes(graph)
         zeros = {name: np.zeros(shape, np.float32) for name, shape in graph.inputs.items()}
         optimize(graph).run(zeros)
+
+
+def _read(path, data, source=None):
+    path.write_bytes(data)
+    with suppress(TwinlensError):
+        found = open_parameters(source or path)
+        for name, entry in found.entries.items():
+            if entry.nbytes <= _BYTES:
+                with suppress(TwinlensError):
+                    found.read(name)
+        with_parameters(NETWORK, found, OWN)
