@@ -92,8 +92,9 @@ def _names(path: Path, file: Any, found: Mapping[str, Entry]) -> dict[str, str]:
     for place in found:
         group, _, last = place.rpartition("/")
         if group.split("/")[-1] == "vars" and last.isdigit():
-            siblings = [found[f"{group}/{one}"] for one in sorted(file[group], key=_number)]
-            name = f"{_layer(file, group)}/{_variable(int(last), siblings)}"
+            order = sorted(file[group], key=_number)
+            siblings = [found[f"{group}/{one}"] for one in order]
+            name = f"{_layer(file, group)}/{_variable(order.index(last), siblings)}"
         else:
             name = "/".join([*group.split("/")[-1:], last.split(":")[0]]).lstrip("/")
         if name in names:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -57,12 +59,19 @@ def has_arrays(path: Path) -> bool:
         return False
 
 
+# What zipfile, its decompressors and NumPy's reader of headers raise on damaged files.
+_DAMAGE = (
+    *(BadZipFile, zlib.error, LZMAError, EOFError, KeyError, OSError, ValueError, RuntimeError),
+    *(SyntaxError, TokenError),
+)
+
+
 @contextmanager
 def _zip(path: Path) -> Iterator[ZipFile]:
     try:
         with ZipFile(path) as archive:
             yield archive
-    except (BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError, RuntimeError) as why:
+    except _DAMAGE as why:
         raise ModelFileError(f"{path}: cannot be read as .npz ({why})") from why
 
 
