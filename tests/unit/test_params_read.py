@@ -7,6 +7,7 @@ import json
 import pickle
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -262,7 +263,7 @@ def test_safetensors_that_change_after_they_were_opened_are_told(tmp_path: Path)
     with pytest.raises(ParameterError, match="a has 3 values, expected 2×3"):
         parameters["a"]
     save_file({"b": VALUES}, path)
-    with pytest.raises(ModelFileError, match="a cannot be read"):
+    with pytest.raises(ModelFileError, match=r"a cannot be read"):
         parameters["a"]
 
 
@@ -329,7 +330,7 @@ def test_hdf5_of_no_keras_keeps_its_names(tmp_path: Path) -> None:
 def test_hdf5_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
     path = keras2(tmp_path / "net.h5")
     monkeypatch.setattr("twinlens.engine.params.hdf5.find_spec", lambda name: None)
-    with pytest.raises(EngineUnavailableError, match="h5py is not installed") as caught:
+    with pytest.raises(EngineUnavailableError, match="pyfive is not installed") as caught:
         open_parameters(path)
     assert "twinlens[hdf5]" in caught.value.hint
 
@@ -338,15 +339,20 @@ def test_hdf5_reads_nothing_outside_its_file(tmp_path: Path) -> None:
     secret = keras2(tmp_path / "secret.h5")
     with h5py.File(tmp_path / "links.h5", "w") as file:
         file["a"] = VALUES
-        file["outside"] = h5py.ExternalLink(str(secret), "/model_weights")
         file["again"] = h5py.SoftLink("/a")
         file["circle"] = h5py.SoftLink("/")
     assert set(open_parameters(tmp_path / "links.h5")) == {"a"}
+    with h5py.File(tmp_path / "outside.h5", "w") as file:
+        file["a"] = VALUES
+        file["outside"] = h5py.ExternalLink(str(secret), "/model_weights")
+    with pytest.raises(ModelFileError, match="cannot be read as HDF5") as caught:
+        open_parameters(tmp_path / "outside.h5")
+    assert "leads to other files" in caught.value.hint
     (tmp_path / "secret.dat").write_bytes(bytes(24))
     with h5py.File(tmp_path / "external.h5", "w") as file:
         place = [(str(tmp_path / "secret.dat"), 0, 24)]
         file.create_dataset("a", (2, 3), "f4", external=place)
-    with pytest.raises(ModelFileError, match="a lies in another file"):
+    with pytest.raises(ModelFileError, match="a is not all in this file"):
         open_parameters(tmp_path / "external.h5")
     with h5py.File(tmp_path / "virtual.h5", "w") as file:
         layout = h5py.VirtualLayout((2, 3), "f4")
@@ -367,7 +373,7 @@ def test_hdf5_that_is_damaged_or_holds_no_numbers(tmp_path: Path) -> None:
         open_parameters(tmp_path / "text.h5")
     with h5py.File(tmp_path / "hollow.h5", "w") as file:
         file.create_dataset("a", (1 << 20, 100), "f4")  # announced, never written
-    with pytest.raises(ModelFileError, match="a has 0 bytes, expected 1048576×100 float32"):
+    with pytest.raises(ModelFileError, match="a is not all in this file, expected 1048576×100"):
         open_parameters(tmp_path / "hollow.h5")
     with h5py.File(tmp_path / "twice.h5", "w") as file:
         file["one/conv/kernel"] = VALUES
@@ -382,6 +388,22 @@ def test_hdf5_that_announces_more_than_the_cap(tmp_path: Path) -> None:
     assert (tmp_path / "bomb.h5").stat().st_size < 100_000
     with pytest.raises(ModelFileError, match="17,179,869,184 bytes, expected at most"):
         open_parameters(tmp_path / "bomb.h5")
+
+
+def test_hdf5_whose_chunks_unpack_to_more_than_they_hold(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        packed = file.create_dataset("a", (2, 3), "f4", chunks=(2, 3), compression="gzip")
+        packed.id.write_direct_chunk((0, 0), zlib.compress(bytes(50_000_000)))
+        file.create_dataset("b", data=VALUES, chunks=(1, 3), compression="lzf")
+        file.create_dataset(
+            "c", data=VALUES, chunks=(1, 2), shuffle=True, fletcher32=True, compression="gzip"
+        )
+    parameters = open_parameters(tmp_path / "bomb.h5")
+    with pytest.raises(ModelFileError, match=r"a cannot be read .*unpacks to 25 bytes, not 24"):
+        parameters["a"]
+    with pytest.raises(ModelFileError, match=r"b cannot be read .*packed by filters"):
+        parameters["b"]
+    np.testing.assert_array_equal(parameters["c"], VALUES)
 
 
 def onnx_file(path: Path, *tensors: onnx.TensorProto) -> Path:
@@ -412,7 +434,7 @@ def test_initialisers_whose_size_is_not_what_they_say(tmp_path: Path) -> None:
     listed = helper.make_tensor("a", onnx.TensorProto.FLOAT, [2, 3], VALUES.reshape(-1).tolist())
     del listed.float_data[:2]
     parameters = open_parameters(onnx_file(tmp_path / "listed.onnx", listed))
-    with pytest.raises(ModelFileError, match="a cannot be read"):
+    with pytest.raises(ModelFileError, match=r"a cannot be read"):
         parameters["a"]
 
 
