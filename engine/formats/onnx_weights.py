@@ -60,7 +60,8 @@ def _integers(to: Writer, node: Node, layer: Conv2d | Linear) -> _Integers | Non
         scale = scale[0].reshape(())
     shaped = scale.reshape((-1,) + (1,) * (weight.ndim - 1)) if scale.size > 1 else scale
     steps = np.rint(weight / shaped)
-    if not np.array_equal(steps.astype(np.float32) * shaped, weight):
+    whole = np.isfinite(steps).all() and np.array_equal(steps.astype(np.float32) * shaped, weight)
+    if not whole:
         return None
     low, high = int(steps.min()), int(steps.max())
     entering = _entering(to, node)
