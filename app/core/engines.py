@@ -25,6 +25,13 @@ class EngineChoice:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
+def engine_title(engine_id: str) -> str:
+    """An engine's name, by its id; the id itself where the registry does not know it."""
+    from twinlens.engine import registry
+
+    return registry.get_engine(engine_id).title if engine_id in registry.ENGINES else engine_id
+
+
 def engine_choices() -> list[EngineChoice]:
     """All engines of the registry with their precisions, in its order."""
     from twinlens.engine import registry

@@ -15,7 +15,7 @@ class LoadStarted:
     """An engine is being loaded; the old one keeps answering.
 
     Attributes:
-        what: model and engine, for display (``"MobileNet-v2 · vision"``).
+        what: model and engine, for display (``"MobileNet-v2 · Vision"``).
     """
 
     what: str

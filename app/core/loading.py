@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from twinlens.app.core.engines import engine_title
 from twinlens.app.core.events import LoadFailed, LoadStarted
 from twinlens.app.core.newsbox import NewsBox
 from twinlens.engine.errors import EngineError, TwinlensError
@@ -47,7 +48,7 @@ class LoadRequest:
     @property
     def what(self) -> str:
         """For display."""
-        text = f"{self.spec.title} · {self.engine_id}"
+        text = f"{self.spec.title} · {engine_title(self.engine_id)}"
         precision = self.options.precision
         return text if precision == "fp32" else f"{text} · {precision}"
 
@@ -182,7 +183,7 @@ class EngineLoader:
 
 def _unexpected(request: LoadRequest, error: Exception) -> TwinlensError:
     return EngineError(
-        f"{request.spec.path.name} could not be loaded on {request.engine_id}: "
+        f"{request.spec.path.name} could not be loaded on {engine_title(request.engine_id)}: "
         f"{type(error).__name__}: {error}",
         hint="The model may be damaged, or of a kind that this engine does not know.",
     )
