@@ -11,7 +11,8 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from twinlens.app.core.crossover import Climb, Crossing, Ladder
+    from twinlens.app.core.crossover import Climb, Crossing
+    from twinlens.app.core.ladder import Ladder
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -48,8 +49,9 @@ def ladder(args: argparse.Namespace) -> Ladder:
         EngineError: an engine or a network of the ladder that does not exist is named.
     """
     from twinlens.app.core.bench import default_threads
-    from twinlens.app.core.crossover import ENGINES, Ladder
+    from twinlens.app.core.crossover import ENGINES
     from twinlens.app.core.engines import engine_choices
+    from twinlens.app.core.ladder import Ladder
     from twinlens.engine import registry
     from twinlens.models.ladder import ladder as networks
 

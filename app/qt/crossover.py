@@ -9,7 +9,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 
 from twinlens.app.core.bench import default_threads
-from twinlens.app.core.crossover import ENGINES, Climb, Ladder
+from twinlens.app.core.crossover import ENGINES, Climb
+from twinlens.app.core.ladder import Ladder
 from twinlens.app.core.loading import Loader
 from twinlens.app.overlays import Banner
 from twinlens.app.overlays.crossover import crossover_chart, crossover_text
