@@ -23,7 +23,7 @@ from twinlens.app.overlays import Banner, BannerKind, Palette
 from twinlens.app.overlays.models import ModelAction, ModelLine, model_lines
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.sheets import Panel
-from twinlens.app.qt.theme import FOCUS, sheet_style
+from twinlens.app.qt.theme import sheet_style
 from twinlens.engine.errors import DownloadCancelledError, TwinlensError
 from twinlens.models.cards import Card, cards
 from twinlens.models.store import State, Store
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
 
 _TICK_MS = 100
-_WIDTH_UNITS = 150
+_WIDTH_UNITS = 172  # from column to column
 _BOTTOM_UNITS = 78
 _STEPS = 1000
 
@@ -387,10 +387,8 @@ def _heading(grid: QGridLayout, parent: QWidget) -> None:
 
 def _own_style(palette: Palette, unit: float) -> str:
     return f"""
-    QLabel#headline {{ font-weight: 600; }}
     QLabel#error {{ color: {palette.warning}; font-size: {unit * 1.9:.0f}px; }}
     QPushButton#action {{ text-align: center; padding: {unit * 0.6:.0f}px {unit:.0f}px; }}
-    QPushButton#action:focus {{ border: 2px solid {FOCUS}; }}
     QProgressBar {{ background: transparent; border: 0; }}
     QProgressBar::chunk {{ background: {palette.text}; }}
     """

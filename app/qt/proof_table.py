@@ -12,7 +12,7 @@ from twinlens.app.overlays import Palette
 from twinlens.app.overlays.wizard import ProofCell
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.keys import OWN_ARROWS
-from twinlens.app.qt.theme import FOCUS, color, font, line_color, tint_color
+from twinlens.app.qt.theme import color, focus_color, font, line_color, tint_color
 
 _CELL_UNITS = 7.4
 _ARROWS = {
@@ -90,7 +90,7 @@ class Cell(QAbstractButton):
         edge = 2.0 if self.hasFocus() or self.isChecked() else 1.0
         area = QRectF(self.rect()).adjusted(edge / 2, edge / 2, -edge / 2, -edge / 2)
         ring = palette.text if self.isChecked() else line_color(palette)
-        painter.setPen(QPen(color(FOCUS if self.hasFocus() else ring), edge))
+        painter.setPen(QPen(color(focus_color(palette) if self.hasFocus() else ring), edge))
         filled = self.isChecked() or self.underMouse()
         painter.setBrush(color(tint_color(palette)) if filled else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(area, 0.8 * unit, 0.8 * unit)

@@ -10,8 +10,8 @@ from twinlens.app.overlays import PALETTES, Palette
 SMALLEST_TEXT = 0.018
 """Share of the height under which no text may be."""
 
-FOCUS = "#2EC4E6"
-"""Colour of the ring around what has the focus."""
+_FOCUS, _FOCUS_ON_LIGHT = "#2EC4E6", "#00748C"
+_RING_PX = 2
 
 
 def palette_of(theme: str) -> tuple[str, Palette]:
@@ -40,6 +40,7 @@ def font(pixels: float, *, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
 
 def sheet_style(palette: Palette, unit: float) -> str:
     """Style sheet of everything that stands on sheets; ``unit`` is 1 % of the window's height."""
+    ring, inner = focus_color(palette), unit * 0.9 - _RING_PX
     return f"""
     QFrame#panel {{
         background: {palette.surface}; border: 1px solid {line_color(palette)};
@@ -48,7 +49,7 @@ def sheet_style(palette: Palette, unit: float) -> str:
     QLabel {{ color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent; }}
     QLabel#title {{ font-size: {unit * 2.8:.0f}px; font-weight: 600; }}
     QLabel#detail, QLabel#group {{ color: {palette.text_dim}; font-size: {unit * 1.9:.0f}px; }}
-    QLabel#group {{ font-weight: 600; }}
+    QLabel#group, QLabel#headline {{ font-weight: 600; }}
     QLabel#key {{
         font-weight: 600; border: 1px solid {line_color(palette)};
         border-radius: {unit * 0.6:.0f}px;
@@ -56,19 +57,23 @@ def sheet_style(palette: Palette, unit: float) -> str:
     }}
     QPushButton {{
         color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent;
-        border: 0; border-radius: {unit * 0.8:.0f}px; text-align: left;
-        padding: {unit * 0.9:.0f}px {unit * 1.4:.0f}px;
+        border: {_RING_PX}px solid transparent; border-radius: {unit * 0.8:.0f}px;
+        text-align: left;
+        padding: {max(0.0, inner):.0f}px {max(0.0, unit * 1.4 - _RING_PX):.0f}px;
     }}
-    QPushButton#action {{ border: 1px solid {line_color(palette)}; font-weight: 600; }}
+    QPushButton#action {{
+        border: {_RING_PX}px solid {line_color(palette)}; font-weight: 600;
+    }}
     QPushButton#chip, QPushButton#chosen {{
-        border: 1px solid {line_color(palette)}; text-align: center;
+        border: {_RING_PX}px solid {line_color(palette)}; text-align: center;
         padding: {unit * 0.7:.0f}px {unit * 1.6:.0f}px;
     }}
     QPushButton#chosen {{
         background: {tint_color(palette)}; border-color: {palette.text}; font-weight: 600;
     }}
     QPushButton:hover {{ background: {tint_color(palette)}; }}
-    QPushButton:focus {{ border: 2px solid {FOCUS}; }}
+    QPushButton:focus, QPushButton#action:focus, QPushButton#chip:focus,
+    QPushButton#chosen:focus {{ border: {_RING_PX}px solid {ring}; }}
     QPushButton:disabled {{ color: {palette.text_dim}; }}
     QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border: 0; }}
     QScrollBar:vertical {{ background: transparent; width: {unit:.0f}px; margin: 0; }}
@@ -93,6 +98,11 @@ def sheet_style(palette: Palette, unit: float) -> str:
 def is_light(palette: Palette) -> bool:
     """Whether a palette is of a light theme."""
     return palette.text < palette.ground
+
+
+def focus_color(palette: Palette) -> str:
+    """The ring around what has the focus; 3:1 on the surface."""
+    return _FOCUS_ON_LIGHT if is_light(palette) else _FOCUS
 
 
 def line_color(palette: Palette) -> str:

@@ -25,11 +25,11 @@ from twinlens.app.overlays.wizard import WizardView
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.proof_table import ProofTable
 from twinlens.app.qt.sheets import Panel
-from twinlens.app.qt.theme import FOCUS, sheet_style, tint_color
+from twinlens.app.qt.theme import focus_color, sheet_style, tint_color
 from twinlens.engine.image import CropAndScale
 
 TITLE = "Model setup"
-_WIDTH_UNITS = 150
+_WIDTH_UNITS = 172  # from column to column
 _TOP_UNITS, _BOTTOM_UNITS = 9, 98
 _PICTURE = (10.6, 6.0)  # units
 _CROPS = {
@@ -295,6 +295,7 @@ def _rename(widget: QWidget, name: str) -> None:
 
 
 def _own_style(palette: Palette, unit: float) -> str:
+    ring = focus_color(palette)
     thumb = f"padding: 0; border-radius: {unit * 0.6:.0f}px; text-align: center;"
     return f"""
     QLabel#error {{ color: {palette.warning}; font-size: {unit * 1.9:.0f}px; }}
@@ -306,10 +307,10 @@ def _own_style(palette: Palette, unit: float) -> str:
         background: {tint_color(palette)}; color: {palette.text_dim};
         border-color: {tint_color(palette)};
     }}
-    QPushButton#primary:focus {{ border: 2px solid {FOCUS}; }}
+    QPushButton#primary:focus {{ border: 2px solid {ring}; }}
     QPushButton#cancel {{ border: 2px solid transparent; }}
-    QPushButton#cancel:focus {{ border: 2px solid {FOCUS}; }}
+    QPushButton#cancel:focus {{ border: 2px solid {ring}; }}
     QPushButton#thumb {{ {thumb} border: 2px solid transparent; }}
     QPushButton#thumbChosen {{ {thumb} border: 2px solid {palette.text}; }}
-    QPushButton#thumb:focus, QPushButton#thumbChosen:focus {{ border: 2px solid {FOCUS}; }}
+    QPushButton#thumb:focus, QPushButton#thumbChosen:focus {{ border: 2px solid {ring}; }}
     """
