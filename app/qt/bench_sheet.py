@@ -14,7 +14,7 @@ from twinlens.app.overlays import Palette
 from twinlens.app.overlays.bench import BenchChart
 from twinlens.app.qt.bench_chart import BenchChartView, ChartView
 from twinlens.app.qt.controls import caption
-from twinlens.app.qt.sheets import Panel
+from twinlens.app.qt.sheets import Panel, height_on_stage
 from twinlens.app.qt.theme import sheet_style
 
 WIDE_UNITS, NARROW_UNITS = 104, 90
@@ -85,7 +85,7 @@ class MeasuringSheet(Panel):
         self._actions, self._running, self._view = actions, False, chart
         self._progress: float | None = None
         self._outer = QVBoxLayout(self)
-        head = QHBoxLayout()
+        self._head = head = QHBoxLayout()
         head.addWidget(caption(heading, "title", self), 1)
         self.close_button = self._button("Close", f"Close {title} sheet", actions.close)
         head.addWidget(self.close_button)
@@ -104,7 +104,8 @@ class MeasuringSheet(Panel):
         self.left_out.setObjectName("detail")
         self.left_out.setWordWrap(True)
         self._outer.addWidget(self.left_out)
-        self._outer.addLayout(self._foot())
+        self._row = self._foot()
+        self._outer.addLayout(self._row)
         self._words = [self.status, self.left_out]
         self.restyle(palette, unit)
 
@@ -177,9 +178,11 @@ class MeasuringSheet(Panel):
         inner = own_width - 2 * round(unit * 2.4)
         words = [label for label in self._words if not label.isHidden()]
         needed = sum(label.heightForWidth(inner) for label in words)
-        needed += self._view.sizeHint().height() + round(unit * 22)
-        room = height - top - round(unit * 3)
-        self.setGeometry(width - own_width - round(unit * 3), top, own_width, min(needed, room))
+        lines = self._head.sizeHint().height() + self._row.sizeHint().height()
+        gaps = 2 * round(unit * 2.4) + (4 + len(words)) * round(unit * 0.8)
+        needed += self._view.sizeHint().height() + lines + gaps + self._bar.height() + round(unit)
+        tall = height_on_stage(needed, top, height, unit)
+        self.setGeometry(width - own_width - round(unit * 3), top, own_width, tall)
         self._place_progress()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name

@@ -42,7 +42,7 @@ class Menus:
         """(title, key, what it opens) of the sheet buttons."""
         return [
             ("Source", "O", self.source),
-            ("Engine", "Shift+E", self.engine),
+            ("Engine", "Shift E", self.engine),
             ("Model", "L", self.model),
             ("View", "V", self.views),
             ("Settings", ",", self.settings),
@@ -176,7 +176,7 @@ class Menus:
             Row("Bench", "Every engine and precision, timed. Key B", close(window.bench.toggle)),
             Row(
                 "Crossover",
-                "From which size of network on a GPU pays. Key Shift+B",
+                "From which size of network on a GPU pays. Key Shift B",
                 close(window.crossover.toggle),
             ),
             Row("Full screen", "Key F", close(look.toggle_full_screen), window.isFullScreen()),

@@ -76,6 +76,23 @@ class Heading:
     title: str
 
 
+STATUS_UNITS = 4.2
+"""Height of the line at the stage's foot, with a gap above it."""
+
+
+def height_on_stage(needed: float, top: int, height: int, unit: float) -> int:
+    """Height of a sheet at the right edge, which leaves out the line at the foot or covers it.
+
+    Args:
+        needed: what its content needs.
+        top: where it begins.
+        height: the stage's.
+        unit: 1 % of that.
+    """
+    room = height - top - round(unit * 3)
+    return round(needed) if needed <= room - STATUS_UNITS * unit else room
+
+
 SheetRow = Row | SliderRow | ChipRow | Heading
 
 
@@ -236,10 +253,14 @@ class Sheet(Panel):
         own_width = round(min(width * 0.46, unit * 62))
         top = round(unit * 10)
         self.ensurePolished()
-        rows = self._content.sizeHint().height()
-        needed = rows + self._head.sizeHint().height() + round(unit * 7)
-        room = height - top - round(unit * 3)
-        self.setGeometry(width - own_width - round(unit * 3), top, own_width, min(needed, room))
+        margin = round(unit * 2)
+        # Words that wrap need less than their hint, which knows no width.
+        rows = self._list.totalHeightForWidth(own_width - 2 * margin - 2)
+        if rows < 0:
+            rows = self._content.sizeHint().height()
+        needed = rows + self._head.sizeHint().height() + 2 * margin + round(unit * 2)
+        tall = height_on_stage(needed, top, height, unit)
+        self.setGeometry(width - own_width - round(unit * 3), top, own_width, tall)
 
 
 class CheatCard(Panel):
@@ -293,9 +314,12 @@ class BannerPanel(Panel):
         self.banner = banner
         self.setAccessibleName(banner.title)
         self.setAccessibleDescription(banner.hint)
-        self.restyle(palette, unit)
         row = QHBoxLayout(self)
-        row.setContentsMargins(round(unit * 2), round(unit), round(unit), round(unit))
+        row.setContentsMargins(*(round(unit * side) for side in (1.4, 1.4, 1, 1.4)))
+        row.setSpacing(round(unit * 1.4))
+        self._strip = QFrame(self)
+        self._strip.setObjectName("strip")
+        row.addWidget(self._strip)
         words = QVBoxLayout()
         words.setSpacing(round(unit * 0.4))
         self.lines: list[QLabel] = []
@@ -317,24 +341,23 @@ class BannerPanel(Panel):
         done.setAutoDefault(True)
         done.clicked.connect(lambda: close())
         row.addWidget(done)
+        self.restyle(palette, unit)
 
     def restyle(self, palette: Palette, unit: float) -> None:
         """Take the colours of a theme and the sizes of a unit of 1 % of the window's height."""
         warn = self.banner.kind is not BannerKind.INFO
         strip = palette.warning if warn else palette.text_dim
+        self._strip.setFixedWidth(max(2, round(unit * 0.8)))
         self.setStyleSheet(
             sheet_style(palette, unit)
-            + f"QFrame#panel {{ border-left: {unit:.0f}px solid {strip}; }}"
+            + f"QFrame#strip {{ background: {strip}; border-radius: {unit * 0.4:.0f}px; }}"
         )
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand under the controls, in the middle."""
+        """Stand under the controls at the left column, beside a sheet on the right."""
         del height
-        own_width = round(min(width - 6 * unit, unit * 110))
+        self.ensurePolished()
+        own_width = round(min(width - 6 * unit, unit * 108))
         needed = self.heightForWidth(own_width)
-        self.setGeometry(
-            (width - own_width) // 2,
-            round(unit * 10),
-            own_width,
-            max(needed, self.sizeHint().height()),
-        )
+        tall = needed if needed > 0 else self.sizeHint().height()
+        self.setGeometry(round(unit * 3), round(unit * 10), own_width, tall)
