@@ -205,6 +205,7 @@ class Controls(QWidget):
         self._idle.setSingleShot(True)
         self._idle.timeout.connect(self.fade_out)
         self.pinned = False
+        self._gap = 0.0
 
     def set_idle_ms(self, idle_ms: int) -> None:
         """Change how long controls stay without the pointer."""
@@ -236,8 +237,14 @@ class Controls(QWidget):
             self._effect.opacity() > 0.5
         )
 
+    @property
+    def taken(self) -> float:
+        """Height that is taken, with a gap below, in pixels; 0 where the controls have faded."""
+        return self.height() + self._gap if self.shown else 0.0
+
     def restyle(self, unit: float) -> None:
         """Size everything for a unit of 1 % of the window's height."""
+        self._gap = unit
         margin = round(3 * unit)
         layout = self.layout()
         if layout is not None:

@@ -61,6 +61,9 @@ def buffer_image(buffer: PixelBuffer) -> QImage:
 class Stage(QWidget):
     """The picture and what is drawn on it.
 
+    Attributes:
+        top_taken: gives the height, in pixels, that controls take now at the top.
+
     Signals:
         painted: a frame was painted for the first time: its index and source id.
         resized: the stage has another size.
@@ -80,6 +83,7 @@ class Stage(QWidget):
         self.mirror = False
         self.recognise: Callable[[Path], Dropped] = recognise
         self.target = DropTarget(palette, self)
+        self.top_taken: Callable[[], float] = lambda: 0.0
         self._negative = False
         self._region: Region | None = None
         self._image: QImage | None = None
@@ -237,6 +241,8 @@ class Stage(QWidget):
         )
         painter.setPen(QPen(self._accent.now(), 0.3 * unit))
         painter.setBrush(Qt.BrushStyle.NoBrush)
+        # Where buttons stand, the frame ends below them rather than run on between them.
+        painter.setClipRect(QRectF(0, self.top_taken(), self.width(), self.height()))
         inset = 0.15 * unit
         painter.drawRoundedRect(marked.adjusted(inset, inset, -inset, -inset), unit, unit)
 

@@ -118,6 +118,7 @@ class MainWindow(QMainWindow):
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
+        self.stage.top_taken = lambda: self.controls.taken
         self.progress = ProgressLine(self.stage)
         self.popups = Popups(self.stage, self.controls, palette)
         self.bench = Bench(self, load)
