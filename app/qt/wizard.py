@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from twinlens.app.core.loading import Loader
 from twinlens.app.core.preflight import Preflight
 from twinlens.app.core.trial import LIVE, Trial, TrialState
 from twinlens.app.core.wizard import Wizard, best
+from twinlens.app.overlays import Banner
 from twinlens.app.overlays.wizard import WizardView, showable, standings_of, wizard_view
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.stage import buffer_image
@@ -81,12 +83,15 @@ class WizardDesk(QObject):
             confirmed: called once, if it is confirmed.
         """
         self._window.popups.close_sheet()
-        self.wizard, self._confirmed = Wizard(report), confirmed
+        self._begin(Wizard(report), engine_id, confirmed)
+
+    def _begin(self, wizard: Wizard, engine_id: str, confirmed: Confirmed) -> None:
+        self.wizard, self._confirmed = wizard, confirmed
         self._engine_id = engine_id
         self._pictures, self._bundled, self._shown, self._said = [], 0, LIVE, ""
         self._waiting = []
         self._open()
-        channels = report.spec.recipe.channels
+        channels = wizard.report.spec.recipe.channels
         self._background.run(
             "golden", lambda: golden_pictures(channels), self._got_pictures, self._no_pictures
         )
@@ -314,17 +319,40 @@ class WizardDesk(QObject):
         if wizard is None or confirmed is None or wizard.missing:
             return
         spec, kept = wizard.spec, wizard.kept
+        self._confirmed = None
         self._window.popups.close_sheet()
         confirmed(spec, kept)
 
     def _closed(self) -> None:
+        wizard, confirmed = self.wizard, self._confirmed
+        self._end()
+        if wizard is not None and confirmed is not None:
+            # Only when the call that closes it is over is it known what stands in its place.
+            QTimer.singleShot(0, self, partial(self._put_aside, wizard, confirmed))
+
+    def _put_aside(self, wizard: Wizard, confirmed: Confirmed) -> None:
+        """Where another sheet took the place of this one, offer to go on with the answers."""
+        popups = self._window.popups
+        if popups.sheet is None or self.wizard is not None:
+            return
+
+        def go_on() -> None:
+            popups.close_banner()
+            popups.close_sheet()
+            self._begin(wizard, self._engine_id, confirmed)
+
+        said = f"{wizard.report.spec.title} is not set up yet"
+        banner = Banner(said, "Nothing has changed. Your answers are kept.", action="Go on")
+        self._window.show_banner(banner, go_on)
+
+    def _end(self) -> None:
         self.wizard = self._confirmed = None
         self._timer.stop()
         self._end_trial()
 
     def stop(self) -> None:
         """End the proof and its thread; called when the window closes."""
-        self._closed()
+        self._end()
         for trial in self._ending:
             trial.join(_STOP_WITHIN_S)
         self._ending.clear()

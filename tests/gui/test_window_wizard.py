@@ -360,6 +360,35 @@ def test_a_newer_model_takes_the_sheets_place(stand: Stand, tmp_path: Path) -> N
     assert "others" in sheet.findChildren(QLabel)[0].text()
 
 
+def test_another_sheet_does_not_take_the_answers_silently(
+    stand: Stand, qtbot: Any, tmp_path: Path
+) -> None:
+    window = stand.window
+    desk = window.intake.desk
+    sheet = asked(stand, labelled(tmp_path / "colors.onnx"))
+    chosen = next(id for id in sheet.table.cells if desk.wizard and id != desk.wizard.chosen)
+    desk.choose(chosen)
+    qtbot.keyClick(window.stage, Key.Key_V)
+    assert desk.sheet is None
+    stand.until(lambda: window.banner is not None)
+    assert window.banner is not None
+    assert window.banner.title == "colors is not set up yet"
+    panel = window.popups._banner
+    assert panel is not None
+    assert not panel.geometry().intersects(window.popups.sheet.geometry()), "both can be read"  # type: ignore[union-attr]
+    button = next(b for b in panel.findChildren(QPushButton) if b.text() == "Go on")
+    qtbot.keyClick(button, Key.Key_Return)
+    assert desk.sheet is not None
+    assert desk.wizard is not None
+    stand.until(lambda: desk.trial.done)
+    assert desk.wizard.chosen == chosen
+    assert window.banner is None
+    # Whoever cancels has cancelled.
+    qtbot.keyClick(window.stage, Key.Key_Escape)
+    stand.feed(2)
+    assert window.banner is None
+
+
 def test_closing_the_window_ends_a_proof(stand: Stand, tmp_path: Path) -> None:
     drop(stand, labelled(tmp_path / "colors.onnx"))
     stand.until(lambda: stand.window.intake.desk.sheet is not None)
