@@ -13,8 +13,6 @@ from PySide6.QtCore import QObject, Qt, Signal
 _log = logging.getLogger(__name__)
 _STOP_WITHIN_S = 4.0
 _TELL_EVERY_S = 0.1
-AGAIN_MS = 50
-"""How soon to look again whether another measuring, which was cancelled, has ended."""
 
 
 class Table(Protocol):

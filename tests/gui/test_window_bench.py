@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from helpers.fakes import FakeRunner
-from helpers.gui_stand import NO_INT8, Stand, pixels_of, run_stand
+from helpers.gated import Gated
+from helpers.gui_stand import NO_INT8, Stand, fits, painted, pixels_of, run_stand
 from twinlens.app.core.bench import ROUNDS, BenchRow, BenchTable
 from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
 from twinlens.app.overlays.bench import bench_chart
@@ -26,38 +24,6 @@ from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 Key = Qt.Key
 SIZES = [(640, 360), (1280, 720), (1920, 1080), (900, 900)]
-
-
-class Gated:
-    """A bench's loader whose runners wait in every run but the warming one, until told."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Semaphore(0)
-        self.runners: list[FakeRunner] = []
-
-    def __call__(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
-        runner = FakeRunner(engine_id=engine_id, options=options, gate=self.gate)
-        self.runners.append(runner)
-        return runner
-
-    def open(self) -> None:
-        for _ in range(10_000):
-            self.gate.release()
-
-
-@pytest.fixture
-def gated() -> Iterator[Gated]:
-    made = Gated()
-    yield made
-    made.open()
-
-
-@pytest.fixture
-def waiting(qtbot: Any, tmp_path: Path, gated: Gated) -> Iterator[Stand]:
-    """A window whose bench waits until the gate is opened."""
-    for stand in run_stand(qtbot, tmp_path, load=gated):
-        yield stand
-        gated.open()
 
 
 def sheet_of(stand: Stand) -> BenchSheet:
@@ -100,7 +66,7 @@ def test_answers_rest_and_the_picture_moves_while_it_is_timed(
     window = waiting.window
     assert window.session is not None
     qtbot.keyClick(window.stage, Key.Key_B)
-    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    waiting.until(lambda: gated.timing)
     assert not window.session.state.answering
     before = window.session.stats().answered
     waiting.feed(3)
@@ -115,7 +81,7 @@ def test_answers_rest_and_the_picture_moves_while_it_is_timed(
 def test_escape_stops_measuring_then_closes(waiting: Stand, qtbot: Any, gated: Gated) -> None:
     window = waiting.window
     qtbot.keyClick(window.stage, Key.Key_B)
-    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    waiting.until(lambda: gated.timing)
     sheet = sheet_of(waiting)
     assert sheet.run_button.text() == "Stop"
     qtbot.keyClick(sheet, Key.Key_Escape)
@@ -137,7 +103,7 @@ def test_what_takes_the_panel_or_the_engine_away_ends_the_measuring(
     window = waiting.window
     assert window.session is not None
     qtbot.keyClick(window.stage, Key.Key_B)
-    waiting.until(lambda: any(runner.running.is_set() for runner in gated.runners))
+    waiting.until(lambda: gated.timing)
     if how == "close":
         qtbot.keyClick(sheet_of(waiting), Key.Key_B)
         assert window.sheet is None
@@ -243,25 +209,8 @@ def test_the_panel_stays_inside_at_any_size_and_follows_the_theme(
     smallest = 0.018 * window.stage.height()
     for widget in (*sheet.findChildren(QLabel), *sheet.findChildren(QPushButton)):
         assert widget.font().pixelSize() >= smallest - 0.5
-        if isinstance(widget, QPushButton):
-            assert widget.fontMetrics().horizontalAdvance(widget.text()) <= widget.width()
-        elif widget.isVisible():
+        if widget.isVisible() or isinstance(widget, QPushButton):
             assert fits(widget), widget.text()
-
-
-def fits(label: QLabel) -> bool:
-    flags = int(Qt.TextFlag.TextWordWrap)
-    room = QRect(0, 0, label.contentsRect().width(), 10_000)
-    needed = label.fontMetrics().boundingRect(room, flags, label.text())
-    return bool(needed.width() <= room.width() + 1 and needed.height() <= label.height() + 1)
-
-
-def painted(view: BenchChartView) -> np.ndarray:
-    picture = QImage(view.size(), QImage.Format.Format_RGB32)
-    picture.fill(QColor(PALETTES["dark"].surface))
-    view.render(picture)
-    bits = np.frombuffer(picture.constBits(), np.uint8)
-    return bits.reshape(picture.height(), picture.bytesPerLine() // 4, 4)[:, :, :3].copy()
 
 
 @pytest.mark.parametrize("width_units", [60, 99])

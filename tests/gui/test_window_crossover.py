@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QGuiApplication, QImage
+from PySide6.QtGui import QColor, QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton
 
-from helpers.fakes import FakeRunner, make_spec
-from helpers.gui_stand import Stand, fits, run_stand
+from helpers.fakes import make_spec
+from helpers.gated import Gated
+from helpers.gui_stand import Stand, fits, painted
 from twinlens.app.core.crossover import GPU, Climb, Parts, Point, Step
 from twinlens.app.overlays import PALETTES, engine_color
 from twinlens.app.overlays.crossover import crossover_chart
@@ -23,7 +21,6 @@ from twinlens.app.qt import crossover_chart as chart_module
 from twinlens.app.qt.bench_sheet import BenchSheet
 from twinlens.app.qt.crossover_chart import CrossoverChartView
 from twinlens.app.qt.crossover_sheet import CrossoverSheet
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 from twinlens.models.ladder import Rung
 
 Key = Qt.Key
@@ -31,45 +28,15 @@ Shift = Qt.KeyboardModifier.ShiftModifier
 MILLION = 1_000_000
 
 
-class Gated:
-    """A loader whose runners wait in every run but the warming one, until told."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Semaphore(0)
-        self.runners: list[FakeRunner] = []
-
-    def __call__(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
-        runner = FakeRunner(engine_id=engine_id, options=options, gate=self.gate)
-        self.runners.append(runner)
-        return runner
-
-    def open(self) -> None:
-        for _ in range(10_000):
-            self.gate.release()
-
-    @property
-    def timing(self) -> bool:
-        return any(runner.running.is_set() for runner in self.runners)
-
-
 def rungs() -> list[Rung]:
     return [Rung(f"n{n}", f"Net {n}", n * MILLION, make_spec(f"n{n}")) for n in (1, 10, 100)]
 
 
 @pytest.fixture
-def gated() -> Iterator[Gated]:
-    made = Gated()
-    yield made
-    made.open()
-
-
-@pytest.fixture
-def waiting(qtbot: Any, tmp_path: Path, gated: Gated) -> Iterator[Stand]:
+def waiting(waiting: Stand) -> Stand:
     """A window whose networks wait until the gate is opened."""
-    for stand in run_stand(qtbot, tmp_path, load=gated):
-        stand.window.crossover.rungs = rungs
-        yield stand
-        gated.open()
+    waiting.window.crossover.rungs = rungs
+    return waiting
 
 
 def press(stand: Stand, qtbot: Any) -> CrossoverSheet:
@@ -208,14 +175,6 @@ def crossing_climb() -> Climb:
     return Climb(steps, tuple(points), done=2)
 
 
-def drawn(view: CrossoverChartView) -> np.ndarray:
-    picture = QImage(view.size(), QImage.Format.Format_RGB32)
-    picture.fill(QColor(PALETTES["dark"].surface))
-    view.render(picture)
-    bits = np.frombuffer(picture.constBits(), np.uint8)
-    return bits.reshape(picture.height(), picture.bytesPerLine() // 4, 4)[:, :, :3].copy()
-
-
 def view_of(climb: Climb, qtbot: Any, width: int = 700) -> CrossoverChartView:
     view = CrossoverChartView(PALETTES["dark"], 7.2)
     qtbot.addWidget(view)
@@ -233,12 +192,12 @@ def is_color(pixels: np.ndarray, text: str) -> np.ndarray:
 
 def test_lines_have_the_engines_colours_and_the_mark_stands_where_they_meet(qtbot: Any) -> None:
     view = view_of(crossing_climb(), qtbot)
-    pixels, plot = drawn(view), view.plot()
+    pixels, plot = painted(view), view.plot()
     inside = pixels[round(plot.top()) : round(plot.bottom())]
     for engine in ("layers-cpu", GPU, "vision"):
         assert is_color(inside, engine_color(engine)).sum() > 50
     bare = Climb(crossing_climb().steps, crossing_climb().points[:2], done=2)
-    before = is_color(drawn(view_of(bare, qtbot)), PALETTES["dark"].text).sum(axis=0)
+    before = is_color(painted(view_of(bare, qtbot)), PALETTES["dark"].text).sum(axis=0)
     dashes = is_color(pixels, PALETTES["dark"].text).sum(axis=0)
     column = int(np.argmax(dashes))
     assert abs(column - (plot.left() + 0.5 * plot.width())) <= 2, "halfway in logarithms"
@@ -247,7 +206,7 @@ def test_lines_have_the_engines_colours_and_the_mark_stands_where_they_meet(qtbo
 
 def test_the_hatched_part_is_as_high_as_the_share_of_moving_data(qtbot: Any) -> None:
     view = view_of(crossing_climb(), qtbot)
-    pixels, plot = drawn(view), view.plot()
+    pixels, plot = painted(view), view.plot()
     chart = crossover_chart(crossing_climb(), running=False)
     surface = is_color(pixels, PALETTES["dark"].surface)
     heights = []
@@ -273,7 +232,7 @@ def test_no_painted_text_is_small(
         return real(pixels, **more)
 
     monkeypatch.setattr(chart_module, "font", spy)
-    drawn(view_of(crossing_climb(), qtbot, round(width_units * 7.2)))
+    painted(view_of(crossing_climb(), qtbot, round(width_units * 7.2)))
     assert min(asked) >= 1.8 * 7.2
 
 

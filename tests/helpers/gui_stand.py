@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QFont, QImage
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+from PySide6.QtGui import QColor, QFont, QImage
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.loading import Loader
 from twinlens.app.core.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.overlays import PALETTES
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source
@@ -145,6 +146,15 @@ def pixels_of(window: MainWindow) -> np.ndarray:
     image = window.stage.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     bits = np.frombuffer(image.constBits(), np.uint8)
     return bits.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()].copy()
+
+
+def painted(view: QWidget) -> np.ndarray:
+    """A widget as it is painted on a sheet of the dark theme, (height, width, 3) uint8 B, G, R."""
+    picture = QImage(view.size(), QImage.Format.Format_RGB32)
+    picture.fill(QColor(PALETTES["dark"].surface))
+    view.render(picture)
+    bits = np.frombuffer(picture.constBits(), np.uint8)
+    return bits.reshape(picture.height(), picture.bytesPerLine() // 4, 4)[:, :, :3].copy()
 
 
 def fits(widget: QLabel | QPushButton) -> bool:
