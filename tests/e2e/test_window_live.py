@@ -22,7 +22,13 @@ pytestmark = [
 ]
 
 FLIPS = 20
-MAX_GAP_S = 0.25
+MOST_UNSEEN = 30
+"""Frames that may be captured between two that are painted.
+
+A machine that stands still captures none either (the clip skips what is late), so this counts how
+long the window itself stands still. Measured: 0, and 5 with six busy programs on two cores. That
+not one is lost to a load is shown, with nothing left to the clock, in ``tests/gui``.
+"""
 MAX_GROWTH = 64 << 20
 MODEL = Path(__file__).parents[2] / "models" / "weights" / "twinlens_208.onnx"
 
@@ -43,7 +49,7 @@ def test_engine_flips_twenty_times_while_the_picture_keeps_moving(
         assert window.close() == 0
     assert len(after["engines"]) - len(before["engines"]) == FLIPS
     assert set(after["engines"]) == {"vision", "layers-cpu"}
-    assert after["max_gap_s"] < MAX_GAP_S
+    assert after["most_unseen"] <= MOST_UNSEEN
     assert len(after["sources"]) == 1, "the source was restarted"
     assert after["in_order"]
     assert after["rss"] - before["rss"] < MAX_GROWTH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
-from helpers.gui_stand import Stand, pixels_of
+from helpers.fakes import WAIT_S, FakeRunner, make_spec
+from helpers.gui_stand import Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import FLIP_MS
+from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 
 def press(qtbot: Any, stand: Stand, key: Any) -> None:
@@ -33,6 +36,28 @@ def test_key_flips_the_engine_and_its_colour(stand: Stand, qtbot: Any) -> None:
     status = window.stage.overlays.status
     assert status is not None
     assert "fp32" in status.who
+
+
+def test_every_frame_is_painted_while_something_else_loads(qtbot: Any, tmp_path: Path) -> None:
+    gate = threading.Semaphore(1)
+
+    def serve(spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+        assert gate.acquire(timeout=WAIT_S)
+        return FakeRunner(engine_id=engine_id, options=options)
+
+    for stand in run_stand(qtbot, tmp_path, serve=serve):
+        session = stand.window.session
+        assert session is not None
+        before = session.stats().captured
+        for turn in range(1, 21):
+            stand.window.choose.use(make_spec(f"net{turn}"), "fake")
+            assert session.state.loading is not None
+            stand.feed(3)  # each is painted before the next one comes
+            assert session.state.loading is not None
+            gate.release()
+            stand.until(lambda: session.state.loading is None)  # noqa: B023
+            assert session.stats().captured == before + 3 * turn
+        assert session.stats().dropped == 0
 
 
 def test_click_and_number_choose_an_engine(stand: Stand, qtbot: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,8 @@ class Commands(QObject):
 class Probe:
     def __init__(self, window: Any) -> None:
         self.window = window
-        self.painted: list[float] = []
+        self.painted = 0
+        self.captured: list[int] = []
         self.frames: list[tuple[int, int]] = []
         self.engines: list[str] = []
         self.banners: list[str] = []
@@ -42,7 +42,8 @@ class Probe:
         label = self.window.stage.overlays.label
         if label is None:
             return
-        self.painted.append(time.perf_counter())
+        self.painted += 1
+        self.captured.append(self.window.session.stats().captured)
         self.frames.append((source_id, index))
         if not self.engines:
             say({"event": "answering"})
@@ -59,12 +60,12 @@ class Probe:
         return wrapped
 
     def report(self) -> dict[str, Any]:
-        gaps = [b - a for a, b in zip(self.painted, self.painted[1:], strict=False)]
+        unseen = [b - a - 1 for a, b in zip(self.captured, self.captured[1:], strict=False)]
         stats = self.window.session.stats()
         return {
             "event": "report",
-            "painted": len(self.painted),
-            "max_gap_s": max(gaps, default=0.0),
+            "painted": self.painted,
+            "most_unseen": max(unseen, default=0),
             "sources": sorted({source for source, _ in self.frames}),
             "in_order": self.frames == sorted(self.frames),
             "engines": self.engines,
