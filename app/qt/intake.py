@@ -173,17 +173,26 @@ class Intake(QObject):
         if session is None or session.state.info is None:
             return
         spec, width = session.state.spec, session.state.info.output_width
-        try:
+
+        def read() -> tuple[tuple[str, ...], bool]:
             names = _fitting(path, spec, width)
-        except LabelError as error:
-            self._window.tell(error)
-            return
+            return names, any(card.id == spec.id for card in Store().cards())
+
+        def done(found: tuple[tuple[str, ...], bool]) -> None:
+            self._name_classes(path, spec, *found)
+
+        self._background.run("labels", read, done, self._window.tell)
+
+    def _name_classes(
+        self, path: Path, spec: ModelSpec, names: tuple[str, ...], known: bool
+    ) -> None:
+        session = self._window.session
+        if session is None or session.state.spec is not spec:
+            return  # another model was asked for meanwhile, whose classes these are not
         named = replace(spec, labels=names, notes=())
-        known = {card.id for card in Store().cards()}
         then = partial(self._keep, spec.path, {"labels": list(names)})
-        name = self._window.settings.model
-        self._window.choose.use(named, name, None if spec.id in known else then)
-        if spec.id in known:
+        self._window.choose.use(named, self._window.settings.model, None if known else then)
+        if known:
             hint = "They hold until another model is chosen, since this one is of the catalog."
             said = f"{spec.title} names its classes by {path.name}"
             self._window.show_banner(Banner(said, hint))

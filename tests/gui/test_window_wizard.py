@@ -323,8 +323,8 @@ def test_labels_dropped_on_what_serves_name_its_classes(stand: Stand, tmp_path: 
     names = tmp_path / "names.txt"
     names.write_text("one\n", encoding="utf-8")
     drop(stand, names)
-    assert window.banner is not None
-    assert "names.txt has 1 labels, but colors has 3 classes" in window.banner.title
+    told = "names.txt has 1 labels, but colors has 3 classes"
+    stand.until(lambda: window.banner is not None and told in window.banner.title)
     names.write_text("rot\ngrün\nblau\n", encoding="utf-8")
     drop(stand, names)
     stand.feed(1)
