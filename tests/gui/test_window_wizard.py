@@ -147,6 +147,7 @@ def test_pictures_that_are_dropped_prove_the_recipe(stand: Stand, tmp_path: Path
     stand.until(lambda: desk.trial.done)
     stand.until(lambda: desk.wizard is not None and desk.wizard.chosen == "symmetric RGB")
     stand.until(lambda: sheet.table.cells["symmetric RGB"].isChecked())
+    stand.until(lambda: sheet.table.cells["symmetric RGB"].cell.proof.startswith("3 of 3"))
     cell = sheet.table.cells["symmetric RGB"].cell
     assert (cell.right, cell.proof) == (True, "3 of 3 right, 99 % sure")
     assert sheet.caption.text() == "This is known to be: blue"
