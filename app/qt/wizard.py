@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +61,11 @@ class WizardDesk(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._tick)
+        self._left: tuple[Wizard, Confirmed] | None = None
+        self._leaving = QTimer(self)
+        self._leaving.setSingleShot(True)
+        self._leaving.setInterval(0)
+        self._leaving.timeout.connect(self._put_aside)
 
     @property
     def sheet(self) -> WizardSheet | None:
@@ -328,13 +332,16 @@ class WizardDesk(QObject):
         self._end()
         if wizard is not None and confirmed is not None:
             # Only when the call that closes it is over is it known what stands in its place.
-            QTimer.singleShot(0, self, partial(self._put_aside, wizard, confirmed))
+            self._left = (wizard, confirmed)
+            self._leaving.start()
 
-    def _put_aside(self, wizard: Wizard, confirmed: Confirmed) -> None:
+    def _put_aside(self) -> None:
         """Where another sheet took the place of this one, offer to go on with the answers."""
-        popups = self._window.popups
-        if popups.sheet is None or self.wizard is not None:
+        popups, left = self._window.popups, self._left
+        self._left = None
+        if left is None or popups.sheet is None or self.wizard is not None:
             return
+        wizard, confirmed = left
 
         def go_on() -> None:
             popups.close_banner()
@@ -348,6 +355,7 @@ class WizardDesk(QObject):
     def _end(self) -> None:
         self.wizard = self._confirmed = None
         self._timer.stop()
+        self._leaving.stop()
         self._end_trial()
 
     def stop(self) -> None:
