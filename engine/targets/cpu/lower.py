@@ -6,74 +6,27 @@ them stays compiled.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
-from twinlens.engine.graph import Graph, Node
-from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
-from twinlens.engine.layers.base import Array, Shape
+from twinlens.engine.graph import Graph
+from twinlens.engine.layers.base import Shape
+from twinlens.engine.targets import lowering
 from twinlens.engine.targets.cpu.isa import Isa
 from twinlens.engine.targets.cpu.kernels.base import Op
 from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.cpu.kernels.move import Input
 from twinlens.engine.targets.cpu.tensor import Tensor
+from twinlens.engine.targets.lowering import Reference
 
 # Steps below this have no float32 reciprocal that can still be multiplied with.
 _SMALLEST_STEP = 2.0**-100
 
-
-@dataclass(eq=False)
-class Stored:
-    """Where a graph's value is in the arena.
-
-    Attributes:
-        shape: as the graph has it.
-        tensor: its pixels.
-        planes: (channels, height, width) of the picture whose samples a flattened value has,
-            pixel by pixel; None where the order is the graph's own.
-    """
-
-    shape: Shape
-    tensor: Tensor
-    planes: tuple[int, int, int] | None = None
-
-
-@dataclass(eq=False)
-class Reference:
-    """A step that runs a node's reference forward.
-
-    Attributes:
-        node: the node.
-        stored: which of its inputs lie in the arena.
-        result: where its answer goes in the arena, if a kernel reads it.
-    """
-
-    node: Node
-    stored: dict[str, Stored] = field(default_factory=dict)
-    result: Stored | None = None
-
-
-Step: TypeAlias = Op | Reference
-
-
-@dataclass
-class Lowered:
-    """What a graph became.
-
-    Attributes:
-        steps: kernels and reference nodes, in order.
-        outputs: where the graph's outputs are; those that are missing come from reference nodes
-            or are inputs or constants.
-        values: where all values are that kernels hold.
-    """
-
-    steps: list[Step]
-    outputs: dict[str, Stored]
-    values: dict[str, Stored]
+Stored: TypeAlias = lowering.Stored[Tensor]
+Step: TypeAlias = Op | Reference[Tensor]
+Lowered: TypeAlias = lowering.Lowered[Tensor, Op]
 
 
 def pixels(shape: Shape) -> tuple[int, int, int] | None:
@@ -85,7 +38,7 @@ def pixels(shape: Shape) -> tuple[int, int, int] | None:
     return None
 
 
-class Lowering:
+class Lowering(lowering.Lowering[Tensor, Op]):
     """The state of a translation; rules (see ``rules``) call its methods.
 
     Args:
@@ -102,60 +55,44 @@ class Lowering:
         precision: str = "fp32",
         ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        self.graph, self.isa, self.precision = graph, isa, precision
+        super().__init__(graph)
+        self.isa, self.precision = isa, precision
         self.ranges = dict(ranges or {})
-        self.steps: list[Step] = []
-        self.values: dict[str, Stored] = {}
-        self.readers = Counter(name for node in graph.nodes for name in node.inputs)
-        self.readers.update(graph.outputs)
-        self.writers: dict[str, Op] = {}
-        self._references: dict[str, Reference] = {}
-        self._integers: set[str] = set()
 
     def run(self) -> Lowered:
         """Translate all nodes."""
         from twinlens.engine.targets.cpu.rules import RULES
 
-        for node in self.graph.nodes:
-            rule = RULES.get(type(node.layer))
-            if rule is None or not rule(self, node):
-                self._refer(node)
-        outputs = {name: self.floats(name) for name in self.graph.outputs if name in self.values}
+        lowered = self.translate(RULES)
         steps: list[Step] = []
-        for step in self.steps:
+        for step in lowered.steps:
             steps += step.parts() if isinstance(step, Op) else (step,)
-        return Lowered(steps, outputs, self.values)
+        lowered.steps = steps
+        return lowered
 
-    # What rules ask
-
-    def shape(self, name: str) -> Shape:
-        """Shape of a value in the graph."""
-        return self.graph.shapes[name]
-
-    def constant(self, name: str) -> Array | None:
-        """A constant's array, or None for a computed value."""
-        return self.graph.constants.get(name)
-
-    def load(self, name: str) -> Stored | None:
-        """A value in the arena; None if kernels cannot hold it."""
-        if name in self.values:
-            return self.values[name]
-        reference = self._references.get(name)
+    def fresh(self, name: str) -> Tensor | None:
+        """A tensor for a value that no kernel writes; None if kernels cannot hold it."""
         size = pixels(self.shape(name))
-        if size is not None and self._is_only_input(name):
-            stored = Stored(self.shape(name), Tensor.new(*size))
-            self.steps.insert(0, Input(stored.tensor, size[2]))
-            self.values[name] = stored
-            return stored
-        if reference is None or size is None or name in self._integers:
-            return None
-        reference.result = self.values[name] = Stored(self.shape(name), Tensor.new(*size))
-        return reference.result
+        return None if size is None else Tensor.new(*size)
 
-    def picture(self, name: str) -> Tensor | None:
-        """A value as a picture in the graph's own order; None if it cannot be had."""
-        stored = self.load(name)
-        return None if stored is None or stored.planes else stored.tensor
+    def input(self, tensor: Tensor) -> Op:
+        """The kernel that brings what the graph is given into a tensor."""
+        return Input(tensor, tensor.channels)
+
+    def result(self, name: str, *, real: bool = False) -> Tensor | None:
+        """A tensor for a value that a kernel is about to write; see the base class."""
+        size = pixels(self.shape(name))
+        if size is None:
+            return None
+        if real or name in self.graph.outputs:
+            return Tensor.new(*size)
+        if self.precision == "bf16":
+            return Tensor.new(*size, "bf16")
+        if self.precision == "int8" and name in self.ranges:
+            tensor = Tensor.new(*size, "u8")
+            tensor.scale, tensor.zero_point = steps_of(*self.ranges[name])
+            return tensor
+        return Tensor.new(*size)
 
     def wide_input(self, name: str) -> Tensor | None:
         """The colour picture that the graph is given, with a fourth channel of zeros.
@@ -163,7 +100,7 @@ class Lowering:
         Products that take two or four values at a time then find each pixel at a whole number of
         them. None where that is of no use.
         """
-        if self.precision == "fp32" or not self._is_only_input(name):
+        if self.precision == "fp32" or not self.is_only_input(name):
             return None
         size = pixels(self.shape(name))
         if size is None or size[2] != 3:
@@ -177,9 +114,6 @@ class Lowering:
             return None
         self.steps.insert(0, Input(tensor, size[2]))
         return tensor
-
-    def _is_only_input(self, name: str) -> bool:
-        return name in self.graph.inputs and len(self.graph.inputs) == 1
 
     def padded(self, tensor: Tensor, halo: tuple[int, int, int, int]) -> Tensor:
         """The same values with a border of zeros at least so wide."""
@@ -198,62 +132,6 @@ class Lowering:
         self.steps.append(Elementwise((tensor,), result, copied, "copy"))
         return result
 
-    def floats(self, name: str) -> Stored:
-        """A value stored as float32, for whoever reads it in Python."""
-        stored = self.values[name]
-        if stored.tensor.dtype == "f32":
-            return stored
-        return Stored(stored.shape, self.copy(stored.tensor, "f32"), stored.planes)
-
-    def result(self, name: str, *, real: bool = False) -> Tensor | None:
-        """A tensor for a value that a kernel is about to write; None if kernels cannot hold it.
-
-        Args:
-            name: the value.
-            real: store it as float32 whatever the precision is.
-        """
-        size = pixels(self.shape(name))
-        if size is None:
-            return None
-        if real or name in self.graph.outputs:
-            return Tensor.new(*size)
-        if self.precision == "bf16":
-            return Tensor.new(*size, "bf16")
-        if self.precision == "int8" and name in self.ranges:
-            tensor = Tensor.new(*size, "u8")
-            tensor.scale, tensor.zero_point = steps_of(*self.ranges[name])
-            return tensor
-        return Tensor.new(*size)
-
-    # What rules do
-
-    def emit(self, name: str, op: Op, stored: Stored | None = None) -> bool:
-        """Append a kernel that writes a value."""
-        self.steps.append(op)
-        self.writers[name] = op
-        self.values[name] = stored or Stored(self.shape(name), op.output)
-        return True
-
-    def withdraw(self, op: Op, name: str) -> None:
-        """Take a kernel out again, to put a fused one in its place; its value is not kept."""
-        self.steps.remove(op)
-        del self.values[name], self.writers[name]
-
-    def _refer(self, node: Node) -> None:
-        stored = {
-            name: self.floats(name)
-            for name in dict.fromkeys(node.inputs)
-            if name in self.values and name not in self.graph.inputs
-        }
-        takes_integers = not self._integers.isdisjoint(node.inputs)
-        if isinstance(node.layer, QuantizeLinear) or (
-            takes_integers and not isinstance(node.layer, DequantizeLinear)
-        ):
-            self._integers.add(node.output)
-        reference = Reference(node, stored)
-        self.steps.append(reference)
-        self._references[node.output] = reference
-
 
 def steps_of(low: float, high: float) -> tuple[float, int]:
     """Scale and zero point that map a range onto 0 to 255, 0 exactly on a step.
@@ -264,13 +142,3 @@ def steps_of(low: float, high: float) -> tuple[float, int]:
     scale = (high - low) / 255
     scale = scale if scale > _SMALLEST_STEP else 1.0
     return scale, int(np.clip(round(-low / scale), 0, 255))
-
-
-def per_channel(array: Array, shape: Shape) -> Array | None:
-    """An array that broadcasts over a picture, as one value per channel; None if it varies more."""
-    if array.size == 1:
-        return np.full(shape[1], array.reshape(()), np.float32)
-    full = (1,) * (len(shape) - array.ndim) + array.shape
-    if len(full) == len(shape) and full[1] == array.size == shape[1]:
-        return np.ascontiguousarray(array.reshape(-1), np.float32)
-    return None

@@ -18,9 +18,10 @@ from twinlens.engine.targets.cpu import compiler, memory
 from twinlens.engine.targets.cpu.driver import state_size
 from twinlens.engine.targets.cpu.isa import Isa, detect
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, SCRATCH, WEIGHTS, Op
-from twinlens.engine.targets.cpu.lower import Lowered, Lowering, Reference, Step, Stored
-from twinlens.engine.targets.cpu.tensor import ALIGNMENT, Buffer
+from twinlens.engine.targets.cpu.lower import Lowering, Step, Stored
+from twinlens.engine.targets.cpu.tensor import ALIGNMENT, Tensor
 from twinlens.engine.targets.cpu.threads import Helpers, Pace
+from twinlens.engine.targets.lowering import Reference, needed
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Program:
         self._lowered = lowered
         self.ops = [step for step in lowered.steps if isinstance(step, Op)]
         self._segments = _segments(lowered.steps)
-        self.lives = _lives(lowered)
+        self.lives = needed(lowered)
         self.arena_size = memory.place(self.lives, share=options.share, gap=options.gap)
         packed = [op.constants(isa) for op in self.ops]
         constants = compiler.Constants.plan([[a.nbytes for a in arrays] for arrays in packed])
@@ -195,7 +196,7 @@ class Program:
             return np.array(values[name])
         return np.array(self.view(stored))
 
-    def _refer(self, step: Reference, values: dict[str, Array]) -> None:
+    def _refer(self, step: Reference[Tensor], values: dict[str, Array]) -> None:
         """Run one node's reference forward on what lies in the arena."""
         node = step.node
         # Copies: an answer may be a view of what it was made from, and the arena is used again.
@@ -283,9 +284,9 @@ def _memory(size: int) -> Array:
     return raw[start : start + size]
 
 
-def _segments(steps: Sequence[Step]) -> list[tuple[int, int] | Reference]:
+def _segments(steps: Sequence[Step]) -> list[tuple[int, int] | Reference[Tensor]]:
     """Ranges of kernels that run in one call, with the reference nodes between them."""
-    result: list[tuple[int, int] | Reference] = []
+    result: list[tuple[int, int] | Reference[Tensor]] = []
     first = last = 0
     for step in steps:
         if isinstance(step, Reference):
@@ -298,23 +299,6 @@ def _segments(steps: Sequence[Step]) -> list[tuple[int, int] | Reference]:
     if last > first:
         result.append((first, last))
     return result
-
-
-def _lives(lowered: Lowered) -> dict[Buffer, memory.Life]:
-    """When each buffer is needed; a step is a position in the plan."""
-    writes: list[tuple[int, Buffer]] = []
-    reads: list[tuple[int, Buffer]] = []
-    for position, step in enumerate(lowered.steps):
-        if isinstance(step, Reference):
-            reads += [(position, s.tensor.buffer) for s in step.stored.values()]
-            if step.result is not None:
-                writes.append((position, step.result.tensor.buffer))
-        else:
-            reads += [(position, tensor.buffer) for tensor in step.inputs]
-            writes.append((position, step.output.buffer))
-    end = len(lowered.steps)
-    reads += [(end, stored.tensor.buffer) for stored in lowered.outputs.values()]
-    return memory.lives(writes, reads)
 
 
 def plan_key(graph: Graph, options: Options) -> str:

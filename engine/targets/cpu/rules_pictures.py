@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
     Add,
-    AvgPool2d,
     BatchNorm2d,
     Concat,
-    GlobalMaxPool2d,
-    MaxPool2d,
     PReLU,
-    ReduceMean,
     Softmax,
 )
-from twinlens.engine.layers.base import Array
+from twinlens.engine.targets import rules as shared
 from twinlens.engine.targets.cpu.emit import Emitter, Value
 from twinlens.engine.targets.cpu.kernels.activate import activate, has_code
 from twinlens.engine.targets.cpu.kernels.base import float_array
@@ -26,55 +22,24 @@ from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.engine.targets.cpu.kernels.pool import GlobalMean, Pool
 from twinlens.engine.targets.cpu.kernels.softmax import Softmax as SoftmaxKernel
 from twinlens.engine.targets.cpu.kernels.winograd import Winograd
-from twinlens.engine.targets.cpu.lower import Lowering, Stored, per_channel, pixels
+from twinlens.engine.targets.cpu.lower import Lowering, Stored, pixels
 from twinlens.engine.targets.cpu.tensor import Buffer, Tensor
 
 
 def pool(to: Lowering, node: Node) -> bool:
     """MaxPool2d and AvgPool2d."""
-    layer = node.layer
-    if not isinstance(layer, (MaxPool2d, AvgPool2d)) or node.activation is not None:
-        return False
-    source, result = to.picture(node.inputs[0]), to.result(node.output)
-    if source is None or result is None:
-        return False
-    mean = isinstance(layer, AvgPool2d)
-    divisors = None
-    if isinstance(layer, AvgPool2d):
-        shape = to.shape(node.inputs[0])
-        divisors = layer.counts(shape)
-        if divisors.min() < 1:
-            return False
-    if not mean and source.dtype == result.dtype == "u8":
+    return shared.pool(to, node, _pool)
+
+
+def _pool(source: Tensor, result: Tensor, mode: str, *rest: Any) -> Pool:
+    if mode == "max" and source.dtype == result.dtype == "u8":
         result.scale, result.zero_point = source.scale, source.zero_point
-    op = Pool(
-        source,
-        result,
-        "mean" if mean else "max",
-        layer.kernel,
-        layer.stride,
-        layer.dilation,
-        layer.pads[:2],
-        divisors,
-        (node.name,),
-    )
-    return to.emit(node.output, op)
+    return Pool(source, result, mode, *rest)
 
 
 def global_pool(to: Lowering, node: Node) -> bool:
     """GlobalAvgPool2d, GlobalMaxPool2d, and ReduceMean over height and width."""
-    layer, shape = node.layer, to.shape(node.inputs[0])
-    if node.activation is not None or len(shape) != 4:
-        return False
-    if isinstance(layer, ReduceMean):
-        axes = None if layer.axes is None else sorted(axis % 4 for axis in layer.axes)
-        if axes != [2, 3]:
-            return False
-    source, result = to.picture(node.inputs[0]), to.result(node.output)
-    if source is None or result is None:
-        return False
-    mode = "max" if isinstance(layer, GlobalMaxPool2d) else "mean"
-    return to.emit(node.output, GlobalMean(source, result, mode, (node.name,)))
+    return shared.global_pool(to, node, GlobalMean)
 
 
 def softmax(to: Lowering, node: Node) -> bool:
@@ -82,7 +47,7 @@ def softmax(to: Lowering, node: Node) -> bool:
     layer, shape = node.layer, to.shape(node.inputs[0])
     if not isinstance(layer, Softmax) or type(layer) is not Softmax:
         return False
-    if len(shape) not in (2, 4) or layer.axis % len(shape) != 1:
+    if not shared.over_channels(layer.axis, shape):
         return False
     stored = to.load(node.inputs[0])
     result = to.result(node.output, real=True)
@@ -136,7 +101,7 @@ def prelu(to: Lowering, node: Node) -> bool:
     source, result = to.picture(node.inputs[0]), to.result(node.output)
     if not isinstance(layer, PReLU) or source is None or result is None:
         return False
-    slope = per_channel(layer.slope, to.shape(node.inputs[0]))
+    slope = shared.per_channel(layer.slope, to.shape(node.inputs[0]))
     if slope is None:
         return False
 
@@ -153,27 +118,11 @@ def arithmetic(to: Lowering, node: Node) -> bool:
     """Add, Sub, Mul and Div of pictures, a picture and a pixel, or a picture and a constant."""
     if not has_code(node.activation):
         return False
-    if isinstance(node.layer, Add) and _fused_add(to, node):
+    if isinstance(node.layer, Add) and shared.fused_add(to, node, (Convolve, Winograd)):
         return True
-    shape = to.shape(node.output)
     result = to.result(node.output)
-    if result is None:
-        return False
-    operands: list[Tensor | Array] = []
-    for name in node.inputs:
-        constant = to.constant(name)
-        operand = to.picture(name) if constant is None else per_channel(constant, shape)
-        if operand is None:
-            return False
-        if isinstance(operand, Tensor):
-            pixel = (operand.height, operand.width) == (1, 1)
-            same = to.shape(name) == shape
-            # A row beside a picture varies along its width, not from channel to channel.
-            alike = len(to.shape(name)) == len(shape) and operand.channels == result.channels
-            if not same and not (pixel and alike):
-                return False
-        operands.append(operand)
-    if not any(isinstance(operand, Tensor) for operand in operands):
+    operands = None if result is None else shared.operands(to, node)
+    if result is None or operands is None:
         return False
     kind = node.layer.kind
 
@@ -182,45 +131,8 @@ def arithmetic(to: Lowering, node: Node) -> bool:
         write = {"Add": e.b.fadd, "Sub": e.b.fsub, "Mul": e.b.fmul, "Div": e.b.fdiv}[kind]
         return activate(e, write(a, b), node.activation)
 
-    op = Elementwise(tuple(operands), result, join, node.kind, (node.name,))
+    op = Elementwise(operands, result, join, node.kind, (node.name,))
     return to.emit(node.output, op)
-
-
-def _fused_add(to: Lowering, node: Node) -> bool:
-    """Let the convolution that ran last add the other picture before it stores."""
-    if node.inputs[0] == node.inputs[1] or to.shape(node.inputs[0]) != to.shape(node.inputs[1]):
-        return False
-    found: tuple[int, Convolve | Winograd, str, str] | None = None
-    for name, other in (node.inputs, node.inputs[::-1]):
-        op = to.writers.get(name)
-        if (
-            isinstance(op, (Convolve, Winograd))
-            and op.activation is None
-            and op.residual is None
-            and to.readers[name] == 1
-            and op.result is to.values[name].tensor
-            and len(op.result.buffer.tensors) == 1
-            and not op.result.buffer.flat
-        ):
-            position = to.steps.index(op)
-            if found is None or position > found[0]:
-                found = (position, op, name, other)
-    if found is None:
-        return False
-    _, op, name, other = found
-    residual, result = to.picture(other), to.result(node.output)
-    if residual is None or result is None:
-        return False
-    # The other picture may be written after the convolution; that one moves behind it.
-    to.withdraw(op, name)
-    fused = replace(
-        op,
-        result=result,
-        residual=residual,
-        activation=node.activation,
-        nodes=(*op.nodes, node.name),
-    )
-    return to.emit(node.output, fused)
 
 
 def concat(to: Lowering, node: Node) -> bool:
@@ -293,13 +205,4 @@ def reshape(to: Lowering, node: Node) -> bool:
     view.scale, view.zero_point = tensor.scale, tensor.zero_point
     planes = None if single else (tensor.channels, tensor.height, tensor.width)
     to.values[node.output] = Stored(shape, view, planes)
-    return True
-
-
-def identity(to: Lowering, node: Node) -> bool:
-    """Identity and Dropout: another name."""
-    stored = to.load(node.inputs[0])
-    if stored is None:
-        return False
-    to.values[node.output] = stored
     return True

@@ -7,10 +7,8 @@ import numpy as np
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
     Conv2d,
-    Gemm,
-    Linear,
 )
-from twinlens.engine.layers.base import Array
+from twinlens.engine.targets import rules as shared
 from twinlens.engine.targets.cpu.kernels.activate import has_code
 from twinlens.engine.targets.cpu.kernels.base import float_array
 from twinlens.engine.targets.cpu.kernels.depthwise import Depthwise
@@ -109,66 +107,27 @@ def _border(layer: Conv2d, source: Tensor, result: Tensor) -> tuple[int, int, in
     return layer.pads[0], layer.pads[1], ends[0], ends[1]
 
 
-def linear(to: Lowering, node: Node) -> bool:
-    """Linear over a row, or over the flattened picture."""
-    layer = node.layer
-    if not isinstance(layer, Linear):
-        return False
-    return _product(to, node, layer.weight, layer.bias, layer.weight_scale)
-
-
-def gemm(to: Lowering, node: Node) -> bool:
-    """Gemm of a row and a constant matrix."""
-    layer = node.layer
-    if not isinstance(layer, Gemm) or layer.transpose_a:
-        return False
-    matrix = to.constant(node.inputs[1])
-    if matrix is None:
-        return False
-    weight = (matrix if layer.transpose_b else matrix.T) * np.float32(layer.alpha)
-    bias = None
-    if len(node.inputs) == 3:
-        added = to.constant(node.inputs[2])
-        if added is None:
-            return False
-        bias = np.broadcast_to(added, (1, weight.shape[0])).reshape(-1) * np.float32(layer.beta)
-    return _product(to, node, weight, bias)
-
-
-def matmul(to: Lowering, node: Node) -> bool:
-    """MatMul of a row and a constant matrix."""
-    matrix = to.constant(node.inputs[1])
-    if matrix is None or matrix.ndim != 2:
-        return False
-    return _product(to, node, matrix.T, None)
-
-
-def _product(
-    to: Lowering,
-    node: Node,
-    weight: Array,
-    bias: Array | None,
-    weight_scale: Array | None = None,
-) -> bool:
-    """A matrix times the row that a node reads."""
+def product(to: Lowering, node: Node) -> bool:
+    """Linear, Gemm and MatMul: the row that a node reads, times a constant matrix."""
     if len(to.shape(node.inputs[0])) != 2 or not has_code(node.activation):
         return False
-    stored = to.load(node.inputs[0])
-    result = to.result(node.output)
+    matrix = shared.matrix(to, node)
+    if matrix is None:
+        return False
+    stored, result = to.load(node.inputs[0]), to.result(node.output)
     if stored is None or result is None:
         return False
+    weight = matrix.weight
     if stored.planes:
-        channels, height, width = stored.planes
-        cube = weight.reshape(-1, channels, height, width)
-        weight = cube.transpose(0, 2, 3, 1).reshape(weight.shape)
+        weight = shared.pixel_by_pixel(weight, stored.planes)
     op = Convolve(
         stored.tensor,
         result,
         float_array(weight).reshape(weight.shape[0], 1, 1, weight.shape[1]),
-        float_array(np.zeros(weight.shape[0]) if bias is None else bias),
+        matrix.filled_bias(),
         activation=node.activation,
         precision=to.precision,
-        weight_scale=weight_scale,
+        weight_scale=matrix.scale,
         nodes=(node.name,),
     )
     return to.emit(node.output, op)

@@ -10,26 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from twinlens.engine.targets.gpu.kernels.base import Op
-from twinlens.engine.targets.gpu.lower import Lowered, Reference
-from twinlens.engine.targets.gpu.tensor import Buffer
-from twinlens.engine.targets.liveness import Life, lives
-
-
-def needed(lowered: Lowered) -> dict[Buffer, Life]:
-    """When each buffer is needed; a step is a position in the plan."""
-    writes: list[tuple[int, Buffer]] = []
-    reads: list[tuple[int, Buffer]] = []
-    for position, step in enumerate(lowered.steps):
-        if isinstance(step, Op):
-            reads += [(position, tensor.buffer) for tensor in step.inputs]
-            writes.append((position, step.output.buffer))
-            continue
-        reads += [(position, stored.tensor.buffer) for stored in step.stored.values()]
-        if step.result is not None:
-            writes.append((position, step.result.tensor.buffer))
-    end = len(lowered.steps)
-    reads += [(end, stored.tensor.buffer) for stored in lowered.outputs.values()]
-    return lives(writes, reads)
+from twinlens.engine.targets.gpu.lower import Step
+from twinlens.engine.targets.gpu.tensor import Buffer, Tensor
+from twinlens.engine.targets.liveness import Life
+from twinlens.engine.targets.lowering import Reference
 
 
 def pieces(buffers: Mapping[Buffer, Life], *, share: bool = True) -> list[list[Buffer]]:
@@ -54,9 +38,9 @@ def pieces(buffers: Mapping[Buffer, Life], *, share: bool = True) -> list[list[B
     return groups
 
 
-def segments(steps: Sequence[Op | Reference]) -> list[list[Op] | Reference]:
+def segments(steps: Sequence[Step]) -> list[list[Op] | Reference[Tensor]]:
     """Runs of kernels, with the reference nodes between them."""
-    result: list[list[Op] | Reference] = []
+    result: list[list[Op] | Reference[Tensor]] = []
     for step in steps:
         if isinstance(step, Reference):
             result.append(step)

@@ -18,9 +18,11 @@ from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.flight import Feed, Flight, Ticket
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.kernels.move import Input
-from twinlens.engine.targets.gpu.lower import Lowered, Lowering, Reference, Stored
+from twinlens.engine.targets.gpu.lower import Lowered, Lowering, Stored
 from twinlens.engine.targets.gpu.native import FAILURES, Bytes, Calls
+from twinlens.engine.targets.gpu.tensor import Tensor
 from twinlens.engine.targets.gpu.tune import Tuner
+from twinlens.engine.targets.lowering import Reference, needed
 
 #: Multiply-adds from which on Winograd's tiles pay: on a GPU, whose three kernels each wait for the
 #: one before, and on a processor that plays one. On an H100 they made the 3×3 convolutions of
@@ -109,7 +111,7 @@ class Program:
         if winograd is None:
             winograd = WINOGRAD_FROM_SOFTWARE if target.software else WINOGRAD_FROM
         self._lowered = lowered = Lowering(graph, target, winograd, options.most_front).run()
-        groups = memory.pieces(memory.needed(lowered), share=options.share)
+        groups = memory.pieces(needed(lowered), share=options.share)
         self.arena_size = device.place(groups)
         ops = [step for step in lowered.steps if isinstance(step, Op)]
         self.tuner = Tuner(device, target, ops, options.tune_s, use_cache=options.use_cache)
@@ -273,7 +275,7 @@ class Program:
             return np.array(values[name])
         return self.read(stored)
 
-    def _refer(self, step: Reference, values: dict[str, Array]) -> None:
+    def _refer(self, step: Reference[Tensor], values: dict[str, Array]) -> None:
         """Run one node's reference forward on what lies on the GPU."""
         node = step.node
         taken = [
