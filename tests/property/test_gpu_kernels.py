@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.cpu_check import reference, some_inputs
+from helpers.cpu_nets import networks
 from helpers.gpu import adapter_or_skip, chain, check, compare, program
 from helpers.onnx_nets import NETS, save
 from twinlens.engine.formats import load_onnx
@@ -330,6 +332,30 @@ def test_frames_leave_each_other_alone(ahead):
             (answer,) = ready.answer(tickets[place]).values()
             (expected,) = graph.run({"x": pictures[place].astype(np.float64)}).values()
             compare("answer", answer, expected, 1e-5)
+
+
+def test_a_row_is_added_along_the_width():
+    # Six channels, six columns: broadcasting sets the row beside the columns.
+    row = [
+        Node("mean", GlobalAvgPool2d(), ("x",), "mean"),
+        Node("row", Flatten(), ("mean",), "row"),
+        Node("sum", Add(), ("x", "row"), "sum"),
+    ]
+    check(Graph("beside", {"x": (1, 6, 5, 6)}, ["sum"], row), kernels=False)
+
+
+@settings(FEW, max_examples=25)
+@given(graph=networks(), options=st.sampled_from(({"software": True}, {"winograd": 1}, {})))
+def test_networks_of_any_wiring(graph, options):
+    """Each value that is held, layer by layer drawn: shared, joined, flattened, fused, in NumPy."""
+    graph = optimize(graph)
+    inputs = some_inputs(graph, 0)
+    expected = reference(graph, inputs)
+    with closing(program(graph, **{"software": False, **options})) as ready:
+        outputs = ready.run(inputs)
+        for key, value in {**dict(ready.values()), **outputs}.items():
+            if key in expected:
+                compare(key, value, expected[key], 1e-3)
 
 
 @settings(deadline=None)
