@@ -118,6 +118,8 @@ class Program:
         best = self.tuner.run()
         lowered.steps[:] = [best.get(s, s) if isinstance(s, Op) else s for s in lowered.steps]
         self.ops = [step for step in lowered.steps if isinstance(step, Op)]
+        entrances = [op for op in self.ops if isinstance(op, Input)]
+        self._entrance = entrances[0] if entrances and entrances == self.ops[:1] else None
         self.kernels = {name: op.describe(target) for op in self.ops for name in op.nodes}
         self.labels = [(op.nodes, op.describe(target)) for op in self.ops]
         self.fallbacks = tuple(s.node.name for s in lowered.steps if isinstance(s, Reference))
@@ -164,9 +166,7 @@ class Program:
     @property
     def entrance(self) -> Input | None:
         """The kernel that takes the picture in, if there is exactly one, and it is the first."""
-        entrances = [op for op in self.ops if isinstance(op, Input)]
-        first = self.ops[0] if self.ops else None
-        return first if len(entrances) == 1 and isinstance(first, Input) else None
+        return self._entrance
 
     def feed_through(self, call: Call, label: str, size: int, buffer: Any) -> Feed:
         """A way in that another kernel than the entrance opens.
