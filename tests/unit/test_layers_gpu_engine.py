@@ -16,6 +16,7 @@ from twinlens.engine.errors import (
     ShapeError,
 )
 from twinlens.engine.formats import load_onnx
+from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
 from twinlens.engine.protocol import EngineOptions, FrameRunner, ModelSpec
 from twinlens.engine.registry import load
@@ -137,6 +138,122 @@ def test_a_lost_device_is_reported_and_the_next_load_works(tmp_path, frames):
             assert "again" in caught.value.hint
     with closing(LayersGpuEngine().load(spec, _options())) as runner:
         assert np.isfinite(runner.run(_picture(runner))).all()
+
+
+def test_frames_under_way_tell_that_the_device_was_lost(runner):
+    tickets = [runner.submit(_picture(runner)) for _ in range(3)]
+    runner.program.device.raw.destroy()
+    # Some may have been computed before; the others end with an error, and none waits for ever.
+    for ticket in [*tickets, *tickets]:
+        try:
+            assert np.isfinite(ticket.result()).all()
+        except InferenceError as why:
+            assert "failed" in why.message
+        assert ticket.done
+    with pytest.raises(InferenceError, match="failed"):
+        runner.submit(_picture(runner))
+
+
+def test_lost_devices_between_kernels_and_numpy(tmp_path):
+    path = save(squeezenet(), tmp_path / "net.onnx")
+    with closing(LayersGpuEngine().load(_spec(path, width=35, height=35), _options())) as runner:
+        assert runner.info.fallbacks
+        runner.run(_picture(runner))
+        runner.program.device.raw.destroy()
+        for _ in range(3):
+            with pytest.raises(InferenceError, match=r"Layers GPU: .* failed: ") as caught:
+                runner.run(_picture(runner))
+            assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["create_buffer", "create_compute_pipeline", "create_bind_group", "create_query_set"],
+)
+def test_what_wgpu_raises_while_loading_is_told_as_our_error(stage, monkeypatch, tmp_path):
+    from wgpu import GPUValidationError
+    from wgpu.backends.wgpu_native import GPUDevice
+
+    from twinlens.engine.targets.gpu.program import Options, Program
+
+    adapter = adapter_or_skip()
+    if stage == "create_query_set" and "timestamp-query-inside-passes" not in adapter[0].features:
+        pytest.skip("the adapter has no timestamps")
+
+    def fail(*_, **__):
+        raise GPUValidationError("Validation\n\nno more")
+
+    graph = optimize(load_onnx(save(mobilenet_v1(), tmp_path / "net.onnx")))
+    monkeypatch.setattr(GPUDevice, stage, fail)
+    with pytest.raises(EngineError, match="no more") as caught:
+        # Tiles are tried, by the GPU's clock.
+        Program(graph, adapter, Options(software=False, tune_s=5.0, use_cache=False))
+    assert "\n" not in caught.value.message
+
+
+def test_an_adapter_that_opens_no_device_is_looked_for_again(monkeypatch, tmp_path):
+    import wgpu
+
+    class Gone:
+        features = frozenset({"shader-f16"})
+
+        def request_device_sync(self, **_):
+            raise wgpu.GPUError("it was unplugged")
+
+    known = adapters._found
+    known()
+    assert known.cache_info().currsize == 1
+    with pytest.raises(EngineError, match="opens no device: it was unplugged") as caught:
+        adapters.open_device(Gone())
+    assert "another adapter" in caught.value.hint
+    assert known.cache_info().currsize == 0
+
+
+def test_gpus_that_cannot_be_listed_are_a_reason_not_a_crash(monkeypatch):
+    adapter_or_skip()
+
+    def fail():
+        raise RuntimeError("the loader\nis broken")
+
+    monkeypatch.setattr(adapters, "_found", fail)
+    layers = LayersGpuEngine()
+    assert "cannot be listed: the loader is broken" in layers.available()
+    assert layers.precisions() == ("fp32",)
+    assert layers.missing_precisions() == {}
+    with pytest.raises(EngineUnavailableError, match="cannot be listed"):
+        adapters.choose(None)
+
+
+def test_what_is_too_large_for_the_adapter_is_refused_in_one_line(monkeypatch):
+    from twinlens.engine.graph import Graph, Node
+    from twinlens.engine.layers import Flatten, Linear, ReLU
+    from twinlens.engine.targets.gpu.device import Device
+    from twinlens.engine.targets.gpu.program import Program
+    from twinlens.engine.targets.gpu.runner import GpuRunner
+
+    adapter = adapter_or_skip()
+    most = adapter[1].limits["max-storage-buffer-binding-size"]
+    side = int((most / 12) ** 0.5) + 8
+    picture = Graph("large", {"x": (1, 3, side, side)}, ["r"], [Node("r", ReLU(), ("x",), "r")])
+    said = rf"takes at most {most / 1e6:.1f} MB in one buffer; \d+\.\d MB are needed$"
+    if most <= 1 << 30:
+        with pytest.raises(EngineError, match=said) as caught:
+            Program(picture, adapter)
+        assert "Another engine" in caught.value.hint
+    monkeypatch.setattr(Device, "largest", 100_000)
+    weights = Linear(np.zeros((400, 75), np.float32))
+    nodes = [Node("f", Flatten(), ("x",), "f"), Node("l", weights, ("f",), "l")]
+    with pytest.raises(EngineError, match=r"at most 0\.1 MB in one buffer; 0\.2 MB are needed"):
+        Program(Graph("wide", {"x": (1, 3, 5, 5)}, ["l"], nodes), adapter)
+    nodes = [Node("r", ReLU(), ("x",), "r"), Node("f", Flatten(), ("r",), "f")]
+    small = Graph("small", {"x": (1, 3, 40, 48)}, ["f"], nodes)
+    with closing(GpuRunner(small, (1, 3, 40, 48), adapter)) as runner:
+        with pytest.raises(InferenceError, match=r"at most 0\.1 MB in one buffer"):
+            runner.run_frame(_frame(PixelFormat.BGR8, 300, 200), _levels())
+        # It still serves: nothing was handed over.
+        frame = _frame(PixelFormat.BGR8, 48, 40)
+        expected = np.maximum(Converter(_levels()).convert(frame), 0).reshape(-1)
+        np.testing.assert_array_equal(runner.run_frame(frame, _levels()), expected)
 
 
 def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
@@ -322,7 +439,6 @@ def test_without_an_adapter_tests_say_so():
 
 
 def test_tiles_are_tried_once_and_kept(monkeypatch, tmp_path):
-    from twinlens.engine.graph import optimize
     from twinlens.engine.targets.gpu.program import Options, Program
 
     monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path))

@@ -78,14 +78,23 @@ def without_wgpu() -> str | None:
 def _found() -> tuple[tuple[Adapter, Any], ...]:
     """All adapters with wgpu's objects, best first; looked for once, since it takes a while."""
     import wgpu
-    from wgpu.backends.wgpu_native.extras import set_instance_extras
 
+    _choose_backends()
     with _without_device_select():
-        # OpenGL opens the display, and writes on the error stream where there is none; what it
-        # reaches lacks f16, and mostly timestamps.
-        set_instance_extras(backends=[*_BACKENDS.values()])
         pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
     return tuple(sorted(pairs, key=lambda pair: _rank(pair[0])))
+
+
+@cache
+def _choose_backends() -> None:
+    """Leave OpenGL out; wgpu takes that once, before it looks for adapters.
+
+    OpenGL opens the display, and writes on the error stream where there is none; what it reaches
+    lacks f16, and mostly timestamps.
+    """
+    from wgpu.backends.wgpu_native.extras import set_instance_extras
+
+    set_instance_extras(backends=[*_BACKENDS.values()])
 
 
 @contextmanager
@@ -128,13 +137,16 @@ def list_adapters() -> tuple[Adapter, ...]:
     """All GPUs, best first: discrete, integrated, then software.
 
     Raises:
-        EngineUnavailableError: wgpu is not installed, or does not load.
+        EngineUnavailableError: wgpu is not installed, does not load, or cannot look for GPUs.
     """
     reason = without_wgpu()
     if reason:
         raise EngineUnavailableError(f"{TITLE} is not available: {reason}")
-    with _lock:
-        return tuple(adapter for adapter, _ in _found())
+    try:
+        with _lock:
+            return tuple(adapter for adapter, _ in _found())
+    except _failures() as why:
+        raise EngineUnavailableError(f"GPUs cannot be listed: {one_line(why)}") from why
 
 
 def choose(wanted: str | None) -> tuple[Adapter, Any]:
@@ -181,10 +193,27 @@ def open_device(raw: Any) -> Any:
         "timestamp-query-inside-passes",
     )
     features = [name for name in wanted if name in raw.features]
-    failure: Exception | None = None
+    failure: Exception = RuntimeError()
     for attempt in (features, []):
         try:
             return raw.request_device_sync(required_features=attempt)
-        except RuntimeError as why:
+        except _failures() as why:
             failure = why
-    raise EngineError(f"{TITLE}: the driver opens no device: {failure}") from failure
+    # It may have been unplugged: who looks next sees what there is then.
+    _found.cache_clear()
+    raise EngineError(
+        f"{TITLE}: the driver opens no device: {one_line(failure)}",
+        hint="Where the GPU was taken away, another adapter can be chosen.",
+    ) from failure
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What wgpu raises when a call fails; asked for late, since wgpu takes its time to load."""
+    from twinlens.engine.targets.gpu.native import FAILURES
+
+    return FAILURES
+
+
+def one_line(why: object) -> str:
+    """What wgpu says, which comes in several lines, as one."""
+    return " ".join(str(why).split())

@@ -12,7 +12,7 @@ import numpy as np
 from twinlens.engine.errors import EngineError
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets.gpu import native
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, open_device
+from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line, open_device
 from twinlens.engine.targets.gpu.kernels.base import Grid, Op, Target, bound_buffers
 from twinlens.engine.targets.gpu.tensor import Buffer
 
@@ -39,6 +39,13 @@ class Device:
         self.features = frozenset(self.raw.features)
         self._pipelines: dict[str, Any] = {}
         self._memory: dict[Buffer, Any] = {}
+        self._pulse = native.Pulse(self.raw)
+
+    @property
+    def largest(self) -> int:
+        """Bytes that one buffer may have."""
+        limits = self.raw.limits
+        return min(int(limits[f"max-{name}-size"]) for name in ("buffer", "storage-buffer-binding"))
 
     @property
     def stamps(self) -> bool:
@@ -64,17 +71,25 @@ class Device:
         """Memory on the GPU that shaders use and that is copied to and from.
 
         Raises:
-            EngineError: there is not so much.
+            EngineError: there is not so much, or not in one piece.
         """
         import wgpu
 
         use = wgpu.BufferUsage
         usage = use.STORAGE | use.COPY_SRC | use.COPY_DST
+        filled = -(-size // 16) * 16
+        if filled > self.largest:
+            raise EngineError(
+                f"{TITLE}: {self.adapter.title} takes at most {self.largest / 1e6:.1f} MB in one "
+                f"buffer; {filled / 1e6:.1f} MB are needed",
+                hint="Another engine, a smaller picture or a smaller batch may do.",
+            )
         try:
-            return self.raw.create_buffer(size=-(-size // 16) * 16, usage=usage)
+            return self.raw.create_buffer(size=filled, usage=usage)
         except native.FAILURES as why:
             raise EngineError(
-                f"{TITLE}: {self.adapter.name} gives no {size / 1e6:.1f} MB of memory: {why}"
+                f"{TITLE}: {self.adapter.name} gives no {size / 1e6:.1f} MB of memory: "
+                f"{one_line(why)}"
             ) from why
 
     def upload(self, array: Array) -> Any:
@@ -118,7 +133,9 @@ class Device:
                 layout="auto", compute={"module": module, "entry_point": "main"}
             )
         except native.FAILURES as why:
-            raise EngineError(f"{TITLE}: {self.adapter.title} refuses a shader: {why}") from why
+            raise EngineError(
+                f"{TITLE}: {self.adapter.title} refuses a shader: {one_line(why)}"
+            ) from why
 
     def call(self, op: Op, target: Target, given: Sequence[Any] = ()) -> Call:
         """What records an op: its pipeline, and a bind group of its buffers and constants.
@@ -137,20 +154,14 @@ class Device:
         """A bind group of whole buffers, in the order of their bindings.
 
         Raises:
-            EngineError: the adapter takes no buffers so large.
+            wgpu.GPUError: the device was lost.
         """
         entries = [
             {"binding": place, "resource": {"buffer": buffer}}
             for place, buffer in enumerate(buffers)
         ]
         layout = pipeline.get_bind_group_layout(0)
-        try:
-            return self.raw.create_bind_group(layout=layout, entries=entries)
-        except native.FAILURES as why:
-            largest = max(buffer.size for buffer in buffers) / 1e6
-            raise EngineError(
-                f"{TITLE}: {self.adapter.title} takes no buffer of {largest:.0f} MB: {why}"
-            ) from why
+        return self.raw.create_bind_group(layout=layout, entries=entries)
 
     def read(self, buffer: Any, size: int) -> Array:
         """What lies in a buffer, once all work is done."""
@@ -160,6 +171,15 @@ class Device:
     def write(self, buffer: Any, array: Array) -> None:
         """Put an array into a buffer."""
         self.raw.queue.write_buffer(buffer, 0, np.ascontiguousarray(array))
+
+    def submit(self, commands: Any) -> Any:
+        """Submit one command buffer; gives what ``native.wait`` takes.
+
+        Raises:
+            wgpu.GPUError: the device was lost.
+        """
+        self._pulse.check()
+        return native.submit(self.raw, commands)
 
     def close(self) -> None:
         """Give everything back; may be called twice."""

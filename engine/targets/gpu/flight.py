@@ -18,7 +18,7 @@ import numpy as np
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets.gpu import native
-from twinlens.engine.targets.gpu.adapters import TITLE
+from twinlens.engine.targets.gpu.adapters import TITLE, one_line
 from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.native import Bytes, Calls, Staging
 
@@ -91,10 +91,11 @@ class Ticket:
 
     @property
     def done(self) -> bool:
-        """Whether the answer is there; never waits."""
-        if self._answer is None and self._failure is None:
-            self._flight.look()
-        return self._answer is not None or self._slot.answer.mapped
+        """Whether the answer is there, or a failure instead of it; never waits."""
+        if self._answer is not None or self._failure is not None:
+            return True
+        self._flight.look()
+        return self._slot.answer.mapped or bool(self._slot.answer.failed)
 
     def parts(self) -> list[Array]:
         """Wait for the answer: raw bytes of each output, copied.
@@ -150,7 +151,6 @@ class Flight:
         self._query_count = 0
         # A device that failed once is not asked again: a driver may end the process then.
         self._lost: InferenceError | None = None
-        self._pulse = native.Pulse(device.raw)
 
     def submit(self, feed: Feed, fill: Callable[[Bytes], None], *, timed: bool = False) -> Ticket:
         """Hand a frame over.
@@ -183,8 +183,7 @@ class Flight:
             else:
                 commands = recorded.result()
             staging.give()
-            self._pulse.check()
-            slot.submission = native.submit(self._device.raw, commands)
+            slot.submission = self._device.submit(commands)
             slot.answer.request()
             staging.request()
             slot.timed = feed if timed else None
@@ -249,18 +248,26 @@ class Flight:
         slot.ticket = None
         try:
             self._await(slot.answer, slot.submission)
-            data = slot.answer.bytes()
-            parts = []
-            place = 0
-            for _, size, padded in self._outputs:
-                parts.append(data[place : place + size].copy())
-                place += padded
-            slot.answer.give()
+            parts = self._copied(slot.answer)
             total_ms = (time.perf_counter() - started_s) * 1e3
             if slot.timed is not None:
                 ticket.timings = self._timings(slot.timed, total_ms)
         except native.FAILURES as why:
             raise self._fail(why) from why
+        return parts
+
+    def _copied(self, answer: Staging) -> list[Array]:
+        """Each output's bytes, from a buffer that is handed back to the GPU."""
+        parts = []
+        place = 0
+        try:
+            data = answer.bytes()
+            for _, size, padded in self._outputs:
+                parts.append(data[place : place + size].copy())
+                place += padded
+        finally:
+            # A frame that writes into a mapped buffer would end the process when it is submitted.
+            answer.give()
         return parts
 
     def _timings(self, feed: Feed, total_ms: float) -> Timings:
@@ -296,9 +303,8 @@ class Flight:
             native.wait(self._device.raw, submission)
 
     def _fail(self, why: Exception) -> InferenceError:
-        said = " ".join(str(why).split())
         self._lost = InferenceError(
-            f"{TITLE}: {self._device.adapter.name} failed: {said}",
+            f"{TITLE}: {self._device.adapter.name} failed: {one_line(why)}",
             hint="Load the network again; it gets a new device.",
         )
         return self._lost

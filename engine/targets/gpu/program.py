@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.errors import InferenceError, ModelError
+from twinlens.engine.errors import EngineError, InferenceError, ModelError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, cast_like
 from twinlens.engine.targets.gpu import memory
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter
+from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line
 from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.flight import Feed, Flight, Ticket
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
@@ -93,6 +93,12 @@ class Program:
         self.device = device = Device(*adapter)
         try:
             self._build(graph, options)
+        except FAILURES as why:
+            device.close()
+            raise EngineError(
+                f"{TITLE}: {self.adapter.title} failed while {self.name} was loaded: "
+                f"{one_line(why)}"
+            ) from why
         except BaseException:
             device.close()
             raise
@@ -249,7 +255,10 @@ class Program:
             try:
                 return self._run_in_parts(inputs)
             except FAILURES as why:
-                raise InferenceError(f"{TITLE}: {self.adapter.name} failed: {why}") from why
+                raise InferenceError(
+                    f"{TITLE}: {self.adapter.name} failed: {one_line(why)}",
+                    hint="Load the network again; it gets a new device.",
+                ) from why
 
     def _run_in_parts(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run kernels and reference nodes in turns."""
@@ -266,7 +275,7 @@ class Program:
             compute = encoder.begin_compute_pass()
             part.record(compute)
             compute.end()
-            self.device.raw.queue.submit([encoder.finish()])
+            self.device.submit(encoder.finish())
         return {name: self._answer(name, values) for name in self._graph_outputs}
 
     def _answer(self, name: str, values: Mapping[str, Array]) -> Array:

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.errors import InferenceError
+from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe, Region
 from twinlens.engine.protocol import RunnerInfo
 from twinlens.engine.targets.classifier import Classifier, check_tensor
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter
+from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line
 from twinlens.engine.targets.gpu.flight import Ticket, Timings
 from twinlens.engine.targets.gpu.frame import FrameDoor
+from twinlens.engine.targets.gpu.native import FAILURES
 from twinlens.engine.targets.gpu.program import Options, Program
 
 #: Seconds that trying tiles may take when a network is loaded first.
@@ -189,9 +190,14 @@ class GpuRunner:
                 f"{TITLE}: pictures cannot be converted on the GPU for {program.name}: it needs "
                 "float32 values and a kernel for each layer"
             )
-        if self._door is None or not self._door.serves(recipe):
-            self._door = FrameDoor(program, recipe)
-        feed, fill = self._door.way(buffer, region, crop_and_scale)
+        try:
+            if self._door is None or not self._door.serves(recipe):
+                self._door = FrameDoor(program, recipe)
+            feed, fill = self._door.way(buffer, region, crop_and_scale)
+        except EngineError as why:  # A picture may be too large for the adapter.
+            raise InferenceError(why.message, hint=why.hint) from why
+        except FAILURES as why:
+            raise InferenceError(f"{TITLE}: no way in for a picture: {one_line(why)}") from why
         return GpuTicket(self, program.submit_bytes(feed, fill, timed=self.profile))
 
     def collect(self, ticket: Ticket) -> NDArray[np.float32]:
