@@ -79,8 +79,8 @@ def _found() -> tuple[tuple[Adapter, Any], ...]:
     """All adapters with wgpu's objects, best first; looked for once, since it takes a while."""
     import wgpu
 
-    _choose_backends()
     with _without_device_select():
+        _choose_backends()
         pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
     return tuple(sorted(pairs, key=lambda pair: _rank(pair[0])))
 
