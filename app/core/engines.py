@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twinlens.engine.protocol import Engine
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class EngineChoice:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
+#: Engines that take long to tell whether they are here: a library and drivers are loaded.
+SLOW_TO_ASK = frozenset({"layers-gpu"})
+
+
 def engine_title(engine_id: str) -> str:
     """An engine's name, by its id; the id itself where the registry does not know it."""
     from twinlens.engine import registry
@@ -32,18 +40,31 @@ def engine_title(engine_id: str) -> str:
     return registry.get_engine(engine_id).title if engine_id in registry.ENGINES else engine_id
 
 
-def engine_choices() -> list[EngineChoice]:
-    """All engines of the registry with their precisions, in its order."""
+def engine_choices(later: Collection[str] = ()) -> list[EngineChoice]:
+    """All engines of the registry with their precisions, in its order.
+
+    Args:
+        later: ids of those that are not asked yet; they cannot be used until they are.
+    """
     from twinlens.engine import registry
 
-    engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
     return [
-        EngineChoice(
-            engine.id,
-            engine.title,
-            engine.available(),
-            engine.precisions(),
-            engine.missing_precisions(),
-        )
-        for engine in engines
+        _unasked(registry.get_engine(engine_id))
+        if engine_id in later
+        else _asked(registry.get_engine(engine_id))
+        for engine_id in registry.engine_ids()
     ]
+
+
+def _asked(engine: Engine) -> EngineChoice:
+    return EngineChoice(
+        engine.id,
+        engine.title,
+        engine.available(),
+        engine.precisions(),
+        engine.missing_precisions(),
+    )
+
+
+def _unasked(engine: Engine) -> EngineChoice:
+    return EngineChoice(engine.id, engine.title, "its adapters are being looked for")

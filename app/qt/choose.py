@@ -55,6 +55,15 @@ class Choose:
         """An engine by its id."""
         return next((engine for engine in self.engines if engine.id == engine_id), None)
 
+    def ask_engines(self, ask: Callable[[], Sequence[EngineChoice]]) -> None:
+        """Ask on another thread which engines there are, and offer those from then on."""
+
+        def offer(engines: Sequence[EngineChoice]) -> None:
+            self.engines = tuple(engines)
+            self._window.controls.switch.offer(engines)
+
+        self._background.run("engines", ask, offer, self._window.tell)
+
     def options(self, engine_id: str, settings: Settings | None = None) -> EngineOptions:
         """What an engine is asked for by the settings."""
         choice = self.choice(engine_id)

@@ -50,21 +50,27 @@ class EngineSwitch(QWidget):
         layout.setSpacing(0)
         layout.setContentsMargins(0, 0, 0, 0)
         group = QButtonGroup(self)
-        for number, engine in enumerate(engines, 1):
+        for engine in engines:
             button = QPushButton(engine.title, self)
             button.setCheckable(True)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setAutoDefault(True)
-            button.setEnabled(engine.reason is None)
             button.setAccessibleName(f"Engine {engine.title}")
-            told = engine.reason or f"Key {number}"
-            button.setToolTip(told)
-            button.setAccessibleDescription(told)
             button.clicked.connect(lambda _=False, chosen=engine.id: self._clicked(chosen))
             group.addButton(button)
             layout.addWidget(button)
             self._buttons[engine.id] = button
+        self.offer(engines)
         self._unit = 7.2
+
+    def offer(self, engines: Sequence[EngineChoice]) -> None:
+        """Tell again which of the engines can be used, and why others cannot."""
+        for number, engine in enumerate(engines, 1):
+            button = self._buttons[engine.id]
+            told = engine.reason or f"Key {number}"
+            button.setEnabled(engine.reason is None)
+            button.setToolTip(told)
+            button.setAccessibleDescription(told)
 
     def _clicked(self, engine_id: str) -> None:
         # What is lit is what answers, not what was clicked.

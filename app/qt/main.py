@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
-from twinlens.app.core.engines import engine_choices
+from twinlens.app.core.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner
@@ -57,7 +57,10 @@ def run_window(
     if precision is not None:
         registry.check_precision(engine or settings.load().engine, precision)
     application = make_application()
-    window = make_window(settings, labels=labels if model else None)
+    # What is used at once is asked before; for the others the window does not wait.
+    saved = settings.load()
+    later = frozenset() if saved.auto_engine else SLOW_TO_ASK - {engine or saved.engine}
+    window = make_window(settings, labels=labels if model else None, later=later)
     if threads is not None:
         window.remember(threads=threads)
     if calibration is not None:
@@ -74,6 +77,8 @@ def run_window(
         ask_permission(lambda _: window.start(source, model, engine), window)
     else:
         window.start(source, model, engine)
+    if later:
+        window.choose.ask_engines(engine_choices)
     try:
         return application.exec()
     finally:
@@ -94,11 +99,19 @@ def make_application() -> QApplication:
     return application
 
 
-def make_window(settings: SettingsStore, *, labels: Path | None = None) -> MainWindow:
-    """Make the window with the real engines, sources and models."""
+def make_window(
+    settings: SettingsStore, *, labels: Path | None = None, later: Collection[str] = ()
+) -> MainWindow:
+    """Make the window with the real engines, sources and models.
+
+    Args:
+        settings: where settings are remembered.
+        labels: label file for the model.
+        later: ids of engines that ``choose.ask_engines`` asks afterwards.
+    """
     window = MainWindow(
         settings,
-        engine_choices(),
+        engine_choices(later),
         lambda text: _make_source(text, window),
         lambda name: _resolve(name, labels),
     )

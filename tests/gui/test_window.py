@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
 from helpers.fakes import WAIT_S, FakeRunner, make_spec
-from helpers.gui_stand import Stand, pixels_of, run_stand
+from helpers.gui_stand import ENGINES, Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
+from twinlens.app.core.engines import EngineChoice
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import FLIP_MS
@@ -58,6 +60,22 @@ def test_every_frame_is_painted_while_something_else_loads(qtbot: Any, tmp_path:
             stand.until(lambda: session.state.loading is None)  # noqa: B023
             assert session.stats().captured == before + 3 * turn
         assert session.stats().dropped == 0
+
+
+def test_engines_that_are_asked_later_can_be_chosen_then(stand: Stand, qtbot: Any) -> None:
+    window, asked_on = stand.window, []
+    button = window.controls.switch.button("layers-gpu")
+    assert not button.isEnabled()
+
+    def ask() -> list[EngineChoice]:
+        asked_on.append(threading.current_thread())
+        return [replace(choice, reason=None) for choice in ENGINES]
+
+    window.choose.ask_engines(ask)
+    qtbot.waitUntil(button.isEnabled, timeout=10_000)
+    assert asked_on != [threading.current_thread()]
+    assert button.toolTip() == "Key 2"
+    assert "layers-gpu" in window.choose.usable
 
 
 def test_click_and_number_choose_an_engine(stand: Stand, qtbot: Any) -> None:
