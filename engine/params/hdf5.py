@@ -69,6 +69,7 @@ def open_hdf5(path: Path) -> Parameters:
 @contextmanager
 def _opened(path: Path, failed: str) -> Iterator[Any]:
     import pyfive
+    from pyfive.core import InvalidHDF5File
 
     try:
         # As a map, which we close: files that pyfive opens by name stay open after an error.
@@ -77,7 +78,7 @@ def _opened(path: Path, failed: str) -> Iterator[Any]:
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view,
         ):
             yield pyfive.File(view, decode_strings=True)
-    except _DAMAGE as why:
+    except (*_DAMAGE, InvalidHDF5File) as why:
         raise ModelFileError(
             f"{path}: {failed} ({str(why) or type(why).__name__})",
             hint="The file is damaged, leads to other files, or has a layout of HDF5 2.0; saved "
