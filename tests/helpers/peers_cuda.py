@@ -108,9 +108,13 @@ def onnxruntime_cuda(graph, x):
         return {"ONNX Runtime CUDA": "not installed"}
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return {"ONNX Runtime CUDA": "this onnxruntime has no CUDA provider"}
+    # CUDA's and cuDNN's libraries from where PyTorch brought them.
+    onnxruntime.preload_dlls()
     session = onnxruntime.InferenceSession(
         _as_onnx(graph).SerializeToString(), providers=["CUDAExecutionProvider"]
     )
+    if "CUDAExecutionProvider" not in session.get_providers():
+        return {"ONNX Runtime CUDA": "its CUDA provider does not start here"}
     return {"ONNX Runtime CUDA fp32": lambda: session.run(None, {"input": x})}
 
 
