@@ -62,12 +62,7 @@ class LayersCpuEngine:
             raise EngineError(
                 f"{self.title} computes in {', '.join(PRECISIONS)}, not in {options.precision!r}"
             )
-        recipe = model.recipe
-        channels = 1 if recipe.color == "GRAY" else 3
-        if recipe.layout == "NHWC":
-            expected = (1, recipe.height, recipe.width, channels)
-        else:
-            expected = (1, channels, recipe.height, recipe.width)
+        expected = model.recipe.input_shape
         graph = optimize(load_graph(model, open_sizes=expected))
         return self._runner(graph, expected, model, options)
 
