@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def test_findings_are_kept_until_something_changes(model, pictures, monkeypatch)
     assert all(0 <= share <= 1 for share in first.agreement.values())
     assert set(first.milliseconds) == {"fp32", *SHORT}
     assert calibration(model, pictures).findings() == first
+    assert replace(calibration(model, pictures), threads=2).findings() == first
     assert len(measured) == 1
     # Another picture, other weights, another recipe: measured again.
     cv2.imwrite(str(pictures / "7.png"), np.zeros((SIZE, SIZE, 3), np.uint8))

@@ -95,11 +95,13 @@ class Calibration:
         return found
 
     def _key(self) -> str:
+        # Without the threads: agreement does not depend on them, and which precision is the
+        # fastest hardly, so that what one number of threads found out serves the others.
         parts = [
             _digest(self.graph),
             repr(self.model.recipe),
             _contents(self.pictures),
-            repr((self.precisions, self.threads, self.isa, self.ranges, PICTURES, EVERY)),
+            repr((self.precisions, self.isa, self.ranges, PICTURES, EVERY)),
         ]
         return "\n".join(parts)
 
