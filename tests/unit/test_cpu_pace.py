@@ -14,13 +14,15 @@ def _runs(pace, seconds, count):
 
 
 def test_a_large_network_always_takes_all_threads():
-    pace = Pace(4, 10**9)
-    assert not pace.adapts
-    assert pace.threads() == 4
+    assert set(_runs(Pace(4, 10**9), {1: 1.0, 4: 9.0}, 200)) == {4}
+
+
+def test_a_network_that_is_not_to_adapt_always_takes_all_threads():
+    assert set(_runs(Pace(4, 1000, adapts=False), {1: 1.0, 4: 9.0}, 200)) == {4}
 
 
 def test_one_thread_has_nothing_to_choose():
-    assert not Pace(1, 1000).adapts
+    assert set(_runs(Pace(1, 1000), {1: 1.0}, 200)) == {1}
 
 
 def test_one_thread_is_taken_where_waking_others_costs_more():

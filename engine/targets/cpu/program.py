@@ -83,7 +83,7 @@ class Program:
         self.fallbacks = tuple(s.node.name for s in lowered.steps if isinstance(s, Reference))
         self._inputs, self._outputs = dict(graph.inputs), graph.outputs
         self._constants = {
-            name: array
+            name: cast_like(array, np.empty(0, np.float32))
             for name, array in graph.constants.items()
             if name in graph.outputs or self._is_read(name)
         }
@@ -98,14 +98,16 @@ class Program:
             self._table[slot] = array.ctypes.data
         self._table_address = self._table.ctypes.data
         self._state_address = self._state.ctypes.data
-        self._threads = options.threads if self.ops else 1
-        whole = len(self._segments) == 1 and bool(self.ops)
-        self._pace = Pace(self._threads if whole else 1, sum(op.work() for op in self.ops))
+        threads = options.threads if self.ops else 1
+        # Where NumPy computes in between, its time would be taken for the kernels'.
+        self._pace = Pace(
+            threads, sum(op.work() for op in self.ops), adapts=len(self._segments) == 1
+        )
         self._helpers: Helpers | None = None
         self._lock = threading.Lock()
-        if self._threads > 1:
+        if threads > 1:
             self._helpers = Helpers(
-                self.machine, self._table_address, self._state_address, self._threads - 1
+                self.machine, self._table_address, self._state_address, threads - 1
             )
             # The helpers read this memory until they have ended; the finalizer keeps it so long.
             kept = (self._arena, self._weights, self._scratch, self._state, self._table)
@@ -161,13 +163,12 @@ class Program:
             if len(held) == 1:
                 (only,) = held.values()
                 self._table[INPUT] = only.ctypes.data
-            values: dict[str, Array] = dict(held)
-            values |= {n: cast_like(a, np.empty(0, np.float32)) for n, a in self._constants.items()}
+            values: dict[str, Array] = held | self._constants
             self._run_segments(values)
             return {name: self._answer(name, values) for name in self._outputs}
 
     def _run_segments(self, values: dict[str, Array]) -> None:
-        threads = self._pace.threads() if self._pace.adapts else self._threads
+        threads = self._pace.threads()
         start = time.perf_counter()
         if self._helpers is not None and threads > 1:
             self._helpers.call()
@@ -176,13 +177,12 @@ class Program:
                 self._refer(segment, values)
             else:
                 self.machine.run(self._table_address, self._state_address, threads, *segment)
-        if self._pace.adapts:
-            self._pace.tell(threads, time.perf_counter() - start)
+        self._pace.tell(threads, time.perf_counter() - start)
 
     @property
     def threads(self) -> int:
         """Threads that a run takes at present; a small network may do with one."""
-        return self._pace.taken if self._pace.adapts else self._threads
+        return self._pace.taken
 
     def _check(self, inputs: Mapping[str, Array]) -> None:
         """Refuse what the kernels would read beyond the end of."""

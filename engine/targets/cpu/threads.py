@@ -31,21 +31,17 @@ class Pace:
     Args:
         threads: how many there are.
         work: the network's multiply-adds.
+        adapts: whether to try at all; otherwise it runs on all.
     """
 
-    def __init__(self, threads: int, work: int) -> None:
+    def __init__(self, threads: int, work: int, *, adapts: bool = True) -> None:
         self._threads = threads
-        self._adapts = threads > 1 and work < _SMALL
+        self._adapts = adapts and threads > 1 and work < _SMALL
         self._runs = 0
         self._taken = threads
         self._times: dict[int, deque[float]] = {
             n: deque(maxlen=_TRIAL - _WAKING) for n in (1, threads)
         }
-
-    @property
-    def adapts(self) -> bool:
-        """Whether it is worth telling how long runs take."""
-        return self._adapts
 
     @property
     def taken(self) -> int:
@@ -64,6 +60,8 @@ class Pace:
 
     def tell(self, threads: int, seconds: float) -> None:
         """Say how long a run took."""
+        if not self._adapts:
+            return
         place = self._runs % _TRIAL
         self._runs += 1
         tried = threads != self._taken
