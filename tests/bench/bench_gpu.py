@@ -7,38 +7,42 @@ while before it is timed, since a GPU that had nothing to do is slow at first.
 Run by hand: ``python tests/bench/bench_gpu.py [--nets mnist,mobilenet_v2,resnet50]
 [--batches 8,32] [--seconds 1.0] [--json FILE] [--adapter WORDS]``, with ``tests`` on PYTHONPATH.
 
-One run on an NVIDIA H100 80GB HBM3 (Vulkan, driver 580.159, wgpu 0.32, PyTorch 2.11, 16 cores of a
-virtual machine), medians in ms. PyTorch's fp32 convolutions use TF32, as it does by default; its
-fp16, and no WGSL kernel, uses the matrix units.
+One run on an NVIDIA H100 80GB HBM3 (Vulkan, driver 580.159, wgpu 0.32, PyTorch 2.11 and ONNX
+Runtime 1.31 on CUDA 13, 16 cores of a virtual machine), medians in ms. PyTorch's and ONNX Runtime's
+fp32 convolutions use TF32, as they do by default; their fp16, and no WGSL kernel, uses the matrix
+units.
 
-============  ==========  =====  ==============  =====  ==================  =====  ==========
-network       layers-gpu  fp16   PyTorch, eager  fp16   PyTorch, CUDAgraph  fp16   layers-cpu
-============  ==========  =====  ==============  =====  ==================  =====  ==========
-MNIST         0.195       0.190  0.270           0.297  0.076               0.084  0.119
-MobileNet-v2  0.540       0.547  3.136           3.275  0.506               0.524  2.685
-ResNet-50     1.109       0.999  4.132           2.550  0.740               0.634  19.5
-============  ==========  =====  ==============  =====  ==================  =====  ==========
+============  ==========  =====  ==============  =====  =========  =====  ========  ==========
+network       layers-gpu  fp16   PyTorch, eager  fp16   CUDAgraph  fp16   ORT CUDA  layers-cpu
+============  ==========  =====  ==============  =====  =========  =====  ========  ==========
+MNIST         0.196       0.187  0.247           0.276  0.074      0.083  0.129     0.085
+MobileNet-v2  0.500       0.501  3.235           2.049  0.422      0.442  1.502     2.169
+ResNet-50     1.019       0.902  2.236           2.290  0.709      0.624  1.371     18.1
+============  ==========  =====  ==============  =====  =========  =====  ========  ==========
 
-Pictures per second, three batches under way; PyTorch's graphs one after the other:
+A busier machine gave 0.33, 0.68 and 1.17 to layers-gpu in fp32, 0.24, 1.83 and 2.40 to ORT.
 
-=================  ==========  =====  ==================  ======
-network, batch     layers-gpu  fp16   PyTorch, CUDAgraph  fp16
-=================  ==========  =====  ==================  ======
-MobileNet-v2, 1    3002        2056   not measured
-MobileNet-v2, 8    13341       15814  9024                10322
-MobileNet-v2, 32   20839       21313  12716               17856
-ResNet-50, 1       1243        1410   not measured
-ResNet-50, 8       3426        4132   4992                7240
-ResNet-50, 32      4679        5655   6317                10229
-=================  ==========  =====  ==================  ======
+Pictures per second, three batches under way; the others one after the other:
 
-A plain product of 4096³ reaches 43.7 TFLOP/s in fp32 (65 % of the card's 67) and 45.9 in fp16 (34 %
-of 134; why no more was not found out). ResNet-50's dense layers reach 82 % and 94 % of that at
-batch 32 (the 3×3 ones up to 147 %, by Winograd's tiles), and 17 % at batch 1, where 58 kernels take
+=================  ==========  ======  ==================  ======  =========
+network, batch     layers-gpu  fp16    PyTorch, CUDAgraph  fp16    ORT CUDA
+=================  ==========  ======  ==================  ======  =========
+MNIST, 8           51210       45364   87340               88997   40542
+MNIST, 32          227026      169187  262715              302015  230140
+MobileNet-v2, 1    2581        2295    not measured
+MobileNet-v2, 8    10771       10301   8955                9957    4330
+MobileNet-v2, 32   15975       18167   12641               17786   5863
+ResNet-50, 1       1246        1411    not measured
+ResNet-50, 8       3439        4138    4783                6925    3077
+ResNet-50, 32      4679        5654    6325                10261   3931
+=================  ==========  ======  ==================  ======  =========
+
+A plain product of 4096³ reaches 43.6 TFLOP/s in fp32 (65 % of the card's 67) and 46.2 in fp16 (34 %
+of 134; why no more was not found out). ResNet-50's dense layers reach 82 % and 93 % of that at
+batch 32 (the 3×3 ones up to 148 %, by Winograd's tiles), and 17 % at batch 1, where 58 kernels take
 0.8 ms, of which the barriers between them 2.3 µs each. The time stamps that tell kernels apart make
 each some 5 µs longer. Each layer is within 1.3e-6 (fp32) and 4.3e-3 (fp16) of float64, relative to
-its largest value. This onnxruntime had no CUDA provider, and cooperative matrices cannot be had
-(see ``adapters.open_device``).
+its largest value. Cooperative matrices cannot be had (see ``adapters.open_device``).
 """
 
 import argparse
@@ -197,7 +201,7 @@ def throughput(name, batch, adapter, seconds, record):
             f"  {name:13} ×{batch:<3} layers-gpu {precision:18} {rate:8.0f} pictures/s", flush=True
         )
         ready.close()
-    for title, run in torch_runners(graph, x).items():
+    for title, run in (torch_runners(graph, x) | onnxruntime_cuda(graph, x)).items():
         if isinstance(run, str):
             continue
         p50, _ = timed(run, seconds)
