@@ -48,7 +48,7 @@ from twinlens.app.qt.keys import Keys
 from twinlens.app.qt.look import Look
 from twinlens.app.qt.memory import Memory
 from twinlens.app.qt.menus import Menus
-from twinlens.app.qt.models_page import ModelShelf
+from twinlens.app.qt.model_shelf import ModelShelf
 from twinlens.app.qt.pad import Pad
 from twinlens.app.qt.popups import Popups
 from twinlens.app.qt.progress import ProgressLine
@@ -114,7 +114,7 @@ class MainWindow(QMainWindow):
         self.stage.mirror = self.settings.mirror
         self.setCentralWidget(self.stage)
         self.menus = Menus(self)
-        self.shelf = ModelShelf(self, Store())
+        self.shelf = ModelShelf(self, Store(), self._background)
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
 
@@ -175,8 +176,8 @@ def test_what_was_fetched_is_removed_by_keys_alone(stand: Stand, qtbot: Any, roo
     qtbot.keyClick(line.button, Qt.Key.Key_Tab)
     assert line.removing.hasFocus()
     qtbot.keyClick(line.removing, Qt.Key.Key_Return)
+    stand.until(lambda: action(page, "quick") is ModelAction.PULL)
     assert not (root / "quick").exists()
-    assert action(page, "quick") is ModelAction.PULL
     assert not line.removing.isVisible()
     assert line.button.hasFocus()
     banner = window.banner
@@ -195,7 +196,7 @@ def test_what_is_in_use_or_on_its_way_is_not_removed(stand: Stand, root: Path) -
     stand.until(lambda: action(page, "slow") is ModelAction.PULL)
     # What had arrived takes room, and goes.
     slow.removing.click()
-    assert not (root / ".parts" / "slow.part").exists()
+    stand.until(lambda: not (root / ".parts" / "slow.part").exists())
     window.shelf.act("quick")
     stand.until(lambda: action(page, "quick") is ModelAction.USE)
     window.shelf.act("quick")
@@ -204,6 +205,24 @@ def test_what_is_in_use_or_on_its_way_is_not_removed(stand: Stand, root: Path) -
     assert not page.lines["quick"].removing.isVisible()
     window.shelf.remove("quick")
     assert (root / "quick" / "quick.onnx").is_file()
+
+
+def test_the_window_does_not_wait_for_another_process_to_be_done_with_the_store(
+    stand: Stand, root: Path
+) -> None:
+    page = opened(stand)
+    stand.window.shelf.act("quick")
+    stand.until(lambda: action(page, "quick") is ModelAction.USE)
+    lock = FileLock(root / ".lock")
+    with lock:
+        page.lines["quick"].removing.click()
+        page.lines["quick"].removing.click()  # pressed again, it is removed once
+        stand.feed(3)
+        assert (root / "quick").is_dir()
+    stand.until(lambda: action(page, "quick") is ModelAction.PULL)
+    banner = stand.window.banner
+    assert banner is not None
+    assert banner.hint == "600 kB freed."
 
 
 def test_a_removal_that_fails_stands_in_its_line(
@@ -218,6 +237,7 @@ def test_a_removal_that_fails_stands_in_its_line(
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", refuse)
         page.lines["quick"].removing.click()
+        stand.until(lambda: bool(page.lines["quick"].shown and page.lines["quick"].shown.error))
     shown = page.lines["quick"].shown
     assert shown is not None
     assert "quick cannot be removed" in shown.error
