@@ -8,7 +8,7 @@ from twinlens.engine.graph.arrays import Named, named_arrays, with_arrays
 from twinlens.engine.graph.builder import Builder
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
-from twinlens.engine.graph.passes import optimize
+from twinlens.engine.graph.passes import optimize, part_activations
 from twinlens.engine.graph.plan import Plan, Step
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Step",
     "named_arrays",
     "optimize",
+    "part_activations",
     "with_arrays",
 ]

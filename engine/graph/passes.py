@@ -221,3 +221,32 @@ def _named(layer: Layer) -> Layer:
     if layer.maximum == 6:
         return ReLU6()
     return ReLU() if layer.maximum is None or layer.maximum == np.inf else layer
+
+
+def part_activations(graph: Graph, stays: Callable[[Layer], bool]) -> Graph:
+    """Make activations nodes of their own where they cannot be computed with the layer before.
+
+    Args:
+        graph: any graph.
+        stays: whether an activation can.
+    """
+    taken = {*graph.inputs, *graph.constants}
+    taken |= {name for node in graph.nodes for name in (node.name, node.output)}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        activation = node.activation
+        if activation is None or stays(activation):
+            nodes.append(node)
+            continue
+        before = _unused(f"{node.output}/before", taken)
+        after = _unused(f"{node.name}/{activation.kind}", taken)
+        nodes.append(replace(node, output=before, activation=None))
+        nodes.append(Node(after, activation, (before,), node.output))
+    return graph if len(nodes) == len(graph.nodes) else graph.replace(nodes)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name

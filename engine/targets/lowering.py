@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from twinlens.engine.graph import Graph, Node
+from twinlens.engine.graph import Graph, Node, part_activations
 from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
 from twinlens.engine.layers.base import Array, Layer, Shape
 from twinlens.engine.targets.liveness import Life, lives
@@ -102,10 +102,12 @@ class Lowering(ABC, Generic[T, K]):
 
     Args:
         graph: what is translated, already optimised.
+        has_code: whether kernels can compute an activation; others become steps of their own, so
+            that the layer before keeps its kernel.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, has_code: Callable[[Layer], bool]) -> None:
+        self.graph = graph = part_activations(graph, has_code)
         self.steps: list[K | Reference[T]] = []
         self.values: dict[str, Stored[T]] = {}
         self.readers = Counter(name for node in graph.nodes for name in node.inputs)

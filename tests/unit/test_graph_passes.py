@@ -12,6 +12,7 @@ from twinlens.engine.graph.passes import (
     fuse_activations,
     name_activations,
     optimize,
+    part_activations,
     remove_identities,
     remove_unused,
 )
@@ -219,3 +220,25 @@ def test_every_pass_keeps_a_mixed_graph(apply):
     )
     _same(graph, apply(graph))
     _same(graph, apply(optimize(graph)))
+
+
+def test_activations_that_do_not_stay_become_nodes_of_their_own():
+    graph = Graph(
+        "net",
+        {"x": (1, 3, 4, 4)},
+        ["y", "y/before"],
+        [
+            Node("conv", _conv(), ("x",), "y/before", ReLU6()),
+            Node("again", _conv(), ("y/before",), "y", Sigmoid()),
+        ],
+    )
+    assert part_activations(graph, lambda layer: True) is graph
+    parted = part_activations(graph, lambda layer: isinstance(layer, ReLU6))
+    assert [(node.name, node.kind, node.output) for node in parted.nodes] == [
+        ("conv", "Conv2d + ReLU6", "y/before"),
+        ("again", "Conv2d", "y/before'"),
+        ("again/Sigmoid", "Sigmoid", "y"),
+    ]
+    x = RANDOM.standard_normal((1, 3, 4, 4))
+    for name, value in graph.run({"x": x}).items():
+        np.testing.assert_array_equal(parted.run({"x": x})[name], value)

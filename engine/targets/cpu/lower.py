@@ -15,6 +15,7 @@ from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 from twinlens.engine.targets import lowering
 from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.kernels.activate import has_code
 from twinlens.engine.targets.cpu.kernels.base import Op
 from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.cpu.kernels.move import Input
@@ -55,7 +56,7 @@ class Lowering(lowering.Lowering[Tensor, Op]):
         precision: str = "fp32",
         ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        super().__init__(graph)
+        super().__init__(graph, has_code)
         self.isa, self.precision = isa, precision
         self.ranges = dict(ranges or {})
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 from twinlens.engine.targets import lowering
+from twinlens.engine.targets.gpu.kernels.activate import has_code
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.gpu.kernels.move import Input
@@ -45,7 +46,7 @@ class Lowering(lowering.Lowering[Tensor, Op]):
     def __init__(
         self, graph: Graph, target: Target, winograd: int = 0, most_front: int = 0
     ) -> None:
-        super().__init__(graph)
+        super().__init__(graph, has_code)
         self.target, self.winograd, self.most_front = target, winograd, most_front
 
     def run(self) -> Lowered:
