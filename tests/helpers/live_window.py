@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +23,8 @@ _PROBE = Path(__file__).with_name("window_probe.py")
 class LiveWindow:
     """A running window: press keys, send commands, wait for what it reports."""
 
-    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]) -> None:
-        self._process, self._env = process, env
+    def __init__(self, process: subprocess.Popen[str], env: dict[str, str], errors: Path) -> None:
+        self._process, self._env, self._errors = process, env, errors
         self._records: queue.Queue[dict[str, Any]] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -45,9 +46,18 @@ class LiveWindow:
             try:
                 record = self._records.get(timeout=max(0.01, left))
             except queue.Empty:
-                raise AssertionError(f"no {event!r} within {timeout_s} s") from None
+                raise AssertionError(f"no {event!r} within {timeout_s} s{self._state()}") from None
             if record["event"] == event:
                 return record
+
+    def _state(self) -> str:
+        """Where the window's threads are; ends it."""
+        code = self._process.poll()
+        if code is None:
+            self._process.send_signal(signal.SIGABRT)  # which the fault handler answers
+            self._process.wait(30)
+        stacks = self._errors.read_text(encoding="utf-8", errors="replace")
+        return f"; exit code {code}\n{stacks}"
 
     def press(self, key: str) -> None:
         subprocess.run(["xdotool", "key", key], env=self._env, check=True, timeout=20)
@@ -91,7 +101,7 @@ def live_window(
     with xvfb(f"{size}x24") as screen, (folder / "stderr.txt").open("w") as errors:
         # A processor that plays a GPU takes it from the picture; what the window makes of the
         # others is looked at here.
-        env = screen | {"VK_DRIVER_FILES": os.devnull}
+        env = screen | {"VK_DRIVER_FILES": os.devnull, "PYTHONFAULTHANDLER": "1"}
         settings = str(folder / "settings.json")
         process = subprocess.Popen(
             [sys.executable, str(_PROBE), settings, str(source), str(model), engine],
@@ -101,7 +111,7 @@ def live_window(
             text=True,
             env=env,
         )
-        window = LiveWindow(process, env)
+        window = LiveWindow(process, env, folder / "stderr.txt")
         try:
             window.wait_for("answering", 90)
             subprocess.run(
