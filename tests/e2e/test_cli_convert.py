@@ -48,6 +48,20 @@ def test_the_default_as_onnx_gives_the_same_answers(
     assert_alike(answers(picture, tmp_path / "out.onnx", engine), expected)
 
 
+def printed(program: str, picture: Path, folder: Path) -> str:
+    """What a Python program prints that is given a picture and runs in a folder."""
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(picture)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
 def test_the_default_as_python_runs_in_a_program_of_its_own(picture: Path, tmp_path: Path) -> None:
     json_lines(twinlens("convert", "twinlens-208", tmp_path / "mobilenet.py", "--json"))
     program = (
@@ -56,16 +70,10 @@ def test_the_default_as_python_runs_in_a_program_of_its_own(picture: Path, tmp_p
         "with MobileNetV2() as network:\n"
         "    sys.stdout.write(network.prediction(sys.argv[1]).class_label)\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program, str(picture)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+    assert (
+        printed(program, picture, tmp_path)
+        == answers(picture, "twinlens-208", "layers-cpu")[0]["label"]
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == answers(picture, "twinlens-208", "layers-cpu")[0]["label"]
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
@@ -104,12 +112,4 @@ def test_a_real_quantised_network(
         "[kind] = [k for k in vars(quantised).values() if hasattr(k, 'prediction')]\n"
         "sys.stdout.write(kind().prediction(sys.argv[1]).class_label)\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program, str(picture)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert run.stdout == expected[0]["label"], run.stderr
+    assert printed(program, picture, tmp_path) == expected[0]["label"]
