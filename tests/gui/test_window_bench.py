@@ -12,13 +12,14 @@ from PySide6.QtWidgets import QLabel, QPushButton
 
 from helpers.fakes import FakeRunner
 from helpers.gated import Gated
-from helpers.gui_stand import NO_INT8, Stand, fits, painted, pixels_of, run_stand
+from helpers.gui_stand import NO_INT8, Stand, asked_sizes, fits, painted, pixels_of, run_stand
 from twinlens.app.core.bench import ROUNDS, BenchRow, BenchTable
 from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
 from twinlens.app.overlays.bench import bench_chart
 from twinlens.app.qt import bench_chart as chart_module
 from twinlens.app.qt.bench_chart import BenchChartView
 from twinlens.app.qt.bench_sheet import BenchSheet
+from twinlens.app.qt.theme import font
 from twinlens.engine.errors import EngineError
 from twinlens.engine.protocol import EngineOptions, ModelSpec
 
@@ -217,14 +218,7 @@ def test_the_panel_stays_inside_at_any_size_and_follows_the_theme(
 def test_no_painted_text_is_small_or_reaches_into_the_next_column(
     qtbot: Any, monkeypatch: pytest.MonkeyPatch, width_units: int
 ) -> None:
-    asked: list[float] = []
-    real = chart_module.font
-
-    def spy(pixels: float, **more: Any) -> Any:
-        asked.append(pixels)
-        return real(pixels, **more)
-
-    monkeypatch.setattr(chart_module, "font", spy)
+    asked = asked_sizes(chart_module, monkeypatch)
     unit = 7.2
     view = BenchChartView(PALETTES["dark"], unit)
     qtbot.addWidget(view)
@@ -233,8 +227,8 @@ def test_no_painted_text_is_small_or_reaches_into_the_next_column(
     painted(view)
     assert min(asked) >= 1.8 * unit
     left, longest = view._columns()
-    value = QFontMetricsF(real(2.2 * unit)).horizontalAdvance("900 ms  fastest")
-    note = QFontMetricsF(real(1.9 * unit)).horizontalAdvance("99.5 %")
+    value = QFontMetricsF(font(2.2 * unit)).horizontalAdvance("900 ms  fastest")
+    note = QFontMetricsF(font(1.9 * unit)).horizontalAdvance("99.5 %")
     assert longest > 8 * unit, "bars are long enough to be compared"
     assert left + longest + unit + value <= view.width() - note
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 
 from helpers.fakes import make_spec
 from helpers.gated import Gated
-from helpers.gui_stand import Stand, fits, painted
+from helpers.gui_stand import Stand, asked_sizes, fits, painted
 from twinlens.app.core.crossover import GPU, Climb, Parts, Point, Step
 from twinlens.app.overlays import PALETTES, engine_color
 from twinlens.app.overlays.crossover import crossover_chart
@@ -224,14 +224,7 @@ def test_the_hatched_part_is_as_high_as_the_share_of_moving_data(qtbot: Any) -> 
 def test_no_painted_text_is_small(
     qtbot: Any, monkeypatch: pytest.MonkeyPatch, width_units: int
 ) -> None:
-    asked: list[float] = []
-    real = chart_module.font
-
-    def spy(pixels: float, **more: Any) -> Any:
-        asked.append(pixels)
-        return real(pixels, **more)
-
-    monkeypatch.setattr(chart_module, "font", spy)
+    asked = asked_sizes(chart_module, monkeypatch)
     painted(view_of(crossing_climb(), qtbot, round(width_units * 7.2)))
     assert min(asked) >= 1.8 * 7.2
 

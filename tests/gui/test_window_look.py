@@ -14,7 +14,7 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDragLeaveEvent, QFontMetrics
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from helpers.fakes import make_frame
-from helpers.gui_stand import Stand, fits, pixels_of
+from helpers.gui_stand import Stand, asked_sizes, fits, pixels_of
 from twinlens.app.overlays import (
     PALETTES,
     Banner,
@@ -119,14 +119,7 @@ def grey(stage: Stage) -> np.ndarray:
 def test_no_painted_text_is_under_the_smallest_size(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float] = []
-    real = painters.font
-
-    def spy(pixels: float, **more: Any) -> Any:
-        asked.append(pixels)
-        return real(pixels, **more)
-
-    monkeypatch.setattr(painters, "font", spy)
+    asked = asked_sizes(painters, monkeypatch)
     long = "W" * 300
     stage.show_overlays(
         Overlays(

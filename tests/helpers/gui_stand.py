@@ -9,6 +9,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,19 @@ def painted(view: QWidget) -> np.ndarray:
     view.render(picture)
     bits = np.frombuffer(picture.constBits(), np.uint8)
     return bits.reshape(picture.height(), picture.bytesPerLine() // 4, 4)[:, :, :3].copy()
+
+
+def asked_sizes(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Sizes in pixels of the fonts that a painting module asks for from now on."""
+    asked: list[float] = []
+    real = module.font
+
+    def spy(pixels: float, **more: Any) -> Any:
+        asked.append(pixels)
+        return real(pixels, **more)
+
+    monkeypatch.setattr(module, "font", spy)
+    return asked
 
 
 def fits(widget: QLabel | QPushButton) -> bool:
