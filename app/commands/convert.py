@@ -190,7 +190,7 @@ def _graph(spec: ModelSpec, *, fold: bool) -> Graph:
 
 def _write_onnx(job: Job, folder: Path) -> None:
     from twinlens.engine.formats import onnx_from_graph
-    from twinlens.engine.formats.onnx_half import halve
+    from twinlens.engine.formats.onnx.half import halve
     from twinlens.engine.modelfile import metadata_of
 
     model = onnx_from_graph(job.graph, metadata=metadata_of(job.spec))

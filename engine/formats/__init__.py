@@ -1,8 +1,8 @@
 """Model files as graphs of layers, and graphs as ONNX."""
 
 from twinlens.engine.formats.load import load_graph
-from twinlens.engine.formats.onnx_export import onnx_bytes, onnx_from_graph
-from twinlens.engine.formats.onnx_import import graph_from_onnx, load_onnx
+from twinlens.engine.formats.onnx.export import onnx_bytes, onnx_from_graph
+from twinlens.engine.formats.onnx.importer import graph_from_onnx, load_onnx
 from twinlens.engine.formats.recognize import Format, peek, recognize
 
 __all__ = [

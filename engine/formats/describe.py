@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.coreml_describe import describe_coreml
+from twinlens.engine.formats.coreml.describe import describe_coreml
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.onnx_file import read_model
-from twinlens.engine.formats.onnx_import import MAX_NODES
+from twinlens.engine.formats.onnx.file import read_model
+from twinlens.engine.formats.onnx.importer import MAX_NODES
 from twinlens.engine.formats.recognize import Format, recognize
-from twinlens.engine.formats.tflite_describe import describe_tflite
+from twinlens.engine.formats.tflite.describe import describe_tflite
 
 _UINT8 = 2  # TensorProto.UINT8
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twinlens.engine.formats.coreml_import import load_coreml
-from twinlens.engine.formats.onnx_import import load_onnx
+from twinlens.engine.formats.coreml.importer import load_coreml
+from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.recognize import Format, recognize
-from twinlens.engine.formats.tflite_import import load_tflite
+from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.protocol import ModelSpec
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.onnx_file import read_model
+from twinlens.engine.formats.onnx.file import read_model
 from twinlens.engine.layers import Array
 from twinlens.engine.params.parameters import Entry, Parameters
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.formats import onnx_bytes
-from twinlens.engine.formats.coreml_import import load_coreml
-from twinlens.engine.formats.onnx_import import load_onnx
-from twinlens.engine.formats.tflite_import import load_tflite
+from twinlens.engine.formats.coreml.importer import load_coreml
+from twinlens.engine.formats.onnx.importer import load_onnx
+from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import optimize
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.params import OWN, open_parameters, with_parameters

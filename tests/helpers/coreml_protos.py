@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from twinlens.engine.formats.coreml_schema import message
+from twinlens.engine.formats.coreml.schema import message
 
 SHAPE = (4, 6, 5)
 

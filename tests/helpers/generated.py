@@ -13,8 +13,8 @@ import numpy as np
 
 from helpers.tflite_cases import CASES
 from twinlens.engine.formats.python import python_module
-from twinlens.engine.formats.tflite_file import parse_tflite
-from twinlens.engine.formats.tflite_import import graph_from_tflite
+from twinlens.engine.formats.tflite.file import parse_tflite
+from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters, write_safetensors

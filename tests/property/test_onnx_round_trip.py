@@ -11,7 +11,7 @@ from helpers.onnx_nets import NETS
 from twinlens.engine import layers as kinds
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats import graph_from_onnx, onnx_from_graph
-from twinlens.engine.formats.onnx_layers import WRITERS
+from twinlens.engine.formats.onnx.layers import WRITERS
 from twinlens.engine.graph import Graph, Node, optimize
 
 SINGLE = st.floats(-4, 4, width=32, allow_nan=False)

@@ -17,10 +17,13 @@ from helpers.coreml_protos import (
     single,
 )
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats import Format, coreml_file, coreml_import, coreml_program, recognize
-from twinlens.engine.formats.coreml_import import load_coreml
-from twinlens.engine.formats.coreml_schema import message
-from twinlens.engine.formats.coreml_weights import unpack
+from twinlens.engine.formats import Format, recognize
+from twinlens.engine.formats.coreml import file as coreml_file
+from twinlens.engine.formats.coreml import importer as coreml_import
+from twinlens.engine.formats.coreml import program as coreml_program
+from twinlens.engine.formats.coreml.importer import load_coreml
+from twinlens.engine.formats.coreml.schema import message
+from twinlens.engine.formats.coreml.weights import unpack
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import VisionEngine

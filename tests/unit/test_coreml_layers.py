@@ -8,8 +8,8 @@ import pytest
 from helpers.compare import naive_conv2d, naive_conv_transpose2d, naive_pool2d
 from helpers.coreml_fill import conv, pool, settings
 from helpers.coreml_protos import SHAPE, add, network, single
-from twinlens.engine.formats.coreml_import import load_coreml
-from twinlens.engine.formats.coreml_layers import BUILDERS
+from twinlens.engine.formats.coreml.importer import load_coreml
+from twinlens.engine.formats.coreml.layers import BUILDERS
 
 RNG = np.random.default_rng(4)
 X = RNG.uniform(-1, 1, (1, *SHAPE))

@@ -6,7 +6,7 @@ import pytest
 from helpers.onnx_nets import NETS
 from twinlens.engine import registry
 from twinlens.engine.formats import Format, graph_from_onnx, load_graph, load_onnx, recognize
-from twinlens.engine.formats.coreml_import import load_coreml
+from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.protocol import EngineOptions
 from twinlens.models.catalog import DEFAULT_MODEL, resolve

@@ -6,7 +6,9 @@ import pytest
 
 from helpers.onnx_nets import Net, mnist, resnet, save
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
-from twinlens.engine.formats import describe, graph_from_onnx, load_onnx, onnx_file, onnx_import
+from twinlens.engine.formats import describe, graph_from_onnx, load_onnx
+from twinlens.engine.formats.onnx import file as onnx_file
+from twinlens.engine.formats.onnx import importer as onnx_import
 from twinlens.engine.modelfile import inspect
 
 

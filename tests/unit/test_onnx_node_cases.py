@@ -6,7 +6,7 @@ import pytest
 from helpers.onnx_cases import OPERATORS, in_double, node_cases, prepare, reference
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats import graph_from_onnx
-from twinlens.engine.formats.onnx_import import BUILDERS
+from twinlens.engine.formats.onnx.importer import BUILDERS
 
 FLAT = "signals and volumes: classifiers of pictures have two spatial axes"
 TRAINING = "training only"

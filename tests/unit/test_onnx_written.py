@@ -7,7 +7,7 @@ import pytest
 
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats import Format, graph_from_onnx, load_onnx, onnx_bytes, recognize
-from twinlens.engine.formats import onnx_export as export
+from twinlens.engine.formats.onnx import export
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Recipe
 from twinlens.engine.modelfile import metadata_of, spec_of

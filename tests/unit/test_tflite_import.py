@@ -16,11 +16,12 @@ from twinlens.engine.errors import (
     ShapeError,
     UnsupportedOperatorError,
 )
-from twinlens.engine.formats import Format, graph_from_onnx, onnx_from_graph, recognize, tflite_file
+from twinlens.engine.formats import Format, graph_from_onnx, onnx_from_graph, recognize
 from twinlens.engine.formats.load import load_graph
-from twinlens.engine.formats.tflite_file import parse_tflite
-from twinlens.engine.formats.tflite_import import graph_from_tflite, load_tflite
-from twinlens.engine.formats.tflite_operators import BUILDERS
+from twinlens.engine.formats.tflite import file as tflite_file
+from twinlens.engine.formats.tflite.file import parse_tflite
+from twinlens.engine.formats.tflite.importer import graph_from_tflite, load_tflite
+from twinlens.engine.formats.tflite.operators import BUILDERS
 from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.protocol import EngineOptions

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from twinlens.engine.formats.tflite_operator import TO_PICTURE, Op
+from twinlens.engine.formats.tflite.operator import TO_PICTURE, Op
 from twinlens.engine.layers import (
     ELU,
     GELU,

@@ -10,10 +10,10 @@ from math import prod
 
 import numpy as np
 
-from twinlens.engine.formats import coreml_compressed
-from twinlens.engine.formats.coreml_layer import gelu_of
-from twinlens.engine.formats.coreml_program import OperationStep
-from twinlens.engine.formats.coreml_windows import conv, conv_transpose, pool
+from twinlens.engine.formats.coreml import compressed as coreml_compressed
+from twinlens.engine.formats.coreml.layer import gelu_of
+from twinlens.engine.formats.coreml.program import OperationStep
+from twinlens.engine.formats.coreml.windows import conv, conv_transpose, pool
 from twinlens.engine.layers import (
     ELU,
     Add,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_operator import Operator, attributes, weight_scale
+from twinlens.engine.formats.onnx.operator import Operator, attributes, weight_scale
 from twinlens.engine.formats.values import Steps
 from twinlens.engine.layers import (
     CELU,

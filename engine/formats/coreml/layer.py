@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.coreml_weights import weights
+from twinlens.engine.formats.coreml.weights import weights
 from twinlens.engine.formats.values import Values
 from twinlens.engine.layers import GELU, Add, Flatten, Mul, Reshape, SiLU
 from twinlens.engine.layers.base import Array, Layer, Shape

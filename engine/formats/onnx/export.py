@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.onnx_file import MAX_BYTES
-from twinlens.engine.formats.onnx_layers import WRITERS
-from twinlens.engine.formats.onnx_writer import Writer
+from twinlens.engine.formats.onnx.file import MAX_BYTES
+from twinlens.engine.formats.onnx.layers import WRITERS
+from twinlens.engine.formats.onnx.writer import Writer
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers.base import Layer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.coreml_schema import message
-from twinlens.engine.formats.tflite_file import file_bytes
+from twinlens.engine.formats.coreml.schema import message
+from twinlens.engine.formats.tflite.file import file_bytes
 
 MAX_BYTES = 2 << 30
 MAX_NODES = 50_000

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.formats import coreml_images
-from twinlens.engine.formats.coreml_layer import LayerStep, gelu_of
-from twinlens.engine.formats.coreml_weights import weights
+from twinlens.engine.formats.coreml import images as coreml_images
+from twinlens.engine.formats.coreml.layer import LayerStep, gelu_of
+from twinlens.engine.formats.coreml.weights import weights
 from twinlens.engine.layers import (
     ELU,
     Add,

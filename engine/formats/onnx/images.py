@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_operator import Operator, attributes, spatial_pair, weight_scale
+from twinlens.engine.formats.onnx.operator import Operator, attributes, spatial_pair, weight_scale
 from twinlens.engine.layers import (
     AvgPool2d,
     BatchNorm2d,

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.coreml_file import MAX_NODES, CoreMLFile, input_shape, inside
-from twinlens.engine.formats.coreml_layer import Net, Step
-from twinlens.engine.formats.coreml_weights import BlobFile, floats
+from twinlens.engine.formats.coreml.file import MAX_NODES, CoreMLFile, input_shape, inside
+from twinlens.engine.formats.coreml.layer import Net, Step
+from twinlens.engine.formats.coreml.weights import BlobFile, floats
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx_import import node_list
+from twinlens.engine.formats.onnx.importer import node_list
 from twinlens.engine.formats.values import LARGEST
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Shape
@@ -185,7 +185,7 @@ class OperationStep(Step):
 
 def graph_from_program(file: CoreMLFile) -> Graph:
     """Turn an ML Program into a graph of layers; as ``load_coreml``."""
-    from twinlens.engine.formats.coreml_operations import BUILDERS
+    from twinlens.engine.formats.coreml.operations import BUILDERS
 
     block = main_block(file)
     _check_operations(file, block, BUILDERS)

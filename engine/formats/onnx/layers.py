@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_weights import weights
-from twinlens.engine.formats.onnx_writer import Writer
+from twinlens.engine.formats.onnx.weights import weights
+from twinlens.engine.formats.onnx.writer import Writer
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
     CELU,

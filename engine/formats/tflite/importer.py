@@ -13,10 +13,10 @@ from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx_import import node_list
-from twinlens.engine.formats.tflite_file import Operation, TFLiteFile, read_tflite
-from twinlens.engine.formats.tflite_operator import TO_PICTURE, Net, Op, Place, round_to
-from twinlens.engine.formats.tflite_operators import BUILDERS
+from twinlens.engine.formats.onnx.importer import node_list
+from twinlens.engine.formats.tflite.file import Operation, TFLiteFile, read_tflite
+from twinlens.engine.formats.tflite.operator import TO_PICTURE, Net, Op, Place, round_to
+from twinlens.engine.formats.tflite.operators import BUILDERS
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twinlens.engine.formats.coreml_layer import LayerStep
-from twinlens.engine.formats.coreml_weights import floats
+from twinlens.engine.formats.coreml.layer import LayerStep
+from twinlens.engine.formats.coreml.weights import floats
 from twinlens.engine.layers import (
     AvgPool2d,
     BatchNorm2d,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twinlens.engine.formats.coreml_file import COLORS, CoreMLFile, input_shape, read_coreml
-from twinlens.engine.formats.coreml_import import biases, kind_of, output_name, scaler_of
-from twinlens.engine.formats.coreml_program import (
+from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape, read_coreml
+from twinlens.engine.formats.coreml.importer import biases, kind_of, output_name, scaler_of
+from twinlens.engine.formats.coreml.program import (
     Constants,
     classify_operation,
     main_block,

@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from twinlens.engine.formats.coreml_program import OperationStep
-from twinlens.engine.formats.coreml_weights import small_integers
+from twinlens.engine.formats.coreml.program import OperationStep
+from twinlens.engine.formats.coreml.weights import small_integers
 from twinlens.engine.formats.values import LARGEST
 from twinlens.engine.layers.base import Array
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from twinlens.engine.errors import LabelError, ModelFileError
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.flatbuffer import Table
-from twinlens.engine.formats.tflite_file import Tensor, TFLiteFile, read_tflite
+from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, read_tflite
+from twinlens.engine.formats.tflite.flatbuffer import Table
 
 _METADATA = "TFLITE_METADATA"
 _AXIS_LABELS = 2

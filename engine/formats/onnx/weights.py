@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlens.engine.formats.onnx_writer import Writer
+from twinlens.engine.formats.onnx.writer import Writer
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import Conv2d, DequantizeLinear, Linear
 from twinlens.engine.layers.base import Array

@@ -16,10 +16,12 @@ from twinlens.engine.errors import (
     ShapeError,
     UnsupportedOperatorError,
 )
-from twinlens.engine.formats import onnx_images, onnx_math, onnx_shapes
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx_file import read_model
-from twinlens.engine.formats.onnx_operator import Operator, array_of, chain_errors
+from twinlens.engine.formats.onnx import images as onnx_images
+from twinlens.engine.formats.onnx import math as onnx_math
+from twinlens.engine.formats.onnx import shapes as onnx_shapes
+from twinlens.engine.formats.onnx.file import read_model
+from twinlens.engine.formats.onnx.operator import Operator, array_of, chain_errors
 from twinlens.engine.formats.values import Values
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.flatbuffer import Table
+from twinlens.engine.formats.tflite.flatbuffer import Table
 from twinlens.engine.layers.base import Array, Shape
 
 MAX_BYTES = 2 << 30

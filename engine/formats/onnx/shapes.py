@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.onnx_operator import Operator
+from twinlens.engine.formats.onnx.operator import Operator
 from twinlens.engine.layers import (
     Concat,
     Dropout,

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.coreml_file import (
+from twinlens.engine.formats.coreml.file import (
     COLORS,
     MAX_NODES,
     CoreMLFile,
     input_shape,
     read_coreml,
 )
-from twinlens.engine.formats.coreml_layer import LayerStep, Net
-from twinlens.engine.formats.coreml_layers import BUILDERS
-from twinlens.engine.formats.coreml_weights import floats
+from twinlens.engine.formats.coreml.layer import LayerStep, Net
+from twinlens.engine.formats.coreml.layers import BUILDERS
+from twinlens.engine.formats.coreml.weights import floats
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx_import import node_list
+from twinlens.engine.formats.onnx.importer import node_list
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Add, Mul, Sub
 from twinlens.engine.layers.base import Array, Layer
@@ -49,7 +49,7 @@ def load_coreml(path: str | Path) -> Graph:
 def graph_from_coreml(file: CoreMLFile) -> Graph:
     """Turn a parsed file into a graph of layers; as ``load_coreml``."""
     if file.kind == "mlProgram":
-        from twinlens.engine.formats.coreml_program import graph_from_program
+        from twinlens.engine.formats.coreml.program import graph_from_program
 
         return graph_from_program(file)
     network = file.network

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats.flatbuffer import Table
-from twinlens.engine.formats.tflite_file import Operation, Tensor, TFLiteFile
+from twinlens.engine.formats.tflite.file import Operation, Tensor, TFLiteFile
+from twinlens.engine.formats.tflite.flatbuffer import Table
 from twinlens.engine.formats.values import Values
 from twinlens.engine.layers import (
     Clip,

@@ -1,0 +1,1 @@
+"""Core ML: neural networks and ML Programs to graphs of layers."""
