@@ -6,6 +6,7 @@ The public names are loaded when they are first used, so that importing this cos
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twinlens.engine.api.observations import ClassificationObservation
     from twinlens.engine.image import (
         Converter,
         CropAndScale,
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
         Region,
         read_image,
     )
-    from twinlens.engine.observations import ClassificationObservation
     from twinlens.engine.vision.model import Model
     from twinlens.engine.vision.request import (
         ClassificationRequest,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError
-from twinlens.engine.protocol import ModelSpec
 
 
 class Origin(Enum):

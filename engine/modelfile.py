@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from twinlens.engine.api.protocol import ModelSpec, OutputKind
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.formats.describe import describe
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.found import Found, Origin
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import ModelSpec, OutputKind
 from twinlens.engine.sidecar import KNOWN, Sidecar, read_sidecar, sidecar_path
 
 _MAX_LABEL_BYTES = 4 << 20

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from twinlens.engine.api.protocol import OutputKind
 from twinlens.engine.errors import ModelError
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import OutputKind
 
 FOLDER = Path(str(files("twinlens.models")))
 """Where embedded weights and labels lie."""

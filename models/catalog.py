@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from twinlens.engine import modelfile
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.modelfile import inspect, read_labels
 from twinlens.engine.params import holds_parameters
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models import networks
 from twinlens.models.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.kept import kept_for

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import with_parameters
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.assembly import random_parameters
 from twinlens.models.mnist import mnist
 from twinlens.models.mobilenet_v2 import mobilenet_v2

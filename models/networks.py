@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.graph import Graph
@@ -28,7 +29,6 @@ from twinlens.engine.params import (
     similarity,
     try_orders,
 )
-from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.sidecar import Sidecar, read_sidecar, sidecar_path
 from twinlens.models import (
     efficientnet_lite,

@@ -103,7 +103,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
     """
     from twinlens.app.core.bench import Comparison, default_threads, plan
     from twinlens.app.sources import open_source
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
     from twinlens.engine.image import Converter
 
     spec = resolve_model(args)
@@ -125,7 +125,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
 
 def _engines(wanted: str | None) -> Sequence[EngineChoice]:
     from twinlens.app.core.engines import engine_choices
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     choices = {choice.id: choice for choice in engine_choices()}
     if wanted is None:

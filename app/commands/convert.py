@@ -18,9 +18,9 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import TwinlensError
 
 if TYPE_CHECKING:
+    from twinlens.engine.api.protocol import ModelSpec
     from twinlens.engine.graph import Graph
     from twinlens.engine.params import AxisOrder
-    from twinlens.engine.protocol import ModelSpec
 
 SUFFIXES = {".onnx": "onnx", ".safetensors": "safetensors", ".npz": "npz", ".py": "python"}
 FORMS = ("onnx", "dat", "safetensors", "npz", "python")
@@ -178,9 +178,9 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _graph(spec: ModelSpec, *, fold: bool) -> Graph:
+    from twinlens.engine.api.observations import check_labels
     from twinlens.engine.formats import load_graph
     from twinlens.engine.graph.passes import fold_batch_norm, remove_identities
-    from twinlens.engine.observations import check_labels
 
     graph = load_graph(spec, open_sizes=spec.recipe.input_shape)
     if spec.labels:

@@ -52,7 +52,7 @@ def ladder(args: argparse.Namespace) -> Ladder:
     from twinlens.app.core.crossover import ENGINES
     from twinlens.app.core.engines import engine_choices
     from twinlens.app.core.ladder import Ladder
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
     from twinlens.models.ladder import ladder as networks
 
     wanted = args.engines.split(",") if args.engines else ENGINES

@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
 def examine(args: argparse.Namespace) -> dict[str, Any]:
     """Collect the report as plain values."""
     from twinlens.app.sources import list_cameras
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     engines: list[dict[str, Any]] = []
     for engine_id in registry.engine_ids():
@@ -76,7 +76,7 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
 
     from twinlens.app.core.pipeline import Pipeline
     from twinlens.app.sources import open_source
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     answers: dict[str, Any] = {}
     first = None

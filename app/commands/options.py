@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 
 if TYPE_CHECKING:
     from twinlens.engine.image import CropAndScale
@@ -116,7 +116,7 @@ def resolve_model(args: argparse.Namespace) -> ModelSpec:
 
 def load_runner(args: argparse.Namespace) -> tuple[ModelSpec, Runner]:
     """Load what --model, --engine and the precision options ask for."""
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     spec = resolve_model(args)
     return spec, registry.load(spec, args.engine, engine_options(args))

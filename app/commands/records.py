@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twinlens.app.core.types import Result, Timings
-from twinlens.engine.observations import ClassificationObservation
+from twinlens.engine.api.observations import ClassificationObservation
 
 
 def top_record(observations: Iterable[ClassificationObservation]) -> list[dict[str, Any]]:

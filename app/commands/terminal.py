@@ -109,7 +109,7 @@ def run_terminal(
     """Run until the source ends or a key says so."""
     from twinlens.app.core.session import Session
     from twinlens.app.sources import open_source
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     engines = [registry.get_engine(engine_id) for engine_id in registry.engine_ids()]
     usable = {engine.id: engine.precisions() for engine in engines if not engine.available()}

@@ -12,8 +12,8 @@ import numpy as np
 from twinlens.app.core.bench import turns
 from twinlens.app.core.loading import Loader
 from twinlens.app.core.meters import Clock, percentile
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 RUNS = 7
 WARMUP = 2

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.loading import Loader
 from twinlens.app.core.meters import Clock, percentile
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 ROUNDS = 30
 WARMUP = 3

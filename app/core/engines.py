@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from twinlens.engine.protocol import Engine
+    from twinlens.engine.api.protocol import Engine
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ SLOW_TO_ASK = frozenset({"layers-gpu"})
 
 def engine_title(engine_id: str) -> str:
     """An engine's name, by its id; the id itself where the registry does not know it."""
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     return registry.get_engine(engine_id).title if engine_id in registry.ENGINES else engine_id
 
@@ -46,7 +46,7 @@ def engine_choices(later: Collection[str] = ()) -> list[EngineChoice]:
     Args:
         later: ids of those that are not asked yet; they cannot be used until they are.
     """
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     return [
         _unasked(registry.get_engine(engine_id))

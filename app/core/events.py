@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame, Result
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
 
 
 @dataclass(frozen=True)

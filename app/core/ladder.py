@@ -14,8 +14,8 @@ from twinlens.app.core.crossover import Climb, LeftOut, Parts, Point, Step
 from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.loading import Loader
 from twinlens.app.core.meters import Clock, percentile
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 if TYPE_CHECKING:
     from twinlens.models.ladder import Rung

@@ -12,8 +12,8 @@ import numpy as np
 from twinlens.app.core.engines import engine_title
 from twinlens.app.core.events import LoadFailed, LoadStarted
 from twinlens.app.core.newsbox import NewsBox
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ Loader = Callable[[ModelSpec, str, EngineOptions], Runner]
 def load_from_registry(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
     """The app's own loader; raises as ``registry.load``."""
     # Late, because the registry's engines import their runtimes.
-    from twinlens.engine import registry
+    from twinlens.engine.api import registry
 
     return registry.load(spec, engine_id, options)
 

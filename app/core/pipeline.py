@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.smoothing import Smoother
 from twinlens.app.core.types import Frame, Result, Timings
+from twinlens.engine.api.observations import ClassificationObservation, probabilities, top_k
+from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.image import Converter, CropAndScale, Region
-from twinlens.engine.observations import ClassificationObservation, probabilities, top_k
-from twinlens.engine.protocol import ModelSpec, Runner
 
 
 class Pipeline:

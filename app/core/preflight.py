@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twinlens.app.core.modelrows import megabytes
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats import load_graph
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.catalog import find
 
 MAX_BYTES = 2 << 30

@@ -44,8 +44,8 @@ from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest, load_fr
 from twinlens.app.core.meters import Clock
 from twinlens.app.core.newsbox import NewsBox
 from twinlens.app.core.source import Source
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.image import CropAndScale, Region
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 __all__ = [
     "EngineReady",
@@ -84,7 +84,7 @@ class Session:
             ``acknowledge`` calls, from a worker thread, or from inside ``acknowledge`` when news
             came in between ``take`` and ``acknowledge``. It must neither block nor raise (in
             Qt: emit a signal over a *queued* connection).
-        loader: loads a model on an engine; None means ``twinlens.engine.registry.load``.
+        loader: loads a model on an engine; None means ``twinlens.engine.api.registry.load``.
         clock: the clock of ``Frame.captured_s``.
     """
 

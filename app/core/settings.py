@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.assets import clip_path
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.image import CropAndScale
-from twinlens.engine.protocol import EngineOptions
 
 _MAX_RECENT = 8
 _MAX_BYTES = 1_000_000

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from twinlens.app.core.golden import Golden
 from twinlens.app.core.wizard import Candidate, Shares
+from twinlens.engine.api.observations import probabilities
+from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError
 from twinlens.engine.image import Converter, PixelBuffer
-from twinlens.engine.observations import probabilities
-from twinlens.engine.protocol import ModelSpec, Runner
 
 _log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.observations import ClassificationObservation
+from twinlens.engine.api.protocol import RunnerInfo
 from twinlens.engine.image import PixelBuffer
-from twinlens.engine.observations import ClassificationObservation
-from twinlens.engine.protocol import RunnerInfo
 
 
 @dataclass(frozen=True, eq=False)

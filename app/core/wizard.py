@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.golden import Golden
 from twinlens.app.core.preflight import Preflight
+from twinlens.engine.api.observations import ClassificationObservation, top_k
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError
 from twinlens.engine.image import CropAndScale, Recipe
 from twinlens.engine.modelfile import read_labels
-from twinlens.engine.observations import ClassificationObservation, top_k
-from twinlens.engine.protocol import ModelSpec
 
 Shares = NDArray[np.float32]
 """Probability of each class, (classes,)."""

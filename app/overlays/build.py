@@ -14,7 +14,7 @@ from twinlens.app.overlays.data import (
     TopOverlay,
     TopRow,
 )
-from twinlens.engine.observations import ClassificationObservation
+from twinlens.engine.api.observations import ClassificationObservation
 
 _TOP_ROWS = 5
 # U+2007 is as wide as a digit where figures are tabular, so that numbers do not jitter.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from twinlens.engine.protocol import RunnerInfo
+from twinlens.engine.api.protocol import RunnerInfo
 
 _SAYS = {
     "fp32": "32-bit floats.",

@@ -11,7 +11,7 @@ from twinlens.app.core.events import EngineReady
 from twinlens.app.core.loading import Loader
 from twinlens.app.overlays.bench import milliseconds
 from twinlens.app.qt.bridge import Background
-from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.api.protocol import ModelSpec
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

@@ -14,8 +14,8 @@ from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.bridge import Background
 from twinlens.assets import clip_path
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

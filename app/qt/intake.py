@@ -17,9 +17,9 @@ from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.pad import reads_signs
 from twinlens.app.qt.wizard import WizardDesk
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.modelfile import read_labels
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.kept import keep
 from twinlens.models.store import Store
 

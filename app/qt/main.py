@@ -19,8 +19,8 @@ from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source
 from twinlens.assets import icon_path, picture_path
-from twinlens.engine import registry
-from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.api import registry
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 
 

@@ -56,8 +56,8 @@ from twinlens.app.qt.screenshot import save_screenshot
 from twinlens.app.qt.sheets import Panel
 from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import TwinlensError
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.store import Store
 
 _STATS_MS = 250

@@ -21,9 +21,9 @@ from twinlens.app.overlays.wizard import WizardView, showable, standings_of, wiz
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.stage import buffer_image
 from twinlens.app.qt.wizard_sheet import WizardActions, WizardSheet
+from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
-from twinlens.engine.protocol import ModelSpec, Runner
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

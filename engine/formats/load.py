@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.recognize import Format, recognize
 from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import Graph
-from twinlens.engine.protocol import ModelSpec
 
 
 def load_graph(model: ModelSpec, *, open_sizes: Sequence[int] | None = None) -> Graph:

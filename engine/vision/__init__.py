@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from twinlens.engine.vision.engine import VisionEngine, available_providers
 
 if TYPE_CHECKING:
-    from twinlens.engine.observations import ClassificationObservation, PrecisionRecallCurve
+    from twinlens.engine.api.observations import ClassificationObservation, PrecisionRecallCurve
     from twinlens.engine.vision.model import Model, ModelDescription, RequestCancelledError
     from twinlens.engine.vision.request import (
         ClassificationRequest,
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClassificationObservation": "twinlens.engine.observations",
+    "ClassificationObservation": "twinlens.engine.api.observations",
     "ClassificationRequest": "twinlens.engine.vision.request",
     "ImageRequestHandler": "twinlens.engine.vision.request",
     "Model": "twinlens.engine.vision.model",
     "ModelDescription": "twinlens.engine.vision.model",
-    "PrecisionRecallCurve": "twinlens.engine.observations",
+    "PrecisionRecallCurve": "twinlens.engine.api.observations",
     "RequestCancelledError": "twinlens.engine.vision.model",
     "SequenceRequestHandler": "twinlens.engine.vision.request",
 }

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.errors import (
     EngineError,
     EngineUnavailableError,
@@ -24,7 +25,6 @@ from twinlens.engine.errors import (
     ModelFileError,
     ShapeError,
 )
-from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
 
 _FATAL_ONLY = 4
 """ONNX Runtime's log level at which it leaves standard error to us; errors come as exceptions."""

@@ -10,11 +10,11 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.observations import check_labels
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError
 from twinlens.engine.image import Recipe
 from twinlens.engine.modelfile import inspect, spec_of
-from twinlens.engine.observations import check_labels
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 from twinlens.engine.vision.engine import VisionEngine
 
 

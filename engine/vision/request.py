@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.observations import ClassificationObservation, probabilities, top_k
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 from twinlens.engine.image import (
     Converter,
@@ -23,7 +24,6 @@ from twinlens.engine.image import (
     Region,
     read_image,
 )
-from twinlens.engine.observations import ClassificationObservation, probabilities, top_k
 from twinlens.engine.vision.model import Model, RequestCancelledError
 
 Image = PixelBuffer | NDArray[np.uint8] | str | Path | bytes

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from twinlens.engine import registry
+from twinlens.engine.api import registry
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.image import Converter, read_image
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.targets.cpu.isa import FORCE
 from twinlens.models.catalog import resolve
 

@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 import onnxruntime as ort
 
-from twinlens.engine.protocol import EngineOptions
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.vision.engine import session_options
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 

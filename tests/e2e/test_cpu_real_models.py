@@ -7,11 +7,11 @@ import pytest
 
 from helpers.cpu_check import can, check, each_isa, isas, reference
 from twinlens.assets import picture_path
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.formats import load_graph
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter
 from twinlens.engine.image.read import read_image
-from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.targets.cpu.calibrate import measure_ranges
 from twinlens.engine.targets.quantized import without_pairs
 from twinlens.models.catalog import DEFAULT_MODEL, resolve

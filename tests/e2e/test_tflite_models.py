@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from twinlens.engine import registry
+from twinlens.engine.api import registry
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.formats import load_graph
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, read_image
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.targets.cpu.isa import FORCE, detect
 from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.models.catalog import resolve

@@ -20,7 +20,7 @@ from twinlens.app.core.engines import EngineChoice
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import FLIP_MS
-from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 
 
 def press(qtbot: Any, stand: Stand, key: Any) -> None:

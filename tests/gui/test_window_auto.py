@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QLabel
 
 from helpers.fakes import FakeRunner
 from helpers.gui_stand import Stand, run_stand
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 Key = Qt.Key
 

@@ -20,8 +20,8 @@ from twinlens.app.qt import bench_chart as chart_module
 from twinlens.app.qt.bench_chart import BenchChartView
 from twinlens.app.qt.bench_sheet import BenchSheet
 from twinlens.app.qt.theme import font
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 Key = Qt.Key
 SIZES = [(640, 360), (1280, 720), (1920, 1080), (900, 900)]

@@ -16,8 +16,8 @@ from helpers.gui_stand import ENGINES, Stand, answer, make_source, resolve
 from twinlens.app.core.session import Session
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.qt.window import MainWindow
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 _fakes = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
 

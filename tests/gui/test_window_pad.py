@@ -18,7 +18,7 @@ from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.loading import load_from_registry
 from twinlens.app.core.settings import Settings
-from twinlens.engine.protocol import ModelSpec
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.models.catalog import resolve
 
 Key = Qt.Key

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from twinlens.engine import layers as kinds
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.image import CropAndScale, Recipe
-from twinlens.engine.protocol import ModelSpec
 
 
 def all_layers() -> Graph:

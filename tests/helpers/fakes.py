@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.source import SourceInfo
 from twinlens.app.core.types import Frame
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner, RunnerInfo
 from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer, Recipe
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner, RunnerInfo
 
 WAIT_S = 10.0
 """Longest wait for something that must happen; only a failing test waits that long."""

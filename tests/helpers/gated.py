@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from helpers.fakes import FakeRunner
-from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 
 
 class Gated:

@@ -12,13 +12,13 @@ from types import ModuleType
 import numpy as np
 
 from helpers.tflite_cases import CASES
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.formats.python import python_module
 from twinlens.engine.formats.tflite.file import parse_tflite
 from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters, write_safetensors
-from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.sidecar import write_values
 
 ROOT = Path(__file__).parents[2]

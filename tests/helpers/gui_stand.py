@@ -27,8 +27,8 @@ from twinlens.app.overlays import PALETTES
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window import MainWindow
 from twinlens.app.sources import open_source
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import ImageError, ModelFileError, SourceError
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 
 prepare()
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinlens.engine import layers as kinds
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.formats.python import python_module
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import ModelSpec
 
 SHAPE = (1, 2, 3, 3)
 SPEC = ModelSpec("net", "Net", Path("net.onnx"), Recipe(3, 3), ())

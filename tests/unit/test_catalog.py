@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from helpers.tiny_nets import tiny_classifier
-from twinlens.engine import registry
+from twinlens.engine.api import registry
+from twinlens.engine.api.observations import probabilities, top_k
 from twinlens.engine.errors import (
     EngineError,
     EngineUnavailableError,
@@ -20,7 +21,6 @@ from twinlens.engine.errors import (
     ModelFileError,
 )
 from twinlens.engine.modelfile import read_labels
-from twinlens.engine.observations import probabilities, top_k
 from twinlens.engine.targets.gpu import adapters, engine
 from twinlens.models.catalog import DEFAULT_MODEL, cards, imagenet_labels, resolve
 

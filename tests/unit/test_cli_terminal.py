@@ -9,8 +9,8 @@ import pytest
 
 from twinlens.app.commands.terminal import KEYS, TerminalView
 from twinlens.app.core.events import News, SessionState, SourceEnded, SourceFailed, Stats
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import SourceError
-from twinlens.engine.protocol import EngineOptions
 
 PRECISIONS = {"layers-cpu": ("fp32", "bf16"), "vision": ("fp32",)}
 

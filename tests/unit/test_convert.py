@@ -18,12 +18,12 @@ from helpers.tiny_nets import tiny_classifier
 from twinlens.app.cli import main
 from twinlens.app.commands import convert
 from twinlens.app.core import outputs as places
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import TwinlensError, UnsupportedOperatorError
 from twinlens.engine.formats import load_graph, load_onnx
 from twinlens.engine.graph import Graph, with_arrays
 from twinlens.engine.layers import BatchNorm2d
 from twinlens.engine.params import open_parameters
-from twinlens.engine.protocol import ModelSpec
 from twinlens.models.assembly import random_parameters
 from twinlens.models.catalog import find, resolve
 from twinlens.models.mnist import mnist

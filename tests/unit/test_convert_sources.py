@@ -16,12 +16,12 @@ from helpers.generated import load_module
 from helpers.tflite_cases import quantized
 from helpers.tflite_files import classifier
 from twinlens.app.cli import main
+from twinlens.engine.api.predictor import Predictor
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.formats import Format, load_graph, recognize
 from twinlens.engine.graph import with_arrays
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters
-from twinlens.engine.predictor import Predictor
-from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.sidecar import read_sidecar
 from twinlens.models.catalog import resolve
 

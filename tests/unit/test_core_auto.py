@@ -6,8 +6,8 @@ import pytest
 
 from helpers.fakes import FakeClock, FakeRunner, make_spec
 from twinlens.app.core.auto import RUNS, WARMUP, find_fastest
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError, InferenceError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 ENGINES = [(name, EngineOptions()) for name in ("slow", "fast", "broken")]
 

@@ -22,8 +22,8 @@ from twinlens.app.core.bench import (
     turns,
 )
 from twinlens.app.core.engines import EngineChoice, engine_choices
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError, InferenceError
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 
 TENSOR = np.zeros((1, 3, 8, 8), np.float32)
 CPU = EngineChoice("cpu", "CPU", None, ("fp32", "bf16", "auto"), {"int8": "needs VNNI"})

@@ -11,9 +11,9 @@ from twinlens.app.commands.crossover import record
 from twinlens.app.core.crossover import GPU, Climb, Parts, Point, Step, crossing
 from twinlens.app.core.engines import EngineChoice
 from twinlens.app.core.ladder import Ladder
+from twinlens.engine.api.protocol import ModelSpec, RunnerInfo
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import ModelSpec, RunnerInfo
 from twinlens.models.ladder import Rung, ladder
 
 CPU = "layers-cpu"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from twinlens.app.core.engines import SLOW_TO_ASK, engine_choices
-from twinlens.engine.registry import engine_ids
+from twinlens.engine.api.registry import engine_ids
 
 
 def test_engines_that_are_asked_later_cannot_be_used_yet() -> None:

@@ -14,9 +14,9 @@ from helpers.coreml_built import (
     probabilities,
     stored,
 )
+from twinlens.engine.api.predictor import Predictor
 from twinlens.engine.formats import Format, recognize
 from twinlens.engine.modelfile import spec_of
-from twinlens.engine.predictor import Predictor
 
 # coremltools warns of what it does without; warnings are errors here.
 pytestmark = pytest.mark.filterwarnings("ignore")

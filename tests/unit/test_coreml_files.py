@@ -16,6 +16,7 @@ from helpers.coreml_protos import (
     program,
     single,
 )
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats import Format, recognize
 from twinlens.engine.formats.coreml import file as coreml_file
@@ -25,7 +26,6 @@ from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.formats.coreml.schema import message
 from twinlens.engine.formats.coreml.weights import unpack
 from twinlens.engine.modelfile import inspect, spec_of
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import VisionEngine
 
 RNG = np.random.default_rng(4)

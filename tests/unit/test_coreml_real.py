@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from helpers.onnx_nets import NETS
-from twinlens.engine import registry
+from twinlens.engine.api import registry
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.formats import Format, graph_from_onnx, load_graph, load_onnx, recognize
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.modelfile import inspect, spec_of
-from twinlens.engine.protocol import EngineOptions
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")

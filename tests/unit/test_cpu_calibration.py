@@ -15,11 +15,11 @@ from helpers.cpu_check import Layers, can, check, isas, some_inputs
 from helpers.cpu_nets import Weights, conv
 from helpers.cpu_variants import samples, variants
 from helpers.onnx_nets import edgetpu_mobilenet, resnet, save
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError, ImageError
 from twinlens.engine.graph import Graph, optimize
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Div, GlobalAvgPool2d, Softmax
-from twinlens.engine.protocol import EngineOptions, ModelSpec
 from twinlens.engine.targets.classifier import Classifier
 from twinlens.engine.targets.cpu import LayersCpuEngine
 from twinlens.engine.targets.cpu.calibrate import (

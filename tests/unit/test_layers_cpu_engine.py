@@ -10,6 +10,8 @@ from threadpoolctl import ThreadpoolController
 
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save
 from twinlens.assets import picture_path
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.registry import check_precision, load
 from twinlens.engine.errors import (
     EngineError,
     ImageError,
@@ -19,8 +21,6 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
-from twinlens.engine.protocol import EngineOptions, ModelSpec
-from twinlens.engine.registry import check_precision, load
 from twinlens.engine.targets.cpu import LayersCpuEngine, engine
 from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
 from twinlens.engine.targets.cpu.isa import detect

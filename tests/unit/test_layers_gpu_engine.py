@@ -8,6 +8,8 @@ import pytest
 
 from helpers.gpu import TOLERANCE, adapter_or_skip, found
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save, squeezenet
+from twinlens.engine.api.protocol import EngineOptions, FrameRunner, ModelSpec
+from twinlens.engine.api.registry import load
 from twinlens.engine.errors import (
     EngineError,
     EngineUnavailableError,
@@ -18,8 +20,6 @@ from twinlens.engine.errors import (
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
-from twinlens.engine.protocol import EngineOptions, FrameRunner, ModelSpec
-from twinlens.engine.registry import load
 from twinlens.engine.targets.gpu import LayersGpuEngine, adapters, engine
 from twinlens.engine.targets.gpu.adapters import Adapter
 from twinlens.models.catalog import DEFAULT_MODEL, resolve

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.model_server import ModelServer, model_server
 from helpers.own_models import digits_model, own_card, write_catalog
-from twinlens.engine import registry
+from twinlens.engine.api import registry
 from twinlens.engine.errors import (
     DownloadCancelledError,
     DownloadError,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from twinlens.engine import PixelBuffer, PixelFormat, read_image, registry
+from twinlens.engine import PixelBuffer, PixelFormat, read_image
+from twinlens.engine.api import registry
 from twinlens.engine.errors import (
     LabelError,
     ModelError,

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats import Format, graph_from_onnx, load_onnx, onnx_bytes, recognize
 from twinlens.engine.formats.onnx import export
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Recipe
 from twinlens.engine.modelfile import metadata_of, spec_of
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import VisionEngine
 from twinlens.models.catalog import DEFAULT_MODEL, resolve
 from twinlens.models.mobilenet_v2 import mobilenet_v2, read_parameters

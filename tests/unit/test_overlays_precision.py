@@ -11,7 +11,7 @@ from twinlens.app.overlays.precision import (
     precision_detail,
     runs_text,
 )
-from twinlens.engine.protocol import RunnerInfo
+from twinlens.engine.api.protocol import RunnerInfo
 
 
 def info(precision: str = "bf16", threads: int = 2, fallbacks: tuple[str, ...] = ()) -> RunnerInfo:

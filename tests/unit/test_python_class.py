@@ -76,7 +76,7 @@ def test_the_class_reads_files_and_loads_when_it_is_asked(
 
 
 def test_labels_that_are_missing_in_the_file_are_told(tmp_path: Path) -> None:
-    from twinlens.engine.predictor import labels_beside
+    from twinlens.engine.api.predictor import labels_beside
 
     (tmp_path / "net.toml").write_text('title = "Net"\n', encoding="utf-8")
     with pytest.raises(LabelError, match="has no labels"):

@@ -23,9 +23,9 @@ from twinlens.app.core.session import (
     LoadFailed,
     SourceFailed,
 )
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import EngineError, InferenceError, LabelError
 from twinlens.engine.image import CropAndScale
-from twinlens.engine.protocol import EngineOptions
 
 
 @pytest.mark.parametrize(

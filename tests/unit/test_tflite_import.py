@@ -9,6 +9,7 @@ from helpers.graphs import assert_same_graph
 from helpers.tflite_cases import ANSWERS, CASES, SHAPE, lite_rt
 from helpers.tflite_files import File, classifier
 from twinlens.engine import layers as kinds
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import (
     LabelError,
     ModelFileError,
@@ -24,7 +25,6 @@ from twinlens.engine.formats.tflite.importer import graph_from_tflite, load_tfli
 from twinlens.engine.formats.tflite.operators import BUILDERS
 from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.modelfile import inspect, spec_of
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import VisionEngine
 
 TOLERANCE = 2e-6

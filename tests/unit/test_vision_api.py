@@ -21,9 +21,9 @@ from twinlens.engine import (
     Region,
     SequenceRequestHandler,
 )
+from twinlens.engine.api.observations import ClassificationObservation, PrecisionRecallCurve
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import EngineUnavailableError, ImageError, LabelError, ModelFileError
-from twinlens.engine.observations import ClassificationObservation, PrecisionRecallCurve
-from twinlens.engine.protocol import EngineOptions
 from twinlens.engine.vision import Model, RequestCancelledError, VisionEngine
 from twinlens.engine.vision.engine import thread_count
 from twinlens.models import load_model
@@ -182,7 +182,7 @@ def test_public_names_exist(module: object) -> None:
 
 def test_importing_the_engine_loads_nothing_heavy() -> None:
     script = (
-        "import sys, twinlens.engine, twinlens.engine.registry, twinlens.engine.protocol\n"
+        "import sys, twinlens.engine, twinlens.engine.api.registry, twinlens.engine.api.protocol\n"
         "print([m for m in ('cv2', 'onnx', 'onnxruntime', 'PySide6') if m in sys.modules])"
     )
     run = subprocess.run(

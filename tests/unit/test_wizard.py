@@ -32,9 +32,9 @@ from twinlens.app.core.wizard import (
 )
 from twinlens.app.overlays.wizard import standings_of, wizard_view
 from twinlens.assets import clip_timeline_path, picture_path
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, Recipe
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.models.catalog import DEFAULT_MODEL, imagenet_labels, resolve
 from twinlens.models.kept import keep
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinlens.engine import layers as kinds
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats.python.layout import Argument, Call, lines, literal
 from twinlens.engine.formats.python.names import class_name, is_module_name, module_name, plain_text
@@ -22,7 +23,6 @@ from twinlens.engine.graph.passes import (
 )
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Array
-from twinlens.engine.protocol import ModelSpec
 
 _TIDY = (
     remove_identities,

@@ -37,8 +37,8 @@ from pathlib import Path
 from twinlens.engine.graph import Builder, Graph
 from twinlens.engine.image import {recipe_names}
 {layers}from twinlens.engine.params import open_parameters
-from twinlens.engine.predictor import Image, Predictor{labels_import}
-from twinlens.engine.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.predictor import Image, Predictor{labels_import}
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 
 PARAMETERS = Path(__file__).with_suffix(".safetensors")
 

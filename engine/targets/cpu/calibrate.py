@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers.base import Array
-from twinlens.engine.protocol import ModelSpec
 from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.classifier import Classifier
 from twinlens.engine.targets.cpu.isa import Isa

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError
 from twinlens.engine.graph import Graph, optimize
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.targets.cpu.classifier import ID, TITLE
 from twinlens.engine.targets.cpu.reference import ReferenceRunner
 

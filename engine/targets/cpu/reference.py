@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from twinlens.engine.api.protocol import RunnerInfo
 from twinlens.engine.errors import InferenceError, ModelError
 from twinlens.engine.graph import Graph
-from twinlens.engine.protocol import RunnerInfo
 from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
 
 

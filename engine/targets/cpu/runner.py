@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
-from twinlens.engine.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.targets.cpu.calibrate import Calibration
 from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
 from twinlens.engine.targets.cpu.isa import Isa, detect

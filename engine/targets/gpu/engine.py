@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, EngineUnavailableError, TwinlensError
 from twinlens.engine.graph import optimize
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.targets.gpu.adapters import TITLE, choose, list_adapters, without_wgpu
 from twinlens.engine.targets.quantized import without_pairs
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.protocol import RunnerInfo
 from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe, Region
-from twinlens.engine.protocol import RunnerInfo
 from twinlens.engine.targets.classifier import Classifier, check_tensor
 from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line
 from twinlens.engine.targets.gpu.flight import Ticket, Timings

@@ -10,9 +10,9 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
+from twinlens.engine.api.observations import check_labels
+from twinlens.engine.api.protocol import Engine, EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, EngineUnavailableError
-from twinlens.engine.observations import check_labels
-from twinlens.engine.protocol import Engine, EngineOptions, ModelSpec, Runner
 
 # id → "module:class" that is imported when it is needed.
 ENGINES: dict[str, str] = {

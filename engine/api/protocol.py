@@ -161,7 +161,7 @@ class FrameRunner(Runner, Protocol):
 
 
 class Engine(Protocol):
-    """A way of running networks, listed in ``twinlens.engine.registry``."""
+    """A way of running networks, listed in ``twinlens.engine.api.registry``."""
 
     @property
     def id(self) -> str:

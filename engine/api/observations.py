@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twinlens.engine.errors import InferenceError, LabelError
 
 if TYPE_CHECKING:
-    from twinlens.engine.protocol import ModelSpec
+    from twinlens.engine.api.protocol import ModelSpec
 
 
 @dataclass(frozen=True)

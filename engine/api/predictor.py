@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.observations import probabilities, top_k
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import LabelError
 from twinlens.engine.image import PixelBuffer
-from twinlens.engine.observations import probabilities, top_k
-from twinlens.engine.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.sidecar import read_values, sidecar_path
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Predictor:
 
     Args:
         model: gives the model; called when it is loaded.
-        engine: one of ``twinlens.engine.registry``.
+        engine: one of ``twinlens.engine.api.registry``.
         options: threads, precision and the like; None leaves them to the engine.
     """
 
@@ -76,7 +76,7 @@ class Predictor:
 
     def _load(self) -> tuple[ModelSpec, Runner, Converter]:
         if self._loaded is None:
-            from twinlens.engine import registry
+            from twinlens.engine.api import registry
             from twinlens.engine.image import Converter
 
             spec = self._model()

@@ -1,0 +1,1 @@
+"""What an engine is, which there are, and what they answer."""
