@@ -11,9 +11,9 @@ from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.modelfile import inspect, read_labels
 from twinlens.engine.params import holds_parameters
-from twinlens.models import networks
 from twinlens.models.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.kept import kept_for
+from twinlens.models.networks import table as networks
 from twinlens.models.store import State, Store, sha256_of
 
 __all__ = [

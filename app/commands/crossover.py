@@ -53,7 +53,7 @@ def ladder(args: argparse.Namespace) -> Ladder:
     from twinlens.app.core.engines import engine_choices
     from twinlens.app.core.ladder import Ladder
     from twinlens.engine.api import registry
-    from twinlens.models.ladder import ladder as networks
+    from twinlens.models.networks.ladder import ladder as networks
 
     wanted = args.engines.split(",") if args.engines else ENGINES
     names = [registry.get_engine(name.strip()).id for name in wanted]

@@ -18,7 +18,7 @@ from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 
 if TYPE_CHECKING:
-    from twinlens.models.ladder import Rung
+    from twinlens.models.networks.ladder import Rung
 
 FEWEST_ROUNDS = 5
 RUNG_S = 3.0

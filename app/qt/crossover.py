@@ -16,7 +16,7 @@ from twinlens.app.qt.measuring_desk import MeasuringDesk
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow
-    from twinlens.models.ladder import Rung
+    from twinlens.models.networks.ladder import Rung
 
 
 class Crossover(MeasuringDesk[CrossoverSheet]):
@@ -91,6 +91,6 @@ class Crossover(MeasuringDesk[CrossoverSheet]):
 
 def _rungs() -> Sequence[Rung]:
     # Late: the networks are needed by nothing that the window starts with.
-    from twinlens.models.ladder import ladder
+    from twinlens.models.networks.ladder import ladder
 
     return ladder()

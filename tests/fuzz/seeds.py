@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from helpers.coreml_protos import add, blob, network, packed, program, single
 from helpers.onnx_nets import NETS
 from helpers.tflite_cases import CASES
-from twinlens.models.assembly import random_parameters
+from twinlens.models.networks.assembly import random_parameters
 
 _ARRAYS = random_parameters(NETWORK)
 

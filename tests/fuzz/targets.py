@@ -21,7 +21,7 @@ from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import optimize
 from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.params import OWN, open_parameters, with_parameters
-from twinlens.models.assembly import Assembly
+from twinlens.models.networks.assembly import Assembly
 
 # A graph of at most so many multiply-adds and samples is run, written and optimised as well, and
 # an array of at most so many bytes is read: a network asks only for what is of the size it needs.

@@ -21,7 +21,7 @@ from twinlens.app.qt import crossover_chart as chart_module
 from twinlens.app.qt.bench_sheet import BenchSheet
 from twinlens.app.qt.crossover_chart import CrossoverChartView
 from twinlens.app.qt.crossover_sheet import CrossoverSheet
-from twinlens.models.ladder import Rung
+from twinlens.models.networks.ladder import Rung
 
 Key = Qt.Key
 Shift = Qt.KeyboardModifier.ShiftModifier

@@ -20,7 +20,7 @@ from safetensors.numpy import save, save_file
 
 from twinlens.engine.errors import ParameterError, TwinlensError
 from twinlens.engine.params import ORDERS, OWN, open_parameters, with_parameters
-from twinlens.models.assembly import Assembly, random_parameters
+from twinlens.models.networks.assembly import Assembly, random_parameters
 
 sizes = st.integers(1, 4)
 

@@ -14,7 +14,7 @@ from twinlens.app.core.ladder import Ladder
 from twinlens.engine.api.protocol import ModelSpec, RunnerInfo
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.image import Recipe
-from twinlens.models.ladder import Rung, ladder
+from twinlens.models.networks.ladder import Rung, ladder
 
 CPU = "layers-cpu"
 TITLES = {CPU: "Layers CPU", GPU: "Layers GPU", "vision": "Vision"}

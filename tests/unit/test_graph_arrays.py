@@ -11,7 +11,7 @@ from twinlens.engine import layers as kinds
 from twinlens.engine.errors import ModelError, ParameterError, ShapeError
 from twinlens.engine.formats import graph_from_onnx
 from twinlens.engine.graph import Builder, Graph, Node, named_arrays, optimize, with_arrays
-from twinlens.models.assembly import placeholder
+from twinlens.models.networks.assembly import placeholder
 
 
 def arrays(graph: Graph) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from twinlens.engine import Converter, PixelBuffer, PixelFormat, read_image
 from twinlens.engine.errors import ParameterError
 from twinlens.engine.params import MPSCNN, best_order, open_parameters, try_orders
-from twinlens.models.mnist import FILES, RECIPE, mnist
+from twinlens.models.networks.mnist import FILES, RECIPE, mnist
 
 
 def test_its_size_is_that_of_the_published_files() -> None:

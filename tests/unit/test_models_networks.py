@@ -19,7 +19,7 @@ from twinlens.engine.errors import ParameterError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Conv2d, Linear
 from twinlens.engine.params import PYTORCH, Naming, open_parameters, with_parameters
-from twinlens.models import (
+from twinlens.models.networks import (
     efficientnet_lite,
     inception_v3,
     mobilenet_v1,
@@ -28,7 +28,7 @@ from twinlens.models import (
     resnet,
     squeezenet,
 )
-from twinlens.models.assembly import make_divisible, random_parameters
+from twinlens.models.networks.assembly import make_divisible, random_parameters
 
 # Parameters and multiply-adds (in convolutions and linear layers) that are published.
 PUBLISHED = [

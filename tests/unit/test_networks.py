@@ -20,9 +20,9 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.layers import Conv2d
 from twinlens.engine.params import MPSCNN, OWN, holds_parameters
-from twinlens.models.assembly import random_parameters
 from twinlens.models.catalog import imagenet_labels, resolve
-from twinlens.models.networks import NETWORKS, Network, find_order
+from twinlens.models.networks.assembly import random_parameters
+from twinlens.models.networks.table import NETWORKS, Network, find_order
 
 
 def as_named(network: Network, number: int, classes: int | None = None) -> dict[str, np.ndarray]:

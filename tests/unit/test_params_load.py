@@ -24,7 +24,7 @@ from twinlens.engine.params import (
     try_orders,
     with_parameters,
 )
-from twinlens.models.assembly import Assembly, placeholder, random_parameters
+from twinlens.models.networks.assembly import Assembly, placeholder, random_parameters
 
 
 def network() -> Graph:

@@ -29,7 +29,7 @@ from twinlens.engine.params import (
     write_safetensors,
 )
 from twinlens.engine.params import write as writing
-from twinlens.models.assembly import Assembly, placeholder, random_parameters
+from twinlens.models.networks.assembly import Assembly, placeholder, random_parameters
 
 
 def network() -> Graph:

@@ -17,7 +17,7 @@ from twinlens.engine.layers import (
     Softmax,
 )
 from twinlens.engine.params import OWN, Naming
-from twinlens.models.assembly import Assembly, make_divisible, pytorch
+from twinlens.models.networks.assembly import Assembly, make_divisible, pytorch
 
 BLOCKS = (
     # kernel, expanded channels, channels, squeeze and excite, activation, stride

@@ -12,7 +12,7 @@ from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Array, ReLU, Softmax
 from twinlens.engine.params import MPSCNN, OWN, Naming
-from twinlens.models.assembly import Assembly
+from twinlens.models.networks.assembly import Assembly
 
 LABELS = tuple("0123456789")
 

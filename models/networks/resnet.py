@@ -11,7 +11,7 @@ from twinlens.engine.errors import ParameterError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Add, Array, ReLU
 from twinlens.engine.params import OWN, Naming
-from twinlens.models.assembly import Assembly, pytorch
+from twinlens.models.networks.assembly import Assembly, pytorch
 
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 """Blocks in each of the four stages, by depth."""

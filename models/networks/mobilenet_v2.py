@@ -12,7 +12,7 @@ from pathlib import Path
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, ReLU6
 from twinlens.engine.params import OWN, Naming, open_parameters
-from twinlens.models.assembly import Assembly, Padding, make_divisible, pytorch
+from twinlens.models.networks.assembly import Assembly, Padding, make_divisible, pytorch
 
 STAGES = (
     # expansion, channels, repeats, stride of the first

@@ -30,7 +30,7 @@ from twinlens.engine.params import (
     try_orders,
 )
 from twinlens.engine.sidecar import Sidecar, read_sidecar, sidecar_path
-from twinlens.models import (
+from twinlens.models.networks import (
     efficientnet_lite,
     inception_v3,
     mnist,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, Flatten, GlobalAvgPool2d, ReLU, Softmax
 from twinlens.engine.params import OWN, Naming
-from twinlens.models.assembly import Assembly, pytorch
+from twinlens.models.networks.assembly import Assembly, pytorch
 
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 """Squeezed channels, and those of each of the two expansions, of fire2 … fire9."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, Flatten, GlobalAvgPool2d, ReLU6, Softmax
 from twinlens.engine.params import OWN, TENSORFLOW, Naming
-from twinlens.models.assembly import Assembly
+from twinlens.models.networks.assembly import Assembly
 
 PAIRS = (
     # channels and stride of each depthwise convolution and the 1×1 that follows it

@@ -14,7 +14,7 @@ from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Array, ReLU
 from twinlens.engine.params import MPSCNN, OWN, Naming
-from twinlens.models.assembly import Assembly, Padding, Size
+from twinlens.models.networks.assembly import Assembly, Padding, Size
 
 FILES = Naming("the MPSCNN sample", MPSCNN, weight=("weights_{}",), bias=("bias_{}",))
 

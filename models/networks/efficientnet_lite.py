@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, ReLU6
 from twinlens.engine.params import OWN, Naming
-from twinlens.models.assembly import Assembly, pytorch
+from twinlens.models.networks.assembly import Assembly, pytorch
 
 STAGES = (
     # expansion, channels, repeats, stride of the first, kernel

@@ -14,11 +14,11 @@ from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import with_parameters
-from twinlens.models.assembly import random_parameters
-from twinlens.models.mnist import mnist
-from twinlens.models.mobilenet_v2 import mobilenet_v2
-from twinlens.models.resnet import resnet
-from twinlens.models.squeezenet import squeezenet
+from twinlens.models.networks.assembly import random_parameters
+from twinlens.models.networks.mnist import mnist
+from twinlens.models.networks.mobilenet_v2 import mobilenet_v2
+from twinlens.models.networks.resnet import resnet
+from twinlens.models.networks.squeezenet import squeezenet
 
 SEED = 6
 

@@ -1,0 +1,1 @@
+"""Networks assembled by hand, one file a paper."""
