@@ -22,6 +22,6 @@ def load_model(name_or_path: str | Path, *, labels: Path | None = None) -> Model
         ModelError: there is no such model, or it cannot be used.
     """
     from twinlens.engine.vision import Model
-    from twinlens.models.catalog import resolve
+    from twinlens.models.identify.resolve import resolve
 
     return Model(resolve(name_or_path, labels=labels))

@@ -85,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Convert and tell what was written."""
     from twinlens.app.core.outputs import check_outputs, outputs
-    from twinlens.models.catalog import find
+    from twinlens.models.identify.resolve import find
 
     name = form_of(args.target, args.to)
     order = order_of(args.order, name)

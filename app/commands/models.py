@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twinlens.engine.image import Recipe
-    from twinlens.models.cards import Card
-    from twinlens.models.download import Progress
-    from twinlens.models.store import Store
+    from twinlens.models.catalog.cards import Card
+    from twinlens.models.catalog.download import Progress
+    from twinlens.models.catalog.store import Store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the chosen one; ``list`` without a choice."""
-    from twinlens.models.store import Store
+    from twinlens.models.catalog.store import Store
 
     return int(args.action(args, Store()))
 
@@ -103,7 +103,7 @@ def _list(args: argparse.Namespace, store: Store) -> int:
 
 
 def _info(args: argparse.Namespace, store: Store) -> int:
-    from twinlens.models.catalog import card_of
+    from twinlens.models.identify.resolve import card_of
 
     card = card_of(args.id, store)
     record = record_of(card, store)
@@ -137,8 +137,8 @@ def _recipe_text(recipe: Recipe | None) -> str:
 
 def _pull(args: argparse.Namespace, store: Store) -> int:
     from twinlens.app.core.modelrows import megabytes
-    from twinlens.models.catalog import card_of
-    from twinlens.models.pull import pull
+    from twinlens.models.catalog.pull import pull
+    from twinlens.models.identify.resolve import card_of
 
     chosen = [card_of(name, store) for name in args.ids]
     for card in chosen:
@@ -192,7 +192,7 @@ def _progress(card: Card) -> Iterator[Progress]:
 
 def _remove(args: argparse.Namespace, store: Store) -> int:
     from twinlens.app.core.modelrows import megabytes
-    from twinlens.models.catalog import card_of
+    from twinlens.models.identify.resolve import card_of
 
     for card in [card_of(name, store) for name in args.ids]:
         freed = store.remove(card, forget=args.forget)

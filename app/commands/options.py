@@ -109,7 +109,7 @@ def crop_of(args: argparse.Namespace) -> CropAndScale | None:
 
 def resolve_model(args: argparse.Namespace) -> ModelSpec:
     """Turn --model and --labels into a model."""
-    from twinlens.models.catalog import DEFAULT_MODEL, resolve
+    from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
     return resolve(args.model or DEFAULT_MODEL, labels=args.labels)
 

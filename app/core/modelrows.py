@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinlens.models.cards import FORMATS, Card
-from twinlens.models.store import State, Store
+from twinlens.models.catalog.cards import FORMATS, Card
+from twinlens.models.catalog.store import State, Store
 
 
 @dataclass(frozen=True)

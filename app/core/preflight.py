@@ -17,7 +17,7 @@ from twinlens.engine.formats import load_graph
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
-from twinlens.models.catalog import find
+from twinlens.models.identify.resolve import find
 
 MAX_BYTES = 2 << 30
 """Largest model that is opened; every reader of files holds to it as well."""

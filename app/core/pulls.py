@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from twinlens.engine.errors import DownloadError, TwinlensError
-from twinlens.models.cards import Card
-from twinlens.models.pull import Outcome, pull
-from twinlens.models.store import Store
+from twinlens.models.catalog.cards import Card
+from twinlens.models.catalog.pull import Outcome, pull
+from twinlens.models.catalog.store import Store
 
 _log = logging.getLogger(__name__)
 

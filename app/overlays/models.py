@@ -8,7 +8,7 @@ from enum import Enum
 
 from twinlens.app.core.modelrows import ModelRow, megabytes
 from twinlens.app.core.pulls import PullProgress
-from twinlens.models.store import State
+from twinlens.models.catalog.store import State
 
 
 class ModelAction(Enum):

@@ -20,8 +20,8 @@ from twinlens.app.qt.wizard import WizardDesk
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.modelfile import read_labels
-from twinlens.models.kept import keep
-from twinlens.models.store import Store
+from twinlens.models.catalog.store import Store
+from twinlens.models.identify.kept import keep
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

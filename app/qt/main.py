@@ -21,7 +21,7 @@ from twinlens.app.sources import open_source
 from twinlens.assets import icon_path, picture_path
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import ModelSpec
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
 def run_window(

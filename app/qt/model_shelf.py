@@ -13,8 +13,8 @@ from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.overlays.models import ModelAction, ModelLine, model_lines
 from twinlens.app.qt.models_page import ModelsPage
 from twinlens.engine.errors import DownloadCancelledError, TwinlensError
-from twinlens.models.cards import Card, cards
-from twinlens.models.store import State, Store
+from twinlens.models.catalog.cards import Card, cards
+from twinlens.models.catalog.store import State, Store
 
 if TYPE_CHECKING:
     from twinlens.app.qt.bridge import Background

@@ -58,7 +58,7 @@ from twinlens.app.qt.stage import Stage
 from twinlens.app.qt.theme import palette_of
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import TwinlensError
-from twinlens.models.store import Store
+from twinlens.models.catalog.store import Store
 
 _STATS_MS = 250
 

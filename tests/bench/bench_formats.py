@@ -17,7 +17,7 @@ from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.image import Converter, read_image
 from twinlens.engine.targets.cpu.isa import FORCE
-from twinlens.models.catalog import resolve
+from twinlens.models.identify.resolve import resolve
 
 FLOAT = "mobilenet_v2_1.0_224.onnx"
 FILES = (FLOAT, "mobilenet_v2_1.0_224_quant.tflite", "mobilenet_edgetpu_224_1.0_uint8.tflite")

@@ -19,7 +19,7 @@ import onnxruntime as ort
 
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.vision.engine import session_options
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 FRAMES_A_ROUND, ROUNDS, FRAME_S = 45, 4, 1 / 30
 PERIOD_S, WORK_S = 0.004, 0.001

@@ -14,7 +14,7 @@ from twinlens.engine.image import Converter
 from twinlens.engine.image.read import read_image
 from twinlens.engine.targets.cpu.calibrate import measure_ranges
 from twinlens.engine.targets.quantized import without_pairs
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 BEST = isas()[0]
 

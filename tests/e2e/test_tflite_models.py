@@ -10,7 +10,7 @@ from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, read_image
 from twinlens.engine.targets.cpu.isa import FORCE, detect
 from twinlens.engine.targets.cpu.kernels.gemm import Convolve
-from twinlens.models.catalog import resolve
+from twinlens.models.identify.resolve import resolve
 
 FLOAT = "mobilenet_v2_1.0_224.onnx"
 QUANTISED = "mobilenet_v2_1.0_224_quant.tflite"

@@ -14,8 +14,8 @@ from helpers.tflite_files import classifier
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.digits import STROKES, placed
 from twinlens.assets import picture_path
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
-from twinlens.models.kept import VARIABLE
+from twinlens.models.identify.kept import VARIABLE
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 pytestmark = [
     pytest.mark.timeout(300),

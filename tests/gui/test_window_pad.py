@@ -19,7 +19,7 @@ from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.loading import load_from_registry
 from twinlens.app.core.settings import Settings
 from twinlens.engine.api.protocol import ModelSpec
-from twinlens.models.catalog import resolve
+from twinlens.models.identify.resolve import resolve
 
 Key = Qt.Key
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier

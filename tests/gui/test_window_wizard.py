@@ -22,8 +22,8 @@ from twinlens.app.core.loading import load_from_registry
 from twinlens.app.core.trial import LIVE
 from twinlens.app.overlays import BannerKind
 from twinlens.app.qt.wizard_sheet import WizardSheet
-from twinlens.models import kept
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify import kept
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 Key = Qt.Key
 

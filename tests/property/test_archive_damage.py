@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinlens.engine.errors import DownloadError
-from twinlens.models.archive import unpack
+from twinlens.models.catalog.archive import unpack
 
 MAX_BYTES = 1 << 16
 

@@ -22,7 +22,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.modelfile import read_labels
 from twinlens.engine.targets.gpu import adapters, engine
-from twinlens.models.catalog import DEFAULT_MODEL, cards, imagenet_labels, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, cards, imagenet_labels, resolve
 
 
 def test_cards_describe_files_that_are_there() -> None:

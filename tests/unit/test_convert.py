@@ -24,7 +24,7 @@ from twinlens.engine.formats import load_graph, load_onnx
 from twinlens.engine.graph import Graph, with_arrays
 from twinlens.engine.layers import BatchNorm2d
 from twinlens.engine.params import open_parameters
-from twinlens.models.catalog import find, resolve
+from twinlens.models.identify.resolve import find, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.mnist import mnist
 

@@ -23,7 +23,7 @@ from twinlens.engine.graph import with_arrays
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters
 from twinlens.engine.sidecar import read_sidecar
-from twinlens.models.catalog import resolve
+from twinlens.models.identify.resolve import resolve
 
 TARGETS = ("out.onnx", "folder", "out.safetensors", "out.npz", "out.py")
 PICTURE = np.random.default_rng(6).integers(0, 256, (30, 40, 3), dtype=np.uint8)

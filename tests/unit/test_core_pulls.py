@@ -15,9 +15,9 @@ from twinlens.app.core.modelrows import count, megabytes, model_row, model_rows
 from twinlens.app.core.pulls import PullProgress, Pulls
 from twinlens.app.overlays.models import ModelAction, model_lines
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
-from twinlens.models.cards import Card, card_from
-from twinlens.models.pull import Outcome
-from twinlens.models.store import Pulled, State, Store
+from twinlens.models.catalog.cards import Card, card_from
+from twinlens.models.catalog.pull import Outcome
+from twinlens.models.catalog.store import Pulled, State, Store
 
 CARD = card_from(own_card("net", b"1234", "https://example.org/net.onnx"))
 

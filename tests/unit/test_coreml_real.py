@@ -9,7 +9,7 @@ from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.formats import Format, graph_from_onnx, load_graph, load_onnx, recognize
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.modelfile import inspect, spec_of
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinlens.models.catalog import imagenet_labels
+from twinlens.models.identify.resolve import imagenet_labels
 
 
 def test_a_thousand_unique_short_names() -> None:

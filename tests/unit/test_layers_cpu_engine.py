@@ -24,7 +24,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.targets.cpu import LayersCpuEngine, engine
 from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
 from twinlens.engine.targets.cpu.isa import detect
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
 def _spec(path, **recipe):

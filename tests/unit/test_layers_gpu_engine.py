@@ -22,7 +22,7 @@ from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
 from twinlens.engine.targets.gpu import LayersGpuEngine, adapters, engine
 from twinlens.engine.targets.gpu.adapters import Adapter
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
 def _spec(path, **recipe):

@@ -6,7 +6,7 @@ import pytest
 
 from twinlens.engine.errors import ParameterError
 from twinlens.engine.formats import load_onnx
-from twinlens.models import catalog
+from twinlens.models.identify import resolve as catalog
 from twinlens.models.networks.mobilenet_v2 import mobilenet_v2, read_parameters
 
 PATH = catalog.resolve(catalog.DEFAULT_MODEL).path

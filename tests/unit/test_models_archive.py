@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from twinlens.engine.errors import DownloadError
-from twinlens.models import archive
-from twinlens.models.archive import unpack
+from twinlens.models.catalog import archive
+from twinlens.models.catalog.archive import unpack
 
 
 @pytest.fixture

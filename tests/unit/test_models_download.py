@@ -14,9 +14,9 @@ from filelock import FileLock
 
 from helpers.model_server import ModelServer, model_server
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
-from twinlens.models import download
-from twinlens.models.cards import Remote
-from twinlens.models.download import fetch
+from twinlens.models.catalog import download
+from twinlens.models.catalog.cards import Remote
+from twinlens.models.catalog.download import fetch
 
 DATA = np.random.default_rng(5).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 HASH = hashlib.sha256(DATA).hexdigest()

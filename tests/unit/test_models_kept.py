@@ -15,8 +15,8 @@ from twinlens.engine import sidecar
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.found import Origin
 from twinlens.engine.image import Recipe
-from twinlens.models import kept
-from twinlens.models.catalog import DEFAULT_MODEL, find, resolve
+from twinlens.models.identify import kept
+from twinlens.models.identify.resolve import DEFAULT_MODEL, find, resolve
 
 CHOSEN = {
     "labels": ["cat", "dog", "fox"],

@@ -21,10 +21,10 @@ from twinlens.engine.errors import (
     ModelError,
     ModelFileError,
 )
-from twinlens.models.cards import card_from, cards
-from twinlens.models.catalog import DEFAULT_MODEL, card_of, resolve
-from twinlens.models.pull import pull
-from twinlens.models.store import State, Store
+from twinlens.models.catalog.cards import card_from, cards
+from twinlens.models.catalog.pull import pull
+from twinlens.models.catalog.store import State, Store
+from twinlens.models.identify.resolve import DEFAULT_MODEL, card_of, resolve
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.layers import Conv2d
 from twinlens.engine.params import MPSCNN, OWN, holds_parameters
-from twinlens.models.catalog import imagenet_labels, resolve
+from twinlens.models.identify.resolve import imagenet_labels, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.table import NETWORKS, Network, find_order
 

@@ -13,7 +13,7 @@ from twinlens.engine.graph import optimize
 from twinlens.engine.image import Recipe
 from twinlens.engine.modelfile import metadata_of, spec_of
 from twinlens.engine.vision import VisionEngine
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 from twinlens.models.networks.mobilenet_v2 import mobilenet_v2, read_parameters
 
 

@@ -18,7 +18,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats import load_graph
 from twinlens.engine.image import PixelBuffer
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
 @pytest.fixture(scope="module")

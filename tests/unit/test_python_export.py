@@ -31,7 +31,7 @@ from twinlens.engine.formats.python import python_module
 from twinlens.engine.formats.python.names import class_name, layer_name, module_name, plain_text
 from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.params import OWN, open_parameters
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.table import NETWORKS
 

@@ -11,7 +11,7 @@ from helpers.tflite_cases import CASES
 from twinlens.engine.errors import ModelError, ModelFileError
 from twinlens.engine.formats import Format, recognize
 from twinlens.engine.modelfile import inspect
-from twinlens.models.catalog import resolve
+from twinlens.models.identify.resolve import resolve
 
 
 @pytest.mark.parametrize("name", ["net.onnx", "net.tflite", "net.mlmodel", "net", "net.jpg"])

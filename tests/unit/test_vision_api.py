@@ -27,7 +27,7 @@ from twinlens.engine.errors import EngineUnavailableError, ImageError, LabelErro
 from twinlens.engine.vision import Model, RequestCancelledError, VisionEngine
 from twinlens.engine.vision.engine import thread_count
 from twinlens.models import load_model
-from twinlens.models.catalog import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 PICTURE = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8), (320, 240)

@@ -35,8 +35,8 @@ from twinlens.assets import clip_timeline_path, picture_path
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, Recipe
-from twinlens.models.catalog import DEFAULT_MODEL, imagenet_labels, resolve
-from twinlens.models.kept import keep
+from twinlens.models.identify.kept import keep
+from twinlens.models.identify.resolve import DEFAULT_MODEL, imagenet_labels, resolve
 
 
 def bare_default(tmp_path: Path) -> Path:

@@ -65,7 +65,7 @@ def _frames() -> Iterator[np.ndarray]:
     """Frames of the bundled clip, as the embedded default takes them; shuffled."""
     from twinlens.assets import clip_path
     from twinlens.engine.targets.cpu.calibrate import tensors
-    from twinlens.models.catalog import DEFAULT_MODEL, resolve
+    from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
     frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(DEFAULT_MODEL).recipe)]
     order = np.random.default_rng(7).permutation(len(frames))

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
-from twinlens.models.cards import Remote
-from twinlens.models.store import sha256_of
+from twinlens.models.catalog.cards import Remote
+from twinlens.models.catalog.store import sha256_of
 
 if TYPE_CHECKING:
     import httpx

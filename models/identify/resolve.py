@@ -11,10 +11,10 @@ from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.modelfile import inspect, read_labels
 from twinlens.engine.params import holds_parameters
-from twinlens.models.cards import FOLDER, FORMATS, Card, cards
-from twinlens.models.kept import kept_for
+from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
+from twinlens.models.catalog.store import State, Store, sha256_of
+from twinlens.models.identify.kept import kept_for
 from twinlens.models.networks import table as networks
-from twinlens.models.store import State, Store, sha256_of
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from twinlens.engine.errors import DownloadError, ModelError
 from twinlens.engine.modelfile import read_labels
-from twinlens.models.archive import unpack
-from twinlens.models.cards import FOLDER, Card, Remote
-from twinlens.models.download import Fetched, Progress, fetch
-from twinlens.models.store import LABELS, Pulled, Store, sha256_of
+from twinlens.models.catalog.archive import unpack
+from twinlens.models.catalog.cards import FOLDER, Card, Remote
+from twinlens.models.catalog.download import Fetched, Progress, fetch
+from twinlens.models.catalog.store import LABELS, Pulled, Store, sha256_of
 
 _PAGE_STARTS = (b"<!doctype", b"<html", b"version https://git-lfs")
 

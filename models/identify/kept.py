@@ -16,7 +16,7 @@ from typing import Any
 
 from twinlens.engine.errors import ModelError
 from twinlens.engine.sidecar import read_values, sidecar_path, write_values
-from twinlens.models.store import sha256_of
+from twinlens.models.catalog.store import sha256_of
 
 VARIABLE = "TWINLENS_RECIPES"
 """Environment variable that names another folder."""

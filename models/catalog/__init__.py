@@ -1,0 +1,1 @@
+"""Published models: cards, where fetched files lie, and how they are fetched."""
