@@ -21,8 +21,8 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from twinlens.app.core.bench import BenchRow, BenchTable, Comparison
-    from twinlens.app.core.engines import EngineChoice
+    from twinlens.app.core.measure.bench import BenchRow, BenchTable, Comparison
+    from twinlens.app.core.session.engines import EngineChoice
 
 _FILE_WIDTH = 140
 
@@ -101,7 +101,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
     Raises:
         EngineError: an engine that does not exist is named.
     """
-    from twinlens.app.core.bench import Comparison, default_threads, plan
+    from twinlens.app.core.measure.bench import Comparison, default_threads, plan
     from twinlens.app.sources import open_source
     from twinlens.engine.api import registry
     from twinlens.engine.image import Converter
@@ -124,7 +124,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
 
 
 def _engines(wanted: str | None) -> Sequence[EngineChoice]:
-    from twinlens.app.core.engines import engine_choices
+    from twinlens.app.core.session.engines import engine_choices
     from twinlens.engine.api import registry
 
     choices = {choice.id: choice for choice in engine_choices()}

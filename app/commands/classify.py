@@ -31,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Classify every picture; one that cannot be read is told and the others still answer."""
-    from twinlens.app.core.pipeline import Pipeline
-    from twinlens.app.core.types import Frame
+    from twinlens.app.core.session.pipeline import Pipeline
+    from twinlens.app.core.session.types import Frame
     from twinlens.engine.image import read_image
 
     spec, runner = load_runner(args)

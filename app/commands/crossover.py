@@ -11,15 +11,15 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from twinlens.app.core.crossover import Climb, Crossing
-    from twinlens.app.core.ladder import Ladder
+    from twinlens.app.core.measure.crossover import Climb, Crossing
+    from twinlens.app.core.measure.ladder import Ladder
 
 
 def execute(args: argparse.Namespace) -> int:
     """Climb the ladder of networks and tell where the GPU starts to pay."""
     from rich.console import Console
 
-    from twinlens.app.core.crossover import crossing
+    from twinlens.app.core.measure.crossover import crossing
     from twinlens.app.overlays.crossover import left_out_lines, status_text
 
     _refuse(args)
@@ -48,10 +48,10 @@ def ladder(args: argparse.Namespace) -> Ladder:
     Raises:
         EngineError: an engine or a network of the ladder that does not exist is named.
     """
-    from twinlens.app.core.bench import default_threads
-    from twinlens.app.core.crossover import ENGINES
-    from twinlens.app.core.engines import engine_choices
-    from twinlens.app.core.ladder import Ladder
+    from twinlens.app.core.measure.bench import default_threads
+    from twinlens.app.core.measure.crossover import ENGINES
+    from twinlens.app.core.measure.ladder import Ladder
+    from twinlens.app.core.session.engines import engine_choices
     from twinlens.engine.api import registry
     from twinlens.models.networks.ladder import ladder as networks
 

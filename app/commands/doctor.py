@@ -74,7 +74,7 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
     """Classify the bundled clip's first frame on each engine; all have to give one answer."""
     import numpy as np
 
-    from twinlens.app.core.pipeline import Pipeline
+    from twinlens.app.core.session.pipeline import Pipeline
     from twinlens.app.sources import open_source
     from twinlens.engine.api import registry
 

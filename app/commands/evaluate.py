@@ -68,8 +68,8 @@ def execute(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from twinlens.app.core.pipeline import Pipeline
-    from twinlens.app.core.types import Frame
+    from twinlens.app.core.session.pipeline import Pipeline
+    from twinlens.app.core.session.types import Frame
     from twinlens.engine.image import read_image
 
     truth = read_truth(args.truth)

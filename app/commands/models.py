@@ -80,7 +80,7 @@ def record_of(card: Card, store: Store) -> dict[str, Any]:
 
 
 def _list(args: argparse.Namespace, store: Store) -> int:
-    from twinlens.app.core.modelrows import model_rows
+    from twinlens.app.core.shelf.rows import model_rows
 
     if args.json:
         write_json({"models": [record_of(card, store) for card in store.cards()]})
@@ -136,7 +136,7 @@ def _recipe_text(recipe: Recipe | None) -> str:
 
 
 def _pull(args: argparse.Namespace, store: Store) -> int:
-    from twinlens.app.core.modelrows import megabytes
+    from twinlens.app.core.shelf.rows import megabytes
     from twinlens.models.catalog.pull import pull
     from twinlens.models.identify.resolve import card_of
 
@@ -191,7 +191,7 @@ def _progress(card: Card) -> Iterator[Progress]:
 
 
 def _remove(args: argparse.Namespace, store: Store) -> int:
-    from twinlens.app.core.modelrows import megabytes
+    from twinlens.app.core.shelf.rows import megabytes
     from twinlens.models.identify.resolve import card_of
 
     for card in [card_of(name, store) for name in args.ids]:

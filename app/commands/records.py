@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from twinlens.app.core.types import Result, Timings
+from twinlens.app.core.session.types import Result, Timings
 from twinlens.engine.api.observations import ClassificationObservation
 
 

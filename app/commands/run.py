@@ -27,7 +27,7 @@ from twinlens.app.commands.records import frame_record, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twinlens.app.core.types import Result
+    from twinlens.app.core.session.types import Result
     from twinlens.app.sources.base import Source
 
 
@@ -87,7 +87,7 @@ class EveryFrame:
     dropped = 0
 
     def __init__(self, source: Source, args: argparse.Namespace) -> None:
-        from twinlens.app.core.pipeline import Pipeline
+        from twinlens.app.core.session.pipeline import Pipeline
 
         spec, runner = load_runner(args)
         self._pipeline = Pipeline(runner, spec, crop_and_scale=crop_of(args), top=args.top)
@@ -110,7 +110,7 @@ class LiveRun:
     def __init__(self, source: Source, args: argparse.Namespace) -> None:
         import threading
 
-        from twinlens.app.core.session import Session
+        from twinlens.app.core.session.session import Session
 
         self._news = threading.Event()
         self._session = Session(
@@ -129,7 +129,7 @@ class LiveRun:
         return self._session.stats().dropped
 
     def __iter__(self) -> Iterator[Result]:
-        from twinlens.app.core.session import LoadFailed, SourceEnded, SourceFailed
+        from twinlens.app.core.session.session import LoadFailed, SourceEnded, SourceFailed
 
         self._session.start()
         while True:

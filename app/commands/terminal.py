@@ -17,8 +17,8 @@ from twinlens.app.commands.options import resolve_model
 from twinlens.app.core.settings import Settings, following
 
 if TYPE_CHECKING:
-    from twinlens.app.core.session import Session
-    from twinlens.app.core.types import Result
+    from twinlens.app.core.session.session import Session
+    from twinlens.app.core.session.types import Result
 
 KEYS = "e next engine · p precision · space pause · → step · q quit"
 _POLL_S = 0.05
@@ -74,7 +74,7 @@ class TerminalView:
 
     def refresh(self) -> None:
         """Take what is new from the session."""
-        from twinlens.app.core.session import LoadFailed, SourceEnded, SourceFailed
+        from twinlens.app.core.session.session import LoadFailed, SourceEnded, SourceFailed
 
         news = self.session.take()
         if news.result is not None:
@@ -107,7 +107,7 @@ def run_terminal(
     args: argparse.Namespace, *, clock: Callable[[], float] = time.perf_counter
 ) -> int:
     """Run until the source ends or a key says so."""
-    from twinlens.app.core.session import Session
+    from twinlens.app.core.session.session import Session
     from twinlens.app.sources import open_source
     from twinlens.engine.api import registry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinlens.app.core.bench import BenchRow, BenchTable, Case, Skipped, describe
+from twinlens.app.core.measure.bench import BenchRow, BenchTable, Case, Skipped, describe
 from twinlens.app.overlays.precision import agreement_percent
 
 # Share of the chart's width that the slowest median gets at least.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from twinlens.app.core.events import SessionState, Stats
+from twinlens.app.core.session.events import SessionState, Stats
+from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings
-from twinlens.app.core.types import Result
 from twinlens.app.overlays.data import (
     LabelOverlay,
     LiveDot,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinlens.app.core.crossover import GPU, Climb, Crossing, LeftOut, Point, Step, crossing
+from twinlens.app.core.measure.crossover import GPU, Climb, Crossing, LeftOut, Point, Step, crossing
 from twinlens.app.overlays.bench import milliseconds
 
 _AROUND = 1.25

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from twinlens.app.core.modelrows import ModelRow, megabytes
-from twinlens.app.core.pulls import PullProgress
+from twinlens.app.core.shelf.pulls import PullProgress
+from twinlens.app.core.shelf.rows import ModelRow, megabytes
 from twinlens.models.catalog.store import State
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinlens.app.core.golden import Golden
-from twinlens.app.core.trial import LIVE, TrialState
-from twinlens.app.core.wizard import Standing, Wizard, best, close_to, standing, top_of
+from twinlens.app.core.setup.golden import Golden
+from twinlens.app.core.setup.trial import LIVE, TrialState
+from twinlens.app.core.setup.wizard import Standing, Wizard, best, close_to, standing, top_of
 from twinlens.app.overlays.build import short_label
 from twinlens.engine.found import Origin
 

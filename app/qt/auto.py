@@ -6,9 +6,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from twinlens.app.core.auto import Fastest, find_fastest
-from twinlens.app.core.events import EngineReady
-from twinlens.app.core.loading import Loader
+from twinlens.app.core.measure.auto import Fastest, find_fastest
+from twinlens.app.core.session.events import EngineReady
+from twinlens.app.core.session.loading import Loader
 from twinlens.app.overlays.bench import milliseconds
 from twinlens.app.qt.bridge import Background
 from twinlens.engine.api.protocol import ModelSpec

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twinlens.app.core.bench import BenchTable, Case, Comparison, Skipped, default_threads, plan
-from twinlens.app.core.events import EngineReady
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.types import Result
+from twinlens.app.core.measure.bench import (
+    BenchTable,
+    Case,
+    Comparison,
+    Skipped,
+    default_threads,
+    plan,
+)
+from twinlens.app.core.session.events import EngineReady
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.session.types import Result
 from twinlens.app.overlays.bench import bench_chart, bench_text
 from twinlens.app.qt.bench_sheet import BenchActions, BenchSheet
 from twinlens.app.qt.measuring_desk import MeasuringDesk

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.session import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.session import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import Settings, following
-from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.bridge import Background
 from twinlens.assets import clip_path

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from twinlens.app.core.engines import EngineChoice
+from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.overlays import LiveDot, Palette, engine_color
 from twinlens.app.qt.theme import color, font
 

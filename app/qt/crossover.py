@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from twinlens.app.core.bench import default_threads
-from twinlens.app.core.crossover import ENGINES, Climb
-from twinlens.app.core.ladder import Ladder
-from twinlens.app.core.loading import Loader
+from twinlens.app.core.measure.bench import default_threads
+from twinlens.app.core.measure.crossover import ENGINES, Climb
+from twinlens.app.core.measure.ladder import Ladder
+from twinlens.app.core.session.loading import Loader
 from twinlens.app.overlays.crossover import crossover_chart, crossover_text
 from twinlens.app.qt.bench_sheet import BenchActions
 from twinlens.app.qt.crossover_sheet import CrossoverSheet

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from twinlens.app.core.crossover import GPU
+from twinlens.app.core.measure.crossover import GPU
 from twinlens.app.overlays import Palette, engine_shape
 from twinlens.app.overlays.crossover import CrossoverChart, Line, Mark, Place
 from twinlens.app.qt.bench_chart import SMALL_UNITS, TEXT_UNITS, ChartView, paint_shape

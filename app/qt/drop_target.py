@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from twinlens.app.core.recognition import Dropped, Kind
+from twinlens.app.core.setup.recognition import Dropped, Kind
 from twinlens.app.overlays import PALETTES, Palette
 from twinlens.app.qt.theme import color, font
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QFileDialog
 
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.events import SessionState
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.events import SessionState
 from twinlens.app.overlays.precision import precision_detail, runs_text
 from twinlens.app.qt.auto import TITLE as AUTO
 from twinlens.app.qt.sheets import Chip, ChipRow, Heading, Row, SheetRow

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.preflight import Preflight, preflight
-from twinlens.app.core.recognition import Dropped, Kind, recognise
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.setup.preflight import Preflight, preflight
+from twinlens.app.core.setup.recognition import Dropped, Kind, recognise
 from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.pad import reads_signs

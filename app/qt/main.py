@@ -10,9 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
-from twinlens.app.core.engines import SLOW_TO_ASK, engine_choices
+from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
+from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
-from twinlens.app.core.source import Source
 from twinlens.app.overlays import Banner
 from twinlens.app.qt.cameras import ask_permission, camera_choices, watch_cameras
 from twinlens.app.qt.environment import prepare

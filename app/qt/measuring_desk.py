@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 
-from twinlens.app.core.loading import Loader
+from twinlens.app.core.session.loading import Loader
 from twinlens.app.overlays import Banner
 from twinlens.app.qt.bench_sheet import MeasuringSheet
 from twinlens.app.qt.measuring import Measuring, Table

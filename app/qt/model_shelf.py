@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from twinlens.app.core.modelrows import ModelRow, megabytes, model_rows
-from twinlens.app.core.pulls import Finished, Pulls
+from twinlens.app.core.shelf.pulls import Finished, Pulls
+from twinlens.app.core.shelf.rows import ModelRow, megabytes, model_rows
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.overlays.models import ModelAction, ModelLine, model_lines
 from twinlens.app.qt.models_page import ModelsPage

@@ -10,8 +10,8 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from twinlens.app.core.board import Board
-from twinlens.app.core.source import Source
+from twinlens.app.core.drawing.board import Board
+from twinlens.app.core.session.source import Source
 from twinlens.app.overlays import Banner, Notice, Overlays
 from twinlens.app.qt.controls import button_style
 from twinlens.app.sources import Drawing

@@ -26,8 +26,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from twinlens.app.core.recognition import Dropped, recognise
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.types import Frame
+from twinlens.app.core.setup.recognition import Dropped, recognise
 from twinlens.app.overlays import Overlays, Palette, engine_color
 from twinlens.app.qt.drop_target import DropTarget
 from twinlens.app.qt.painters import PAINTERS, Canvas, paint_scrim

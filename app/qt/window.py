@@ -14,9 +14,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow
 
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.loading import Loader, load_from_registry
-from twinlens.app.core.session import (
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.loading import Loader, load_from_registry
+from twinlens.app.core.session.session import (
     EngineReady,
     Event,
     LoadFailed,
@@ -26,9 +26,9 @@ from twinlens.app.core.session import (
     SourceFailed,
     SourceOpened,
 )
+from twinlens.app.core.session.source import Source
+from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings, SettingsStore
-from twinlens.app.core.source import Source
-from twinlens.app.core.types import Result
 from twinlens.app.overlays import (
     Banner,
     BannerKind,

@@ -11,11 +11,11 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
-from twinlens.app.core.golden import Golden, golden_pictures, own_picture
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.preflight import Preflight
-from twinlens.app.core.trial import LIVE, Trial, TrialState
-from twinlens.app.core.wizard import Wizard, best
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.setup.golden import Golden, golden_pictures, own_picture
+from twinlens.app.core.setup.preflight import Preflight
+from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
+from twinlens.app.core.setup.wizard import Wizard, best
 from twinlens.app.overlays import Banner
 from twinlens.app.overlays.wizard import WizardView, showable, standings_of, wizard_view
 from twinlens.app.qt.bridge import Background

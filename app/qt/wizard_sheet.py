@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from twinlens.app.core.trial import LIVE
-from twinlens.app.core.wizard import LAYOUTS, SIZES, Wizard
+from twinlens.app.core.setup.trial import LIVE
+from twinlens.app.core.setup.wizard import LAYOUTS, SIZES, Wizard
 from twinlens.app.overlays import Palette
 from twinlens.app.overlays.wizard import WizardView
 from twinlens.app.qt.controls import caption

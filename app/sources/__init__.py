@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinlens.app.core.recognition import PICTURE_SUFFIXES, is_picture
-from twinlens.app.core.source import Source, SourceInfo
+from twinlens.app.core.session.source import Source, SourceInfo
+from twinlens.app.core.setup.recognition import PICTURE_SUFFIXES, is_picture
 from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
 from twinlens.app.sources.drawing import Drawing
 from twinlens.app.sources.picture import Pictures, pictures_in

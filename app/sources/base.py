@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from twinlens.app.core.source import Source, SourceInfo
+from twinlens.app.core.session.source import Source, SourceInfo
 
 __all__ = ["Source", "SourceInfo"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from twinlens.app.core.board import Board
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.drawing.board import Board
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame
 
 _FPS = 60.0
 _AT_REST_S = 0.1

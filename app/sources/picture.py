@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from twinlens.app.core.recognition import PICTURE_SUFFIXES
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame
+from twinlens.app.core.setup.recognition import PICTURE_SUFFIXES
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import ImageError, SourceError
 from twinlens.engine.image import PixelBuffer, read_image

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer, PixelFormat

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame
 from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import SourceError

@@ -10,7 +10,7 @@ import statistics
 import time
 from pathlib import Path
 
-from twinlens.app.core.source import Source
+from twinlens.app.core.session.source import Source
 from twinlens.app.sources import open_source
 
 SECONDS = 6.0

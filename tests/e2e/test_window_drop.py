@@ -12,7 +12,7 @@ import pytest
 from helpers.live_window import LiveWindow, live_window
 from helpers.tflite_files import classifier
 from helpers.tiny_nets import tiny_classifier
-from twinlens.app.core.digits import STROKES, placed
+from twinlens.app.core.drawing.digits import STROKES, placed
 from twinlens.assets import picture_path
 from twinlens.models.identify.kept import VARIABLE
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve

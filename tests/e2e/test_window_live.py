@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from helpers.live_window import LiveWindow, live_window
-from twinlens.app.core.bench import ROUNDS
+from twinlens.app.core.measure.bench import ROUNDS
 from twinlens.engine.targets.cpu import LayersCpuEngine
 
 pytestmark = [

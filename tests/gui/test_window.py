@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 from helpers.fakes import WAIT_S, FakeRunner, make_spec
 from helpers.gui_stand import ENGINES, Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
-from twinlens.app.core.engines import EngineChoice
+from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage import FLIP_MS

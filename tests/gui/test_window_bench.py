@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from helpers.fakes import FakeRunner
 from helpers.gated import Gated
 from helpers.gui_stand import NO_INT8, Stand, asked_sizes, fits, painted, pixels_of, run_stand
-from twinlens.app.core.bench import ROUNDS, BenchRow, BenchTable
+from twinlens.app.core.measure.bench import ROUNDS, BenchRow, BenchTable
 from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
 from twinlens.app.overlays.bench import bench_chart
 from twinlens.app.qt import bench_chart as chart_module

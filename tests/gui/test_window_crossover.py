@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from helpers.fakes import make_spec
 from helpers.gated import Gated
 from helpers.gui_stand import Stand, asked_sizes, fits, painted
-from twinlens.app.core.crossover import GPU, Climb, Parts, Point, Step
+from twinlens.app.core.measure.crossover import GPU, Climb, Parts, Point, Step
 from twinlens.app.overlays import PALETTES, engine_color
 from twinlens.app.overlays.crossover import crossover_chart
 from twinlens.app.qt import crossover_chart as chart_module

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPushButton, QSlider
 
 from helpers.fakes import make_frame
 from helpers.gui_stand import Stand, pixels_of
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.types import Frame
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.sheets import BannerPanel, Sheet
 from twinlens.engine.image import CropAndScale, PixelBuffer

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QPushButton
 
 from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
-from twinlens.app.core.loading import load_from_registry
+from twinlens.app.core.session.loading import load_from_registry
 from twinlens.app.core.settings import Settings
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.models.identify.resolve import resolve

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
 from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.tiny_nets import COLORS, color_reader, tiny_classifier
-from twinlens.app.core.loading import load_from_registry
-from twinlens.app.core.trial import LIVE
+from twinlens.app.core.session.loading import load_from_registry
+from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.overlays import BannerKind
 from twinlens.app.qt.wizard_sheet import WizardSheet
 from twinlens.models.identify import kept

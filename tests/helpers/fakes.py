@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner, RunnerInfo
 from twinlens.engine.errors import SourceError
 from twinlens.engine.image import PixelBuffer, Recipe

@@ -19,9 +19,9 @@ from PySide6.QtGui import QColor, QFont, QImage
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.session import Session
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.session.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.overlays import PALETTES
 from twinlens.app.qt.environment import prepare

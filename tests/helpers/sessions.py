@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from helpers.watch import Watch
-from twinlens.app.core.session import Session
+from twinlens.app.core.session.session import Session
 
 SPEC = make_spec()
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from twinlens.app.core.golden import Golden
+from twinlens.app.core.setup.golden import Golden
 from twinlens.engine.image import PixelBuffer
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from helpers.fakes import WAIT_S
-from twinlens.app.core.events import News
-from twinlens.app.core.types import Frame, Result
+from twinlens.app.core.session.events import News
+from twinlens.app.core.session.types import Frame, Result
 
 E = TypeVar("E")
 

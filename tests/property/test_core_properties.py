@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.app.core.meters import percentile
+from twinlens.app.core.session.meters import percentile
+from twinlens.app.core.session.slot import LatestSlot
+from twinlens.app.core.session.smoothing import Smoother
 from twinlens.app.core.settings import Settings, SettingsStore
-from twinlens.app.core.slot import LatestSlot
-from twinlens.app.core.smoothing import Smoother
 
 SHARES = st.floats(0, 1, width=32)
 JSON = st.recursive(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlens.app.core.board import Board
-from twinlens.app.core.digits import STROKES, drawn
+from twinlens.app.core.drawing.board import Board
+from twinlens.app.core.drawing.digits import STROKES, drawn
 from twinlens.app.sources import Drawing, open_source
 from twinlens.engine.image import PixelFormat
 

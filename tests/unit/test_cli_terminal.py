@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from twinlens.app.commands.terminal import KEYS, TerminalView
-from twinlens.app.core.events import News, SessionState, SourceEnded, SourceFailed, Stats
+from twinlens.app.core.session.events import News, SessionState, SourceEnded, SourceFailed, Stats
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import SourceError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.fakes import FakeClock, FakeRunner, make_spec
-from twinlens.app.core.auto import RUNS, WARMUP, find_fastest
+from twinlens.app.core.measure.auto import RUNS, WARMUP, find_fastest
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError, InferenceError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.fakes import FakeEngine, FakeRunner, fake_loader, make_spec
-from twinlens.app.core.bench import (
+from twinlens.app.core.measure.bench import (
     BenchTable,
     Case,
     Comparison,
@@ -21,7 +21,7 @@ from twinlens.app.core.bench import (
     plan,
     turns,
 )
-from twinlens.app.core.engines import EngineChoice, engine_choices
+from twinlens.app.core.session.engines import EngineChoice, engine_choices
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError, InferenceError
 

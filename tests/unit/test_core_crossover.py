@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from twinlens.app.commands.crossover import record
-from twinlens.app.core.crossover import GPU, Climb, Parts, Point, Step, crossing
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.ladder import Ladder
+from twinlens.app.core.measure.crossover import GPU, Climb, Parts, Point, Step, crossing
+from twinlens.app.core.measure.ladder import Ladder
+from twinlens.app.core.session.engines import EngineChoice
 from twinlens.engine.api.protocol import ModelSpec, RunnerInfo
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.image import Recipe

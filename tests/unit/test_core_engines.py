@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from twinlens.app.core.engines import SLOW_TO_ASK, engine_choices
+from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.engine.api.registry import engine_ids
 
 
@@ -25,7 +25,7 @@ def test_nothing_of_wgpu_is_loaded_until_the_gpu_is_asked() -> None:
     code = """
 import sys
 import twinlens.app.qt.main
-from twinlens.app.core.engines import SLOW_TO_ASK, engine_choices
+from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 engine_choices(SLOW_TO_ASK)
 print([name for name in sys.modules if name.startswith("wgpu")])
 """

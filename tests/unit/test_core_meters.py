@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.fakes import FakeClock
-from twinlens.app.core.meters import LatencyStats, RateMeter
+from twinlens.app.core.session.meters import LatencyStats, RateMeter
 
 
 def test_rate_is_measured_from_timestamps() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import threading
 
 from helpers.fakes import WAIT_S, make_frame
-from twinlens.app.core.events import SourceEnded
-from twinlens.app.core.newsbox import NewsBox
+from twinlens.app.core.session.events import SourceEnded
+from twinlens.app.core.session.news import NewsBox
 
 
 class Calls:

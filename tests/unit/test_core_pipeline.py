@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.fakes import FakeClock, FakeRunner, make_frame, make_spec
-from twinlens.app.core.pipeline import Pipeline
+from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.image import CropAndScale, PixelBuffer, Region
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 from helpers.fakes import WAIT_S
-from twinlens.app.core.slot import LatestSlot
+from twinlens.app.core.session.slot import LatestSlot
 
 
 def test_the_newest_item_wins_and_the_replaced_are_counted() -> None:

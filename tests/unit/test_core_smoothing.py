@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from twinlens.app.core.smoothing import Smoother
+from twinlens.app.core.session.smoothing import Smoother
 
 
 def probs(*values: float) -> np.ndarray:

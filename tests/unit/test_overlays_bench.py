@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from twinlens.app.core.bench import BenchRow, BenchTable, Case, Skipped
+from twinlens.app.core.measure.bench import BenchRow, BenchTable, Case, Skipped
 from twinlens.app.overlays.bench import bench_chart, bench_text, milliseconds, status_text
 
 

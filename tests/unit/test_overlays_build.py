@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from helpers.fakes import FakeRunner, make_frame, make_spec
-from twinlens.app.core.events import SessionState, Stats
-from twinlens.app.core.pipeline import Pipeline
+from twinlens.app.core.session.events import SessionState, Stats
+from twinlens.app.core.session.pipeline import Pipeline
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Result
 from twinlens.app.overlays import (
     CHEAT_SHEET,
     Banner,

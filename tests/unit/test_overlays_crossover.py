@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from twinlens.app.core.crossover import GPU, Climb, LeftOut, Parts, Point, Step
+from twinlens.app.core.measure.crossover import GPU, Climb, LeftOut, Parts, Point, Step
 from twinlens.app.overlays.crossover import (
     crossover_chart,
     crossover_text,

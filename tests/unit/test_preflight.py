@@ -9,7 +9,7 @@ import pytest
 from helpers.coreml_fill import classifier
 from helpers.coreml_protos import package, program
 from helpers.tflite_files import File
-from twinlens.app.core.preflight import preflight
+from twinlens.app.core.setup.preflight import preflight
 
 
 def core_ml(folder: Path) -> Path:

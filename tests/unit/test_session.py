@@ -17,7 +17,7 @@ from helpers.fakes import (
     unplugged,
 )
 from helpers.sessions import SPEC, frames, running, two_engines
-from twinlens.app.core.session import (
+from twinlens.app.core.session.session import (
     EngineReady,
     InferenceFailed,
     LoadFailed,

@@ -17,8 +17,8 @@ from helpers.fakes import (
     make_spec,
 )
 from helpers.sessions import SPEC, frames, running, two_engines
-from twinlens.app.core.loading import LoadRequest
-from twinlens.app.core.session import (
+from twinlens.app.core.session.loading import LoadRequest
+from twinlens.app.core.session.session import (
     EngineReady,
     LoadFailed,
     SourceFailed,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
 from helpers.watch import Watch
-from twinlens.app.core.session import EngineReady, LoadStarted, Session
+from twinlens.app.core.session.session import EngineReady, LoadStarted, Session
 from twinlens.engine.api.protocol import EngineOptions
 
 

@@ -17,7 +17,13 @@ from helpers.fakes import (
     unplugged,
 )
 from helpers.watch import Watch
-from twinlens.app.core.session import EngineReady, Session, SourceEnded, SourceFailed, SourceOpened
+from twinlens.app.core.session.session import (
+    EngineReady,
+    Session,
+    SourceEnded,
+    SourceFailed,
+    SourceOpened,
+)
 from twinlens.engine.errors import SourceError
 
 

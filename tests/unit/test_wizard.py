@@ -15,12 +15,12 @@ from onnx import TensorProto, helper
 
 from helpers.fakes import WAIT_S
 from helpers.tiny_nets import COLORS, color_reader, plain, tiny_classifier
-from twinlens.app.core.digits import STROKES
-from twinlens.app.core.golden import Golden, clip_pictures, digit_pictures, own_picture
-from twinlens.app.core.loading import load_from_registry
-from twinlens.app.core.preflight import Preflight, preflight
-from twinlens.app.core.trial import LIVE, Trial, TrialState
-from twinlens.app.core.wizard import (
+from twinlens.app.core.drawing.digits import STROKES
+from twinlens.app.core.session.loading import load_from_registry
+from twinlens.app.core.setup.golden import Golden, clip_pictures, digit_pictures, own_picture
+from twinlens.app.core.setup.preflight import Preflight, preflight
+from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
+from twinlens.app.core.setup.wizard import (
     AS_SAID,
     Standing,
     Wizard,
@@ -148,7 +148,7 @@ def test_a_broken_file_is_one_error(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinlens.app.core.preflight.MAX_BYTES", 100)
+    monkeypatch.setattr("twinlens.app.core.setup.preflight.MAX_BYTES", 100)
     with pytest.raises(ModelFileError, match="at most 100"):
         preflight(tiny_classifier(tmp_path / "net.onnx", 3))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from twinlens.app.core.events import Event, News
-from twinlens.app.core.types import Frame, Result
+from twinlens.app.core.session.events import Event, News
+from twinlens.app.core.session.types import Frame, Result
 
 
 class NewsBox:

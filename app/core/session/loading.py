@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from twinlens.app.core.engines import engine_title
-from twinlens.app.core.events import LoadFailed, LoadStarted
-from twinlens.app.core.newsbox import NewsBox
+from twinlens.app.core.session.engines import engine_title
+from twinlens.app.core.session.events import LoadFailed, LoadStarted
+from twinlens.app.core.session.news import NewsBox
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError
 

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from twinlens.app.core.events import SourceFailed, SourceOpened
-from twinlens.app.core.meters import Clock, RateMeter
-from twinlens.app.core.newsbox import NewsBox
-from twinlens.app.core.source import Source, SourceInfo
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.events import SourceFailed, SourceOpened
+from twinlens.app.core.session.meters import Clock, RateMeter
+from twinlens.app.core.session.news import NewsBox
+from twinlens.app.core.session.source import Source, SourceInfo
+from twinlens.app.core.session.types import Frame
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)

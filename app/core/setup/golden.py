@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from twinlens.app.core.digits import STROKES, drawn
+from twinlens.app.core.drawing.digits import STROKES, drawn
 from twinlens.assets import clip_path, clip_timeline_path
 from twinlens.engine.image import PixelBuffer, Region, read_image
 

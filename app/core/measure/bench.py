@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.meters import Clock, percentile
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 

@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from twinlens.app.core.capture import CaptureDeck
-from twinlens.app.core.events import (
+from twinlens.app.core.session.capture import CaptureDeck
+from twinlens.app.core.session.events import (
     EngineReady,
     Event,
     InferenceFailed,
@@ -39,11 +39,11 @@ from twinlens.app.core.events import (
     SourceOpened,
     Stats,
 )
-from twinlens.app.core.inference import InferenceWorker, View
-from twinlens.app.core.loading import EngineLoader, Loader, LoadRequest, load_from_registry
-from twinlens.app.core.meters import Clock
-from twinlens.app.core.newsbox import NewsBox
-from twinlens.app.core.source import Source
+from twinlens.app.core.session.inference import InferenceWorker, View
+from twinlens.app.core.session.loading import EngineLoader, Loader, LoadRequest, load_from_registry
+from twinlens.app.core.session.meters import Clock
+from twinlens.app.core.session.news import NewsBox
+from twinlens.app.core.session.source import Source
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.image import CropAndScale, Region
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twinlens.app.core.golden import Golden
-from twinlens.app.core.wizard import Candidate, Shares
+from twinlens.app.core.setup.golden import Golden
+from twinlens.app.core.setup.wizard import Candidate, Shares
 from twinlens.engine.api.observations import probabilities
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.app.core.smoothing import Smoother
-from twinlens.app.core.types import Frame, Result, Timings
+from twinlens.app.core.session.smoothing import Smoother
+from twinlens.app.core.session.types import Frame, Result, Timings
 from twinlens.engine.api.observations import ClassificationObservation, probabilities, top_k
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.image import Converter, CropAndScale, Region

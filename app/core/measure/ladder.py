@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from twinlens.app.core.bench import ROUNDS, WARMUP, BenchRow, BenchTable, Case, Comparison
-from twinlens.app.core.crossover import Climb, LeftOut, Parts, Point, Step
-from twinlens.app.core.engines import EngineChoice
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.meters import Clock, percentile
+from twinlens.app.core.measure.bench import ROUNDS, WARMUP, BenchRow, BenchTable, Case, Comparison
+from twinlens.app.core.measure.crossover import Climb, LeftOut, Parts, Point, Step
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from twinlens.app.core.board import HEIGHT, WIDTH, Board, Point
+from twinlens.app.core.drawing.board import HEIGHT, WIDTH, Board, Point
 
 Stroke = tuple[Point, ...]
 

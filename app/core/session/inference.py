@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twinlens.app.core.events import EngineReady, InferenceFailed, SourceEnded
-from twinlens.app.core.loading import Loaded, LoadRequest
-from twinlens.app.core.meters import Clock, LatencyStats, RateMeter
-from twinlens.app.core.newsbox import NewsBox
-from twinlens.app.core.pipeline import Pipeline
-from twinlens.app.core.slot import LatestSlot
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.events import EngineReady, InferenceFailed, SourceEnded
+from twinlens.app.core.session.loading import Loaded, LoadRequest
+from twinlens.app.core.session.meters import Clock, LatencyStats, RateMeter
+from twinlens.app.core.session.news import NewsBox
+from twinlens.app.core.session.pipeline import Pipeline
+from twinlens.app.core.session.slot import LatestSlot
+from twinlens.app.core.session.types import Frame
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 from twinlens.engine.image import CropAndScale, Region
 

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from twinlens.app.core.bench import turns
-from twinlens.app.core.loading import Loader
-from twinlens.app.core.meters import Clock, percentile
+from twinlens.app.core.measure.bench import turns
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, TwinlensError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from twinlens.app.core.types import Frame
+from twinlens.app.core.session.types import Frame
 
 
 @dataclass(frozen=True)

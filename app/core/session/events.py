@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from twinlens.app.core.source import SourceInfo
-from twinlens.app.core.types import Frame, Result
+from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.types import Frame, Result
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.errors import TwinlensError
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.app.core.golden import Golden
-from twinlens.app.core.preflight import Preflight
+from twinlens.app.core.setup.golden import Golden
+from twinlens.app.core.setup.preflight import Preflight
 from twinlens.engine.api.observations import ClassificationObservation, top_k
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError

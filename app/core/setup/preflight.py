@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from twinlens.app.core.modelrows import megabytes
+from twinlens.app.core.shelf.rows import megabytes
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats import load_graph

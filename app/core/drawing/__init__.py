@@ -1,0 +1,1 @@
+"""A board to draw on, and the digits as a hand draws them."""

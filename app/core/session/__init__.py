@@ -1,0 +1,1 @@
+"""The live pipeline: frames in, answers out, on threads of its own."""

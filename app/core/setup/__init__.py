@@ -1,0 +1,1 @@
+"""What is asked about a model before it is used, and the proof of each answer."""
