@@ -75,7 +75,7 @@ def execute(args: argparse.Namespace) -> int:
             raise EngineError(f"--{name} goes with --crossover only")
     from rich.console import Console
 
-    from twinlens.app.overlays.bench import skipped_text, status_text
+    from twinlens.app.views.bench import skipped_text, status_text
 
     console = Console(stderr=True)
     table: BenchTable | None = None
@@ -165,7 +165,7 @@ def _print(table: BenchTable) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from twinlens.app.overlays.bench import agreement_cell, threads_cell
+    from twinlens.app.views.bench import agreement_cell, threads_cell
 
     shown = Table(
         title=f"{table.model}: milliseconds an answer, {table.rounds} rounds in turn",

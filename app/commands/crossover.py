@@ -20,7 +20,7 @@ def execute(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from twinlens.app.core.measure.crossover import crossing
-    from twinlens.app.overlays.crossover import left_out_lines, status_text
+    from twinlens.app.views.crossover import left_out_lines, status_text
 
     _refuse(args)
     climb: Climb | None = None
@@ -102,7 +102,7 @@ def _print(climb: Climb, found: Crossing) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from twinlens.app.overlays.crossover import macs_text, share_text, verdict_text
+    from twinlens.app.views.crossover import macs_text, share_text, verdict_text
 
     table = Table("network", "MACs", "engine", "median ms", "p95 ms", "data moves")
     titles = {step.id: step.title for step in climb.steps}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from twinlens.app.core.measure.auto import Fastest, find_fastest
 from twinlens.app.core.session.events import EngineReady
 from twinlens.app.core.session.loading import Loader
-from twinlens.app.overlays.bench import milliseconds
 from twinlens.app.qt.bridge import Background
+from twinlens.app.views.bench import milliseconds
 from twinlens.engine.api.protocol import ModelSpec
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from twinlens.app.core.measure.bench import (
 from twinlens.app.core.session.events import EngineReady
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.types import Result
-from twinlens.app.overlays.bench import bench_chart, bench_text
 from twinlens.app.qt.bench_sheet import BenchActions, BenchSheet
 from twinlens.app.qt.measuring_desk import MeasuringDesk
+from twinlens.app.views.bench import bench_chart, bench_text
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import Converter
 

@@ -7,8 +7,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, Q
 from PySide6.QtWidgets import QWidget
 
 from twinlens.app.overlays import Palette, engine_shape, engine_text_color
-from twinlens.app.overlays.bench import BenchBar, BenchChart, BenchGroup
 from twinlens.app.qt.theme import color, font, is_light
+from twinlens.app.views.bench import BenchBar, BenchChart, BenchGroup
 
 GROUP_UNITS = 5.2
 BAR_UNITS = 4.0

@@ -11,11 +11,11 @@ from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from twinlens.app.overlays import Palette
-from twinlens.app.overlays.bench import BenchChart
 from twinlens.app.qt.bench_chart import BenchChartView, ChartView
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.sheets import Panel, height_on_stage
 from twinlens.app.qt.theme import sheet_style
+from twinlens.app.views.bench import BenchChart
 
 WIDE_UNITS, NARROW_UNITS = 104, 90
 TITLE = "Bench"

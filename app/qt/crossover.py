@@ -9,10 +9,10 @@ from twinlens.app.core.measure.bench import default_threads
 from twinlens.app.core.measure.crossover import ENGINES, Climb
 from twinlens.app.core.measure.ladder import Ladder
 from twinlens.app.core.session.loading import Loader
-from twinlens.app.overlays.crossover import crossover_chart, crossover_text
 from twinlens.app.qt.bench_sheet import BenchActions
 from twinlens.app.qt.crossover_sheet import CrossoverSheet
 from twinlens.app.qt.measuring_desk import MeasuringDesk
+from twinlens.app.views.crossover import crossover_chart, crossover_text
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

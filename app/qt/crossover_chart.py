@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QWidget
 
 from twinlens.app.core.measure.crossover import GPU
 from twinlens.app.overlays import Palette, engine_shape
-from twinlens.app.overlays.crossover import CrossoverChart, Line, Mark, Place
 from twinlens.app.qt.bench_chart import SMALL_UNITS, TEXT_UNITS, ChartView, paint_shape
 from twinlens.app.qt.theme import color, font
+from twinlens.app.views.crossover import CrossoverChart, Line, Mark, Place
 
 PLOT_UNITS = 26.0
 SHARE_UNITS = 6.0

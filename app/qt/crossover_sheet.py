@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QWidget
 
 from twinlens.app.overlays import Palette
-from twinlens.app.overlays.crossover import CrossoverChart
 from twinlens.app.qt.bench_sheet import BenchActions, MeasuringSheet
 from twinlens.app.qt.crossover_chart import CrossoverChartView
+from twinlens.app.views.crossover import CrossoverChart
 
 TITLE = "Crossover"
 

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QFileDialog
 
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.events import SessionState
-from twinlens.app.overlays.precision import precision_detail, runs_text
 from twinlens.app.qt.auto import TITLE as AUTO
 from twinlens.app.qt.sheets import Chip, ChipRow, Heading, Row, SheetRow
+from twinlens.app.views.precision import precision_detail, runs_text
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window import MainWindow

@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, QTimer
 from twinlens.app.core.shelf.pulls import Finished, Pulls
 from twinlens.app.core.shelf.rows import ModelRow, megabytes, model_rows
 from twinlens.app.overlays import Banner, BannerKind
-from twinlens.app.overlays.models import ModelAction, ModelLine, model_lines
 from twinlens.app.qt.models_page import ModelsPage
+from twinlens.app.views.models import ModelAction, ModelLine, model_lines
 from twinlens.engine.errors import DownloadCancelledError, TwinlensError
 from twinlens.models.catalog.cards import Card, cards
 from twinlens.models.catalog.store import State, Store

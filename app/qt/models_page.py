@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 )
 
 from twinlens.app.overlays import Palette
-from twinlens.app.overlays.models import ModelAction, ModelLine
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.sheets import Panel
 from twinlens.app.qt.theme import sheet_style
+from twinlens.app.views.models import ModelAction, ModelLine
 
 _WIDTH_UNITS = 172  # from column to column
 _BOTTOM_UNITS = 78

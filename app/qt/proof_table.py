@@ -9,10 +9,10 @@ from PySide6.QtGui import QFont, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from twinlens.app.overlays import Palette
-from twinlens.app.overlays.wizard import ProofCell
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.keys import OWN_ARROWS
 from twinlens.app.qt.theme import color, focus_color, font, line_color, tint_color
+from twinlens.app.views.wizard import ProofCell
 
 _CELL_UNITS = 7.4
 _ARROWS = {

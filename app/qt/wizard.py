@@ -17,10 +17,10 @@ from twinlens.app.core.setup.preflight import Preflight
 from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
 from twinlens.app.core.setup.wizard import Wizard, best
 from twinlens.app.overlays import Banner
-from twinlens.app.overlays.wizard import WizardView, showable, standings_of, wizard_view
 from twinlens.app.qt.bridge import Background
 from twinlens.app.qt.stage import buffer_image
 from twinlens.app.qt.wizard_sheet import WizardActions, WizardSheet
+from twinlens.app.views.wizard import WizardView, showable, standings_of, wizard_view
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
 from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.core.setup.wizard import LAYOUTS, SIZES, Wizard
 from twinlens.app.overlays import Palette
-from twinlens.app.overlays.wizard import WizardView
 from twinlens.app.qt.controls import caption
 from twinlens.app.qt.proof_table import ProofTable
 from twinlens.app.qt.sheets import Panel
 from twinlens.app.qt.theme import focus_color, sheet_style, tint_color
+from twinlens.app.views.wizard import WizardView
 from twinlens.engine.image import CropAndScale
 
 TITLE = "Model setup"

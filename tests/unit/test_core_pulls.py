@@ -13,7 +13,7 @@ from helpers.fakes import WAIT_S
 from helpers.own_models import own_card
 from twinlens.app.core.shelf.pulls import PullProgress, Pulls
 from twinlens.app.core.shelf.rows import count, megabytes, model_row, model_rows
-from twinlens.app.overlays.models import ModelAction, model_lines
+from twinlens.app.views.models import ModelAction, model_lines
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
 from twinlens.models.catalog.cards import Card, card_from
 from twinlens.models.catalog.pull import Outcome

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from twinlens.app.core.measure.bench import BenchRow, BenchTable, Case, Skipped
-from twinlens.app.overlays.bench import bench_chart, bench_text, milliseconds, status_text
+from twinlens.app.views.bench import bench_chart, bench_text, milliseconds, status_text
 
 
 def row(engine: str, precision: str, median: float, p95: float, **more: object) -> BenchRow:

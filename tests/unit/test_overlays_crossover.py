@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from twinlens.app.core.measure.crossover import GPU, Climb, LeftOut, Parts, Point, Step
-from twinlens.app.overlays.crossover import (
+from twinlens.app.views.crossover import (
     crossover_chart,
     crossover_text,
     macs_text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinlens.app.overlays.precision import (
+from twinlens.app.views.precision import (
     agreement_percent,
     agreement_text,
     fallbacks_text,

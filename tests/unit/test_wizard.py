@@ -30,7 +30,7 @@ from twinlens.app.core.setup.wizard import (
     standing,
     top_of,
 )
-from twinlens.app.overlays.wizard import standings_of, wizard_view
+from twinlens.app.views.wizard import standings_of, wizard_view
 from twinlens.assets import clip_timeline_path, picture_path
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinlens.app.core.measure.bench import BenchRow, BenchTable, Case, Skipped, describe
-from twinlens.app.overlays.precision import agreement_percent
+from twinlens.app.views.precision import agreement_percent
 
 # Share of the chart's width that the slowest median gets at least.
 _SLOWEST_SHARE = 0.7

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinlens.app.core.measure.crossover import GPU, Climb, Crossing, LeftOut, Point, Step, crossing
-from twinlens.app.overlays.bench import milliseconds
+from twinlens.app.views.bench import milliseconds
 
 _AROUND = 1.25
 """Room around the smallest and largest value, as a factor."""
