@@ -16,7 +16,7 @@ import numpy as np
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.image import Converter, read_image
-from twinlens.engine.targets.cpu.isa import FORCE
+from twinlens.engine.targets.cpu.codegen.isa import FORCE
 from twinlens.models.identify.resolve import resolve
 
 FLOAT = "mobilenet_v2_1.0_224.onnx"

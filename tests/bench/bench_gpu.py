@@ -182,8 +182,8 @@ def frames(name, adapter, seconds, record):
 
 def cpu_runner(graph, x):
     try:
-        from twinlens.engine.targets.cpu.program import Options as CpuOptions
-        from twinlens.engine.targets.cpu.program import Program as CpuProgram
+        from twinlens.engine.targets.cpu.run.program import Options as CpuOptions
+        from twinlens.engine.targets.cpu.run.program import Program as CpuProgram
     except ImportError as why:
         return {"layers-cpu": f"not here: {why}"}
     ready = CpuProgram(graph, CpuOptions(threads=4, use_cache=False))

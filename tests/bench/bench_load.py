@@ -24,7 +24,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from twinlens.engine.targets.cpu.program import Program
+    from twinlens.engine.targets.cpu.run.program import Program
 
 DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
 # Programs that tell how much memory one more takes; the first still grow Python's own.
@@ -81,7 +81,8 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
         from twinlens.engine.formats import load_onnx
         from twinlens.engine.graph import optimize
         from twinlens.engine.targets import cache
-        from twinlens.engine.targets.cpu import compiler, program
+        from twinlens.engine.targets.cpu.codegen import compiler
+        from twinlens.engine.targets.cpu.run import program
     import numpy as np
 
     clock.wrap(program.Lowering, "run", "lower")
@@ -131,7 +132,7 @@ def _another(path: Path, threads: int) -> Program:
 
     from twinlens.engine.formats import load_onnx
     from twinlens.engine.graph import optimize
-    from twinlens.engine.targets.cpu.program import Options, Program
+    from twinlens.engine.targets.cpu.run.program import Options, Program
 
     graph = optimize(load_onnx(path))
     made = Program(graph, Options(threads=threads))

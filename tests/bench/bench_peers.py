@@ -104,7 +104,7 @@ def machine() -> dict[str, object]:
     """What was measured on, and with which versions."""
     from importlib.metadata import version as installed
 
-    from twinlens.engine.targets.cpu.isa import detect
+    from twinlens.engine.targets.cpu.codegen.isa import detect
 
     return {
         "system": f"{platform.system()} {platform.machine()}",

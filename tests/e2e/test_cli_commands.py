@@ -18,7 +18,7 @@ import pytest
 
 from helpers.command import json_lines, twinlens
 from twinlens.engine.targets.cpu import LayersCpuEngine
-from twinlens.engine.targets.cpu.isa import detect
+from twinlens.engine.targets.cpu.codegen.isa import detect
 
 
 @pytest.fixture

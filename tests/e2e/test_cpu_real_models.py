@@ -12,7 +12,7 @@ from twinlens.engine.formats import load_graph
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter
 from twinlens.engine.image.read import read_image
-from twinlens.engine.targets.cpu.calibrate import measure_ranges
+from twinlens.engine.targets.cpu.run.calibrate import measure_ranges
 from twinlens.engine.targets.quantized import without_pairs
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 

@@ -8,7 +8,7 @@ from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.formats import load_graph
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, read_image
-from twinlens.engine.targets.cpu.isa import FORCE, detect
+from twinlens.engine.targets.cpu.codegen.isa import FORCE, detect
 from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.models.identify.resolve import resolve
 

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from twinlens.engine.errors import EngineError
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers import BatchNorm2d, Conv2d, Gemm, Linear, MatMul
-from twinlens.engine.targets.cpu.isa import Isa, detect, limited
-from twinlens.engine.targets.cpu.lower import steps_of
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.codegen.isa import Isa, detect, limited
+from twinlens.engine.targets.cpu.plan.lower import steps_of
+from twinlens.engine.targets.cpu.run.program import Options, Program
 
 Array = NDArray[Any]
 Ranges = dict[str, tuple[float, float]]

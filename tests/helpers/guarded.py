@@ -24,9 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.cpu_check import isa_named, ranges_of, reference, some_inputs
 from helpers.cpu_nets import everything
 from twinlens.engine.graph import Graph
-from twinlens.engine.targets.cpu import compiler, memory, program
-from twinlens.engine.targets.cpu.program import Options, Program
-from twinlens.engine.targets.cpu.tensor import Buffer
+from twinlens.engine.targets.cpu.codegen import compiler
+from twinlens.engine.targets.cpu.codegen.tensor import Buffer
+from twinlens.engine.targets.cpu.plan import memory
+from twinlens.engine.targets.cpu.run import program
+from twinlens.engine.targets.cpu.run.program import Options, Program
 
 Array = NDArray[Any]
 PAGE = mmap.PAGESIZE

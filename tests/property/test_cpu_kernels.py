@@ -43,7 +43,7 @@ from twinlens.engine.layers import (
     Mul,
     Softmax,
 )
-from twinlens.engine.targets.cpu.program import Options
+from twinlens.engine.targets.cpu.run.program import Options
 
 # Nothing is made smaller: every step of that would compile a network. The network is shown.
 several = settings(

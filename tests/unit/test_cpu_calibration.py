@@ -22,7 +22,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Div, GlobalAvgPool2d, Softmax
 from twinlens.engine.targets.classifier import Classifier
 from twinlens.engine.targets.cpu import LayersCpuEngine
-from twinlens.engine.targets.cpu.calibrate import (
+from twinlens.engine.targets.cpu.run.calibrate import (
     Calibration,
     Findings,
     _digest,
@@ -185,7 +185,7 @@ def test_a_video_gives_frames_spread_over_it(model, tmp_path, monkeypatch):
     for number in range(30):
         video.write(np.full((48, 48, 3), 8 * number, np.uint8))
     video.release()
-    monkeypatch.setattr("twinlens.engine.targets.cpu.calibrate.PICTURES", 9)
+    monkeypatch.setattr("twinlens.engine.targets.cpu.run.calibrate.PICTURES", 9)
     given = [float(x.min()) for x in tensors(path, model.recipe)]
     assert len(given) == 9
     # From dark to bright, each a few frames after the last.

@@ -1,6 +1,6 @@
 """Small networks take one thread or all, whichever is faster at present."""
 
-from twinlens.engine.targets.cpu.threads import Pace
+from twinlens.engine.targets.cpu.run.threads import Pace
 
 
 def _runs(pace, seconds, count):

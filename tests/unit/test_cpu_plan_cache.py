@@ -22,9 +22,9 @@ from helpers.cpu_nets import Weights, conv
 from helpers.cpu_variants import samples, variants
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Flatten, Linear, MaxPool2d, ReLU, Softmax
-from twinlens.engine.targets.cpu import compiler
-from twinlens.engine.targets.cpu.isa import Isa, detect
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.codegen import compiler
+from twinlens.engine.targets.cpu.codegen.isa import Isa, detect
+from twinlens.engine.targets.cpu.run.program import Options, Program
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_two_processes_at_once(store):
     code = (
         "from helpers.cpu_nets import everything\n"
         "from helpers.cpu_check import some_inputs\n"
-        "from twinlens.engine.targets.cpu.program import Options, Program\n"
+        "from twinlens.engine.targets.cpu.run.program import Options, Program\n"
         "import hashlib, sys\n"
         "graph = everything(5)\n"
         "print('ready', flush=True); sys.stdin.readline()\n"

@@ -42,7 +42,7 @@ from twinlens.engine.layers import (
     Unsqueeze,
 )
 from twinlens.engine.layers.base import Layer
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.run.program import Options, Program
 
 BEST = isas()[0]
 precisions = pytest.mark.parametrize(

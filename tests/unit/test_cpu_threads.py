@@ -19,8 +19,8 @@ from helpers.cpu_nets import Weights, conv, everything
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.graph import Graph, optimize
 from twinlens.engine.layers import LocalResponseNorm
-from twinlens.engine.targets.cpu.driver import FIRST, GO, LAST, RANGE, THREADS
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.codegen.driver import FIRST, GO, LAST, RANGE, THREADS
+from twinlens.engine.targets.cpu.run.program import Options, Program
 
 RUNS = 250
 

@@ -22,8 +22,8 @@ from twinlens.engine.errors import (
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.image import Recipe
 from twinlens.engine.targets.cpu import LayersCpuEngine, engine
+from twinlens.engine.targets.cpu.codegen.isa import detect
 from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
-from twinlens.engine.targets.cpu.isa import detect
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 

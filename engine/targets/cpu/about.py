@@ -39,7 +39,7 @@ def about() -> About:
     problem = without_compiler()
     instructions = processor = None
     if problem is None:
-        from twinlens.engine.targets.cpu.isa import detect
+        from twinlens.engine.targets.cpu.codegen.isa import detect
 
         try:
             isa = detect()

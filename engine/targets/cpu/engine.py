@@ -9,8 +9,8 @@ from functools import cache
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError
 from twinlens.engine.graph import Graph, optimize
-from twinlens.engine.targets.cpu.classifier import ID, TITLE
-from twinlens.engine.targets.cpu.reference import ReferenceRunner
+from twinlens.engine.targets.cpu.run.classifier import ID, TITLE
+from twinlens.engine.targets.cpu.run.reference import ReferenceRunner
 
 PRECISIONS = ("fp32", "bf16", "int8", "auto")
 
@@ -33,8 +33,8 @@ class LayersCpuEngine:
         """fp32, and what the processor has instructions for."""
         if without_compiler() is not None:
             return ("fp32",)
-        from twinlens.engine.targets.cpu.isa import detect
-        from twinlens.engine.targets.cpu.runner import precisions
+        from twinlens.engine.targets.cpu.codegen.isa import detect
+        from twinlens.engine.targets.cpu.run.runner import precisions
 
         found = precisions(detect())
         return found if len(found) == 1 else (*found, "auto")
@@ -44,8 +44,8 @@ class LayersCpuEngine:
         reason = without_compiler()
         if reason is not None:
             return {"bf16": reason, "int8": reason}
-        from twinlens.engine.targets.cpu.isa import detect
-        from twinlens.engine.targets.cpu.runner import missing_precisions
+        from twinlens.engine.targets.cpu.codegen.isa import detect
+        from twinlens.engine.targets.cpu.run.runner import missing_precisions
 
         return missing_precisions(detect())
 
@@ -71,7 +71,7 @@ class LayersCpuEngine:
     ) -> Runner:
         reason = without_compiler()
         if reason is None:
-            from twinlens.engine.targets.cpu.runner import load_compiled
+            from twinlens.engine.targets.cpu.run.runner import load_compiled
 
             return load_compiled(graph, expected, model, options, thread_count(options))
         if options.precision not in ("fp32", "auto"):

@@ -64,7 +64,7 @@ def _drawn(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
 def _frames() -> Iterator[np.ndarray]:
     """Frames of the bundled clip, as the embedded default takes them; shuffled."""
     from twinlens.assets import clip_path
-    from twinlens.engine.targets.cpu.calibrate import tensors
+    from twinlens.engine.targets.cpu.run.calibrate import tensors
     from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
     frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(DEFAULT_MODEL).recipe)]
@@ -77,7 +77,7 @@ def ranges(_net: str, folder: Path) -> None:
     """``ranges.json``: what our int8 takes."""
     from twinlens.engine.formats import load_onnx
     from twinlens.engine.graph import optimize
-    from twinlens.engine.targets.cpu.calibrate import measure_ranges
+    from twinlens.engine.targets.cpu.run.calibrate import measure_ranges
 
     graph = optimize(load_onnx(folder / "model.onnx"))
     (name,) = graph.inputs

@@ -41,7 +41,7 @@ def ours(precision: str) -> Callable[[Path, int], Run]:
     def load(folder: Path, threads: int) -> Run:
         from twinlens.engine.formats import load_onnx
         from twinlens.engine.graph import optimize
-        from twinlens.engine.targets.cpu.program import Options, Program
+        from twinlens.engine.targets.cpu.run.program import Options, Program
 
         ranges = None
         if precision == "int8":

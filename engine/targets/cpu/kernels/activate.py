@@ -18,7 +18,7 @@ from twinlens.engine.layers import (
     Tanh,
 )
 from twinlens.engine.layers.base import Layer
-from twinlens.engine.targets.cpu.emit import F32, I32, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.emit import F32, I32, Emitter, Value, vector
 
 # ln 2 in two parts: the first has few bits, so that n * HIGH is exact.
 _LN2_HIGH = 0.693359375

@@ -11,9 +11,9 @@ import numpy as np
 from llvmlite import ir
 
 from twinlens.engine.layers.base import Array, Layer
-from twinlens.engine.targets.cpu.emit import I64, PTR, VOID, Emitter, Value
-from twinlens.engine.targets.cpu.isa import Isa
-from twinlens.engine.targets.cpu.tensor import Tensor
+from twinlens.engine.targets.cpu.codegen.emit import I64, PTR, VOID, Emitter, Value
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor
 
 #: Slots of the table of addresses that every kernel gets.
 ARENA, WEIGHTS, INPUT, OUTPUT, SCRATCH = range(5)

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
-from twinlens.engine.targets.cpu.emit import F32, Emitter, Value, i64, vector
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import F32, Emitter, Value, i64, vector
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.activate import activate
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, float_array
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 
 @dataclass(eq=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.cpu.emit import F32, Emitter, Value, i64, vector
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import F32, Emitter, Value, i64, vector
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, float_array
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 #: Joins the operands' vectors to the vector that is stored.
 Join = Callable[[Emitter, Sequence[Value]], Value]

@@ -16,13 +16,13 @@ from typing import ClassVar
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
-from twinlens.engine.targets.cpu.emit import PTR, Value, i64
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import PTR, Value, i64
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op, float_array
 from twinlens.engine.targets.cpu.kernels.product import IntegerProduct, Product, product_for
 from twinlens.engine.targets.cpu.kernels.register_tile import Tile
 from twinlens.engine.targets.cpu.kernels.tiles import TALLEST, Columns, Rows, choose
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 # Packed weights above this do not stay in a level-2 cache beside the picture: then a thread
 # walks the columns, and each block of weights is read once.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from twinlens.engine.targets.cpu.emit import F32, Value, vector
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import F32, Value, vector
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, Context, Op
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 # Up to so many planes are woven together in registers.
 _WOVEN = 4

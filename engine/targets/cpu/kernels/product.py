@@ -10,8 +10,8 @@ import numpy as np
 
 from twinlens.engine.errors import EngineError
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.cpu.emit import BF16, F32, I8, I32, Emitter, Value, vector
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import BF16, F32, I8, I32, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.isa import Isa
 
 
 class Product(ABC):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinlens.engine.layers.base import Layer
-from twinlens.engine.targets.cpu.emit import F32, I32, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.emit import F32, I32, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor
 from twinlens.engine.targets.cpu.kernels.activate import activate
 from twinlens.engine.targets.cpu.kernels.base import activation_key
 from twinlens.engine.targets.cpu.kernels.product import IntegerProduct, Product
-from twinlens.engine.targets.cpu.tensor import Tensor
 
 # Bytes that weights are asked for before they are read: processors follow a stream by themselves
 # only to the end of a page. 8 KiB measured best of 1 to 32 (Zen 5): 141 G/s instead of 126.

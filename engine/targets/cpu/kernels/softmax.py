@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinlens.engine.targets.cpu.emit import Emitter, Value
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import Emitter, Value
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.activate import exponential
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, Op
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 
 @dataclass(eq=False)

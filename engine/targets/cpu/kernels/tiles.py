@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.isa import Isa
 
 #: Rows of the tallest tile: 14 divides the sides of common pictures, 112 to 14.
 TALLEST = 14

@@ -19,8 +19,9 @@ from typing import ClassVar
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
-from twinlens.engine.targets.cpu.emit import Value
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import Value
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, aligned
 from twinlens.engine.targets.cpu.kernels.base import (
     ARENA,
     SCRATCH,
@@ -38,7 +39,6 @@ from twinlens.engine.targets.cpu.kernels.winograd_code import (
     emit_spread,
     pitch,
 )
-from twinlens.engine.targets.cpu.tensor import Tensor, aligned
 
 # Up to so many tiles the stages are kernels of their own.
 _FEW_TILES = 64

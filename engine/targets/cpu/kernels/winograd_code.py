@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twinlens.engine.targets.cpu.emit import F32, PTR, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.emit import F32, PTR, Emitter, Value, vector
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor, clear_halo
 from twinlens.engine.targets.cpu.kernels.activate import activate
 from twinlens.engine.targets.cpu.kernels.base import ARENA, Context, activation_key
 from twinlens.engine.targets.cpu.kernels.product import FloatProduct
 from twinlens.engine.targets.cpu.kernels.register_tile import Tile
 from twinlens.engine.targets.cpu.kernels.tiles import Columns, Rows
-from twinlens.engine.targets.cpu.tensor import Tensor, clear_halo
 
 if TYPE_CHECKING:
     from twinlens.engine.targets.cpu.kernels.winograd import Winograd

@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 from twinlens.engine.api.protocol import RunnerInfo
 from twinlens.engine.errors import InferenceError, ModelError
 from twinlens.engine.graph import Graph
-from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
+from twinlens.engine.targets.cpu.run.classifier import ID, TITLE, Classifier, checked_tensor
 
 
 class ReferenceRunner:

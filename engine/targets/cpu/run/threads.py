@@ -7,7 +7,7 @@ from collections import deque
 from statistics import median
 from typing import Any
 
-from twinlens.engine.targets.cpu.compiler import Machine
+from twinlens.engine.targets.cpu.codegen.compiler import Machine
 
 # Looks at the run's number before a helper goes to sleep: about 0.2 ms. The next picture is
 # further away than that, but the next run of a benchmark is not.

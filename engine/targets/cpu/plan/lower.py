@@ -14,12 +14,12 @@ import numpy as np
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 from twinlens.engine.targets import lowering
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor
 from twinlens.engine.targets.cpu.kernels.activate import has_code
 from twinlens.engine.targets.cpu.kernels.base import Op
 from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.cpu.kernels.move import Input
-from twinlens.engine.targets.cpu.tensor import Tensor
 from twinlens.engine.targets.lowering import Reference
 
 # Steps below this have no float32 reciprocal that can still be multiplied with.
@@ -62,7 +62,7 @@ class Lowering(lowering.Lowering[Tensor, Op]):
 
     def run(self) -> Lowered:
         """Translate all nodes."""
-        from twinlens.engine.targets.cpu.rules import RULES
+        from twinlens.engine.targets.cpu.plan.rules import RULES
 
         lowered = self.translate(RULES)
         steps: list[Step] = []

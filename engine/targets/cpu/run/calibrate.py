@@ -20,9 +20,9 @@ from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets import cache
-from twinlens.engine.targets.cpu.classifier import Classifier
-from twinlens.engine.targets.cpu.isa import Isa
-from twinlens.engine.targets.cpu.program import Options, Program, plan_key
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.run.classifier import Classifier
+from twinlens.engine.targets.cpu.run.program import Options, Program, plan_key
 
 #: Pictures that precisions are compared on, and every which of them gives ranges.
 PICTURES, EVERY = 200, 4

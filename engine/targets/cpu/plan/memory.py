@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twinlens.engine.targets.cpu.tensor import Buffer, aligned
+from twinlens.engine.targets.cpu.codegen.tensor import Buffer, aligned
 from twinlens.engine.targets.liveness import Life, lives
 
 __all__ = ["Life", "lives", "place"]

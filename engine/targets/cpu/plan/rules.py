@@ -8,8 +8,8 @@ from twinlens.engine.graph import Node
 from twinlens.engine.layers import BatchNorm2d, Concat, PReLU, Softmax
 from twinlens.engine.layers.base import Layer
 from twinlens.engine.targets import rules as shared
-from twinlens.engine.targets.cpu.lower import Lowering
-from twinlens.engine.targets.cpu.rules_pictures import (
+from twinlens.engine.targets.cpu.plan.lower import Lowering
+from twinlens.engine.targets.cpu.plan.rules_pictures import (
     activation,
     arithmetic,
     batch_norm,
@@ -20,7 +20,7 @@ from twinlens.engine.targets.cpu.rules_pictures import (
     reshape,
     softmax,
 )
-from twinlens.engine.targets.cpu.rules_products import convolution, product
+from twinlens.engine.targets.cpu.plan.rules_products import convolution, product
 
 Rule = Callable[[Lowering, Node], bool]
 

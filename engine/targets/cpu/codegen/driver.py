@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from twinlens.engine.targets.cpu.emit import I32, I64, PTR, VOID, Emitter, Value, i64
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.emit import I32, I64, PTR, VOID, Emitter, Value, i64
+from twinlens.engine.targets.cpu.codegen.isa import Isa
 
 #: Byte offsets in the shared state: number of the run, range of kernels, threads; and bytes from
 #: the range of runs with an even number to that of the odd ones.

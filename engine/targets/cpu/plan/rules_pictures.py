@@ -14,7 +14,8 @@ from twinlens.engine.layers import (
     Softmax,
 )
 from twinlens.engine.targets import rules as shared
-from twinlens.engine.targets.cpu.emit import Emitter, Value
+from twinlens.engine.targets.cpu.codegen.emit import Emitter, Value
+from twinlens.engine.targets.cpu.codegen.tensor import Buffer, Tensor
 from twinlens.engine.targets.cpu.kernels.activate import activate, has_code
 from twinlens.engine.targets.cpu.kernels.base import float_array
 from twinlens.engine.targets.cpu.kernels.elementwise import Elementwise
@@ -22,8 +23,7 @@ from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.engine.targets.cpu.kernels.pool import GlobalMean, Pool
 from twinlens.engine.targets.cpu.kernels.softmax import Softmax as SoftmaxKernel
 from twinlens.engine.targets.cpu.kernels.winograd import Winograd
-from twinlens.engine.targets.cpu.lower import Lowering, Stored, pixels
-from twinlens.engine.targets.cpu.tensor import Buffer, Tensor
+from twinlens.engine.targets.cpu.plan.lower import Lowering, Stored, pixels
 
 
 def pool(to: Lowering, node: Node) -> bool:

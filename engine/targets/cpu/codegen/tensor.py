@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twinlens.engine.targets.cpu.emit import SIZES, Emitter, Value
+from twinlens.engine.targets.cpu.codegen.emit import SIZES, Emitter, Value
 
 #: Offsets of buffers and packed arrays are multiples of this; a cache line.
 ALIGNMENT = 64

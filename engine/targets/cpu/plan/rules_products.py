@@ -9,13 +9,13 @@ from twinlens.engine.layers import (
     Conv2d,
 )
 from twinlens.engine.targets import rules as shared
+from twinlens.engine.targets.cpu.codegen.tensor import Tensor
 from twinlens.engine.targets.cpu.kernels.activate import has_code
 from twinlens.engine.targets.cpu.kernels.base import float_array
 from twinlens.engine.targets.cpu.kernels.depthwise import Depthwise
 from twinlens.engine.targets.cpu.kernels.gemm import Convolve
 from twinlens.engine.targets.cpu.kernels.winograd import Winograd, suits
-from twinlens.engine.targets.cpu.lower import Lowering
-from twinlens.engine.targets.cpu.tensor import Tensor
+from twinlens.engine.targets.cpu.plan.lower import Lowering
 
 
 def convolution(to: Lowering, node: Node) -> bool:

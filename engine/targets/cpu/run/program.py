@@ -14,13 +14,14 @@ from twinlens.engine.errors import InferenceError, ModelError, ShapeError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Layer, cast_like
 from twinlens.engine.targets import cache
-from twinlens.engine.targets.cpu import compiler, memory
-from twinlens.engine.targets.cpu.driver import state_size
-from twinlens.engine.targets.cpu.isa import Isa, detect
+from twinlens.engine.targets.cpu.codegen import compiler
+from twinlens.engine.targets.cpu.codegen.driver import state_size
+from twinlens.engine.targets.cpu.codegen.isa import Isa, detect
+from twinlens.engine.targets.cpu.codegen.tensor import ALIGNMENT, Tensor
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, SCRATCH, WEIGHTS, Op
-from twinlens.engine.targets.cpu.lower import Lowering, Step, Stored
-from twinlens.engine.targets.cpu.tensor import ALIGNMENT, Tensor
-from twinlens.engine.targets.cpu.threads import Helpers, Pace
+from twinlens.engine.targets.cpu.plan import memory
+from twinlens.engine.targets.cpu.plan.lower import Lowering, Step, Stored
+from twinlens.engine.targets.cpu.run.threads import Helpers, Pace
 from twinlens.engine.targets.lowering import Reference, needed
 
 

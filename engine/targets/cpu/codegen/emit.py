@@ -13,7 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.isa import Isa
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F32 = ir.FloatType()

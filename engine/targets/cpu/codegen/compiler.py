@@ -18,11 +18,11 @@ import numpy as np
 from llvmlite import binding, ir
 
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.cpu.driver import YIELD, Driver
-from twinlens.engine.targets.cpu.emit import Emitter
-from twinlens.engine.targets.cpu.isa import Isa
+from twinlens.engine.targets.cpu.codegen.driver import YIELD, Driver
+from twinlens.engine.targets.cpu.codegen.emit import Emitter
+from twinlens.engine.targets.cpu.codegen.isa import Isa
+from twinlens.engine.targets.cpu.codegen.tensor import aligned
 from twinlens.engine.targets.cpu.kernels.base import Context, Op, signature
-from twinlens.engine.targets.cpu.tensor import aligned
 
 # A part of a kernel below so many multiply-adds, about a microsecond's, is not worth another
 # thread's cache misses.

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
 from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
-from twinlens.engine.targets.cpu.calibrate import Calibration
-from twinlens.engine.targets.cpu.classifier import ID, TITLE, Classifier, checked_tensor
-from twinlens.engine.targets.cpu.isa import Isa, detect
-from twinlens.engine.targets.cpu.program import Options, Program
+from twinlens.engine.targets.cpu.codegen.isa import Isa, detect
+from twinlens.engine.targets.cpu.run.calibrate import Calibration
+from twinlens.engine.targets.cpu.run.classifier import ID, TITLE, Classifier, checked_tensor
+from twinlens.engine.targets.cpu.run.program import Options, Program
 from twinlens.engine.targets.quantized import without_pairs
 
 

@@ -1,0 +1,1 @@
+"""Machine code: instruction sets, building blocks, the driver around the kernels, LLVM."""

@@ -1,0 +1,1 @@
+"""A loaded network on the CPU: its program, its threads, its runner."""
