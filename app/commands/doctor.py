@@ -147,7 +147,7 @@ def _providers() -> list[str]:
 
 def _adapters() -> list[dict[str, Any]]:
     """The GPUs of layers-gpu, best first; none where wgpu is missing."""
-    from twinlens.engine.targets.gpu.adapters import list_adapters
+    from twinlens.engine.targets.gpu.run.adapters import list_adapters
 
     try:
         found = list_adapters()

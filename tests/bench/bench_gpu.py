@@ -59,15 +59,15 @@ from helpers.peers_cuda import onnxruntime_cuda, torch_runners
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, PixelBuffer, Recipe
-from twinlens.engine.targets.gpu import adapters
-from twinlens.engine.targets.gpu.device import Device
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import Target
 from twinlens.engine.targets.gpu.kernels.product import Product
 from twinlens.engine.targets.gpu.kernels.tiles import Tile
-from twinlens.engine.targets.gpu.program import Options, Program
-from twinlens.engine.targets.gpu.runner import GpuRunner
-from twinlens.engine.targets.gpu.tensor import Tensor
-from twinlens.engine.targets.gpu.tune import times_ms
+from twinlens.engine.targets.gpu.run import adapters
+from twinlens.engine.targets.gpu.run.device import Device
+from twinlens.engine.targets.gpu.run.program import Options, Program
+from twinlens.engine.targets.gpu.run.runner import GpuRunner
+from twinlens.engine.targets.gpu.run.tune import times_ms
 
 # Plain arithmetic of the card, TFLOP/s, by the vendor's datasheet (SXM).
 PEAKS = {"H100 80GB HBM3": (67.0, 134.0), "H200": (67.0, 134.0)}

@@ -10,7 +10,7 @@ import pytest
 
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.graph import Graph, Node, optimize
-from twinlens.engine.targets.gpu import adapters
+from twinlens.engine.targets.gpu.run import adapters
 
 #: Of a layer's largest value.
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
@@ -40,7 +40,7 @@ def adapter_or_skip():
 
 def program(graph, precision="fp32", *, software=None, **options):
     """A program that keeps all its values."""
-    from twinlens.engine.targets.gpu.program import Options, Program
+    from twinlens.engine.targets.gpu.run.program import Options, Program
 
     adapter = adapter_or_skip()
     if precision == "fp16" and not adapter[0].half:

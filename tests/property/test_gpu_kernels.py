@@ -46,10 +46,10 @@ from twinlens.engine.layers import (
     Sub,
     Tanh,
 )
-from twinlens.engine.targets.gpu import memory
+from twinlens.engine.targets.gpu.codegen.tensor import Buffer
 from twinlens.engine.targets.gpu.kernels import product
 from twinlens.engine.targets.gpu.kernels.tiles import SHARED, Tile
-from twinlens.engine.targets.gpu.tensor import Buffer
+from twinlens.engine.targets.gpu.plan import memory
 from twinlens.engine.targets.liveness import Life
 
 FEW = settings(

@@ -21,7 +21,8 @@ from twinlens.engine.errors import (
     ModelFileError,
 )
 from twinlens.engine.modelfile import read_labels
-from twinlens.engine.targets.gpu import adapters, engine
+from twinlens.engine.targets.gpu import engine
+from twinlens.engine.targets.gpu.run import adapters
 from twinlens.models.identify.resolve import DEFAULT_MODEL, cards, imagenet_labels, resolve
 
 

@@ -20,8 +20,9 @@ from twinlens.engine.errors import (
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
-from twinlens.engine.targets.gpu import LayersGpuEngine, adapters, engine
-from twinlens.engine.targets.gpu.adapters import Adapter
+from twinlens.engine.targets.gpu import LayersGpuEngine, engine
+from twinlens.engine.targets.gpu.run import adapters
+from twinlens.engine.targets.gpu.run.adapters import Adapter
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
@@ -174,7 +175,7 @@ def test_what_wgpu_raises_while_loading_is_told_as_our_error(stage, monkeypatch,
     from wgpu import GPUValidationError
     from wgpu.backends.wgpu_native import GPUDevice
 
-    from twinlens.engine.targets.gpu.program import Options, Program
+    from twinlens.engine.targets.gpu.run.program import Options, Program
 
     adapter = adapter_or_skip()
     if stage == "create_query_set" and "timestamp-query-inside-passes" not in adapter[0].features:
@@ -227,9 +228,9 @@ def test_gpus_that_cannot_be_listed_are_a_reason_not_a_crash(monkeypatch):
 def test_what_is_too_large_for_the_adapter_is_refused_in_one_line(monkeypatch):
     from twinlens.engine.graph import Graph, Node
     from twinlens.engine.layers import Flatten, Linear, ReLU
-    from twinlens.engine.targets.gpu.device import Device
-    from twinlens.engine.targets.gpu.program import Program
-    from twinlens.engine.targets.gpu.runner import GpuRunner
+    from twinlens.engine.targets.gpu.run.device import Device
+    from twinlens.engine.targets.gpu.run.program import Program
+    from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
     adapter = adapter_or_skip()
     most = adapter[1].limits["max-storage-buffer-binding-size"]
@@ -365,7 +366,7 @@ def door():
     """Answers with the converted picture itself, in grey levels."""
     from twinlens.engine.graph import Graph, Node
     from twinlens.engine.layers import Flatten, ReLU
-    from twinlens.engine.targets.gpu.runner import GpuRunner
+    from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
     adapter = adapter_or_skip()
     runners = {}
@@ -439,7 +440,7 @@ def test_without_an_adapter_tests_say_so():
 
 
 def test_tiles_are_tried_once_and_kept(monkeypatch, tmp_path):
-    from twinlens.engine.targets.gpu.program import Options, Program
+    from twinlens.engine.targets.gpu.run.program import Options, Program
 
     monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path))
     graph = optimize(load_onnx(save(mobilenet_v1(), tmp_path / "net.onnx")))

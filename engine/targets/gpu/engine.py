@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import EngineError, EngineUnavailableError, TwinlensError
 from twinlens.engine.graph import optimize
-from twinlens.engine.targets.gpu.adapters import TITLE, choose, list_adapters, without_wgpu
+from twinlens.engine.targets.gpu.run.adapters import TITLE, choose, list_adapters, without_wgpu
 from twinlens.engine.targets.quantized import without_pairs
 
 ID = "layers-gpu"
@@ -70,7 +70,7 @@ class LayersGpuEngine:
                 f"{self.title}: {adapter[0].title} does not compute in fp16 (no shader-f16)",
                 hint="fp32 runs everywhere.",
             )
-        from twinlens.engine.targets.gpu.runner import GpuRunner
+        from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
         expected = model.recipe.input_shape
         graph = optimize(load_graph(model, open_sizes=expected))

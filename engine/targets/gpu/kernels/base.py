@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.gpu.tensor import Buffer, Tensor, quads
+from twinlens.engine.targets.gpu.codegen.tensor import Buffer, Tensor, quads
 
 Grid = tuple[int, int, int]
 

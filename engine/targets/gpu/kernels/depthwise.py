@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.activate import activate
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
@@ -21,7 +22,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     packed,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 Pair = tuple[int, int]
 

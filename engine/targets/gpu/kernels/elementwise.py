@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twinlens.engine.layers.base import Array
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
     Bindings,
@@ -18,7 +19,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     mask_tail,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 Operand = Tensor | Array
 #: Gets the names of the operands, all ``vec4<f32>``; gives statements that set ``v``.

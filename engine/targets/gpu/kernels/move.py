@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
     Bindings,
@@ -14,7 +15,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     index_of,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 
 @dataclass(eq=False)

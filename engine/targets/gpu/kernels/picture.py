@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twinlens.engine.image import PixelFormat
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
     Bindings,
@@ -16,7 +17,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     index_of,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 #: Names of the numbers that describe a geometry, in the order in which they are given.
 NUMBERS = (

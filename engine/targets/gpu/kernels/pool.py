@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinlens.engine.layers.base import Array
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
     Bindings,
@@ -19,7 +20,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     number,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 Pair = tuple[int, int]
 # Of a global pool: groups of channels side by side, and parts of the picture.

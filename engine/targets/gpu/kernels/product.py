@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor, quads
 from twinlens.engine.targets.gpu.kernels.base import (
     Grid,
     Op,
@@ -22,7 +23,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
 )
 from twinlens.engine.targets.gpu.kernels.tiled import Registers, Shared
 from twinlens.engine.targets.gpu.kernels.tiles import Tile, candidates
-from twinlens.engine.targets.gpu.tensor import Tensor, quads
 
 Pair = tuple[int, int]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import MAX_GRID, Bindings, Grid, Op, Target, entry
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 _THREADS = 64
 _SUBGROUP = (

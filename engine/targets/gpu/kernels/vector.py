@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor, quads
 from twinlens.engine.targets.gpu.kernels.activate import activate
 from twinlens.engine.targets.gpu.kernels.base import (
     Bindings,
@@ -18,7 +19,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     in_quads,
     packed,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor, quads
 
 #: Rows up to which this kernel serves.
 MOST_ROWS = 4

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.activate import activate
 from twinlens.engine.targets.gpu.kernels.base import (
     THREADS,
@@ -27,7 +28,6 @@ from twinlens.engine.targets.gpu.kernels.base import (
     number,
     spread,
 )
-from twinlens.engine.targets.gpu.tensor import Tensor
 
 # By outputs of a tile's side: transforms of the picture, of the weights, and back.
 _PICTURE = {

@@ -17,10 +17,10 @@ import numpy as np
 
 from twinlens.engine.errors import InferenceError
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.gpu import native
-from twinlens.engine.targets.gpu.adapters import TITLE, one_line
-from twinlens.engine.targets.gpu.device import Call, Device
-from twinlens.engine.targets.gpu.native import Bytes, Calls, Staging
+from twinlens.engine.targets.gpu.run import native
+from twinlens.engine.targets.gpu.run.adapters import TITLE, one_line
+from twinlens.engine.targets.gpu.run.device import Call, Device
+from twinlens.engine.targets.gpu.run.native import Bytes, Calls, Staging
 
 #: After this long without an answer a GPU counts as hung.
 PATIENCE_S = 20.0

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.targets import cache
-from twinlens.engine.targets.gpu import native
-from twinlens.engine.targets.gpu.device import Call, Device
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
+from twinlens.engine.targets.gpu.run import native
+from twinlens.engine.targets.gpu.run.device import Call, Device
 
 # Variants that are tried of each kernel, and how often each runs and is timed.
 _MOST, _RUNS, _ROUNDS = 12, 8, 7

@@ -12,11 +12,11 @@ from twinlens.engine.errors import EngineError, InferenceError
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe, Region
 from twinlens.engine.targets.classifier import Classifier, check_tensor
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line
-from twinlens.engine.targets.gpu.flight import Ticket, Timings
-from twinlens.engine.targets.gpu.frame import FrameDoor
-from twinlens.engine.targets.gpu.native import FAILURES
-from twinlens.engine.targets.gpu.program import Options, Program
+from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line
+from twinlens.engine.targets.gpu.run.flight import Ticket, Timings
+from twinlens.engine.targets.gpu.run.frame import FrameDoor
+from twinlens.engine.targets.gpu.run.native import FAILURES
+from twinlens.engine.targets.gpu.run.program import Options, Program
 
 #: Seconds that trying tiles may take when a network is loaded first.
 TUNE_S = 8.0

@@ -12,16 +12,16 @@ import numpy as np
 from twinlens.engine.errors import EngineError, InferenceError, ModelError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, cast_like
-from twinlens.engine.targets.gpu import memory
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line
-from twinlens.engine.targets.gpu.device import Call, Device
-from twinlens.engine.targets.gpu.flight import Feed, Flight, Ticket
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.kernels.move import Input
-from twinlens.engine.targets.gpu.lower import Lowered, Lowering, Stored
-from twinlens.engine.targets.gpu.native import FAILURES, Bytes, Calls
-from twinlens.engine.targets.gpu.tensor import Tensor
-from twinlens.engine.targets.gpu.tune import Tuner
+from twinlens.engine.targets.gpu.plan import memory
+from twinlens.engine.targets.gpu.plan.lower import Lowered, Lowering, Stored
+from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line
+from twinlens.engine.targets.gpu.run.device import Call, Device
+from twinlens.engine.targets.gpu.run.flight import Feed, Flight, Ticket
+from twinlens.engine.targets.gpu.run.native import FAILURES, Bytes, Calls
+from twinlens.engine.targets.gpu.run.tune import Tuner
 from twinlens.engine.targets.lowering import Reference, needed
 
 #: Multiply-adds from which on Winograd's tiles pay: on a GPU, whose three kernels each wait for the

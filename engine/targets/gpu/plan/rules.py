@@ -8,8 +8,8 @@ from twinlens.engine.graph import Node
 from twinlens.engine.layers import BatchNorm2d, Concat, LogSoftmax, PReLU, Softmax, Transpose
 from twinlens.engine.layers.base import Layer
 from twinlens.engine.targets import rules as shared
-from twinlens.engine.targets.gpu.lower import Lowering
-from twinlens.engine.targets.gpu.rules_pictures import (
+from twinlens.engine.targets.gpu.plan.lower import Lowering
+from twinlens.engine.targets.gpu.plan.rules_pictures import (
     activation,
     arithmetic,
     batch_norm,
@@ -21,7 +21,7 @@ from twinlens.engine.targets.gpu.rules_pictures import (
     softmax,
     transpose,
 )
-from twinlens.engine.targets.gpu.rules_products import convolution, product
+from twinlens.engine.targets.gpu.plan.rules_products import convolution, product
 
 Rule = Callable[[Lowering, Node], bool]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from twinlens.engine.errors import EngineError
 from twinlens.engine.layers.base import Array
-from twinlens.engine.targets.gpu import native
-from twinlens.engine.targets.gpu.adapters import TITLE, Adapter, one_line, open_device
+from twinlens.engine.targets.gpu.codegen.tensor import Buffer
 from twinlens.engine.targets.gpu.kernels.base import Grid, Op, Target, bound_buffers
-from twinlens.engine.targets.gpu.tensor import Buffer
+from twinlens.engine.targets.gpu.run import native
+from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line, open_device
 
 #: What ``native.Calls`` records: a pipeline, its bind group, a grid.
 Call = tuple[Any, Any, Grid]

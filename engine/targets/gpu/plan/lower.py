@@ -11,11 +11,11 @@ from typing import TypeAlias
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Shape
 from twinlens.engine.targets import lowering
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.activate import has_code
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.kernels.elementwise import Elementwise, copied
 from twinlens.engine.targets.gpu.kernels.move import Input
-from twinlens.engine.targets.gpu.tensor import Tensor
 from twinlens.engine.targets.lowering import Reference
 
 Size = tuple[int, int, int, int]
@@ -51,7 +51,7 @@ class Lowering(lowering.Lowering[Tensor, Op]):
 
     def run(self) -> Lowered:
         """Translate all nodes."""
-        from twinlens.engine.targets.gpu.rules import RULES
+        from twinlens.engine.targets.gpu.plan.rules import RULES
 
         return self.translate(RULES)
 

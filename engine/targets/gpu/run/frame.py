@@ -19,11 +19,11 @@ from twinlens.engine.errors import InferenceError
 from twinlens.engine.image import CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
 from twinlens.engine.image.filters import axis_weights
 from twinlens.engine.image.geometry import Rect, place, upright_to_stored
-from twinlens.engine.targets.gpu.adapters import TITLE
-from twinlens.engine.targets.gpu.flight import Feed
 from twinlens.engine.targets.gpu.kernels.picture import Picture
-from twinlens.engine.targets.gpu.native import Bytes
-from twinlens.engine.targets.gpu.program import Program
+from twinlens.engine.targets.gpu.run.adapters import TITLE
+from twinlens.engine.targets.gpu.run.flight import Feed
+from twinlens.engine.targets.gpu.run.native import Bytes
+from twinlens.engine.targets.gpu.run.program import Program
 
 Fill = Callable[[Bytes], None]
 Plane = NDArray[np.uint8]

@@ -209,7 +209,7 @@ def open_device(raw: Any) -> Any:
 
 def _failures() -> tuple[type[Exception], ...]:
     """What wgpu raises when a call fails; asked for late, since wgpu takes its time to load."""
-    from twinlens.engine.targets.gpu.native import FAILURES
+    from twinlens.engine.targets.gpu.run.native import FAILURES
 
     return FAILURES
 

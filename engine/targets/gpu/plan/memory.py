@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from twinlens.engine.targets.gpu.codegen.tensor import Buffer, Tensor
 from twinlens.engine.targets.gpu.kernels.base import Op
-from twinlens.engine.targets.gpu.lower import Step
-from twinlens.engine.targets.gpu.tensor import Buffer, Tensor
+from twinlens.engine.targets.gpu.plan.lower import Step
 from twinlens.engine.targets.liveness import Life
 from twinlens.engine.targets.lowering import Reference
 

@@ -10,6 +10,7 @@ from twinlens.engine.graph import Node
 from twinlens.engine.layers import Conv2d
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets import rules as shared
+from twinlens.engine.targets.gpu.codegen.tensor import Tensor
 from twinlens.engine.targets.gpu.kernels.activate import has_code
 from twinlens.engine.targets.gpu.kernels.depthwise import Depthwise
 from twinlens.engine.targets.gpu.kernels.product import Front, Product
@@ -20,8 +21,7 @@ from twinlens.engine.targets.gpu.kernels.winograd import (
     tile_grid,
     transformed_weights,
 )
-from twinlens.engine.targets.gpu.lower import Lowering
-from twinlens.engine.targets.gpu.tensor import Tensor
+from twinlens.engine.targets.gpu.plan.lower import Lowering
 
 # Weights of grouped convolutions are spread out to dense ones where groups do not fit fours, up
 # to so many values.

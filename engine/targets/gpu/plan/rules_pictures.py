@@ -16,6 +16,7 @@ from twinlens.engine.layers import (
 )
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets import rules as shared
+from twinlens.engine.targets.gpu.codegen.tensor import Buffer, Tensor
 from twinlens.engine.targets.gpu.kernels.activate import activate, has_code
 from twinlens.engine.targets.gpu.kernels.depthwise import Depthwise
 from twinlens.engine.targets.gpu.kernels.elementwise import Elementwise
@@ -25,8 +26,7 @@ from twinlens.engine.targets.gpu.kernels.product import Product
 from twinlens.engine.targets.gpu.kernels.softmax import Softmax as SoftmaxKernel
 from twinlens.engine.targets.gpu.kernels.vector import Vector
 from twinlens.engine.targets.gpu.kernels.winograd import FromTiles
-from twinlens.engine.targets.gpu.lower import Lowering, Stored, pixels
-from twinlens.engine.targets.gpu.tensor import Buffer, Tensor
+from twinlens.engine.targets.gpu.plan.lower import Lowering, Stored, pixels
 
 # Kernels that can add another picture before they store.
 _FUSING = (Product, Vector, Depthwise, FromTiles)

@@ -1,0 +1,1 @@
+"""What WGSL is written around: how values lie in buffers (the kernels write the rest)."""

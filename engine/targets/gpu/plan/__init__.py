@@ -1,0 +1,1 @@
+"""From a graph to kernels: which kernel computes which layer, and where values live."""
