@@ -14,9 +14,9 @@ from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.overlays import Banner
-from twinlens.app.qt.cameras import ask_permission, camera_choices, watch_cameras
 from twinlens.app.qt.environment import prepare
-from twinlens.app.qt.window import MainWindow
+from twinlens.app.qt.window.cameras import ask_permission, camera_choices, watch_cameras
+from twinlens.app.qt.window.window import MainWindow
 from twinlens.app.sources import open_source
 from twinlens.assets import icon_path, picture_path
 from twinlens.engine.api import registry

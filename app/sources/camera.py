@@ -3,7 +3,7 @@
 OpenCV rather than Qt's camera: it gives the frame to the capture thread as pixels, without a
 round through the window's thread and its event loop; it lets us ask for MJPG, without which many
 USB cameras deliver 720p at 10 frames a second; and the same code runs without Qt. Names, hot-plug
-and permission come from Qt in the window (``twinlens.app.qt.cameras``).
+and permission come from Qt in the window (``twinlens.app.qt.window.cameras``).
 """
 
 from __future__ import annotations

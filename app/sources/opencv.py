@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 # FFmpeg reads this when OpenCV first opens something; -8 is its "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # On macOS OpenCV asks for the camera on the thread that opens it, which must be the main one; the
-# window asks instead (twinlens.app.qt.cameras), or the system itself when the camera starts.
+# window asks instead (twinlens.app.qt.window.cameras), or the system itself when the camera starts.
 os.environ.setdefault("OPENCV_AVFOUNDATION_SKIP_AUTH", "1")
 
 import cv2

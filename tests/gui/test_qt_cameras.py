@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtMultimedia import QMediaDevices
 from pytestqt.qtbot import QtBot
 
-from twinlens.app.qt.cameras import (
+from twinlens.app.qt.window.cameras import (
     CameraChoice,
     ask_permission,
     camera_choices,

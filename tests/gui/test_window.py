@@ -18,8 +18,8 @@ from helpers.gui_stand import ENGINES, Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.overlays import BannerKind, engine_color
-from twinlens.app.qt.sheets import CheatCard, Sheet
-from twinlens.app.qt.stage import FLIP_MS
+from twinlens.app.qt.sheets.sheets import CheatCard, Sheet
+from twinlens.app.qt.stage.stage import FLIP_MS
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 
 
@@ -255,7 +255,8 @@ def test_screenshot_is_saved_and_says_where(
     stand: Stand, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "twinlens.app.qt.screenshot.QStandardPaths.writableLocation", lambda *_: str(tmp_path)
+        "twinlens.app.qt.window.screenshot.QStandardPaths.writableLocation",
+        lambda *_: str(tmp_path),
     )
     press(qtbot, stand, Qt.Key.Key_S)
     stand.until(lambda: stand.window.banner is not None)

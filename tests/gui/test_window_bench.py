@@ -15,10 +15,10 @@ from helpers.gated import Gated
 from helpers.gui_stand import NO_INT8, Stand, asked_sizes, fits, painted, pixels_of, run_stand
 from twinlens.app.core.measure.bench import ROUNDS, BenchRow, BenchTable
 from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
-from twinlens.app.qt import bench_chart as chart_module
-from twinlens.app.qt.bench_chart import BenchChartView
-from twinlens.app.qt.bench_sheet import BenchSheet
-from twinlens.app.qt.theme import font
+from twinlens.app.qt.measure import bench_chart as chart_module
+from twinlens.app.qt.measure.bench_chart import BenchChartView
+from twinlens.app.qt.measure.bench_sheet import BenchSheet
+from twinlens.app.qt.stage.theme import font
 from twinlens.app.views.bench import bench_chart
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.errors import EngineError

@@ -16,10 +16,10 @@ from helpers.gated import Gated
 from helpers.gui_stand import Stand, asked_sizes, fits, painted
 from twinlens.app.core.measure.crossover import GPU, Climb, Parts, Point, Step
 from twinlens.app.overlays import PALETTES, engine_color
-from twinlens.app.qt import crossover_chart as chart_module
-from twinlens.app.qt.bench_sheet import BenchSheet
-from twinlens.app.qt.crossover_chart import CrossoverChartView
-from twinlens.app.qt.crossover_sheet import CrossoverSheet
+from twinlens.app.qt.measure import crossover_chart as chart_module
+from twinlens.app.qt.measure.bench_sheet import BenchSheet
+from twinlens.app.qt.measure.crossover_chart import CrossoverChartView
+from twinlens.app.qt.measure.crossover_sheet import CrossoverSheet
 from twinlens.app.views.crossover import crossover_chart
 from twinlens.models.networks.ladder import Rung
 

@@ -13,7 +13,7 @@ from helpers.fakes import make_frame
 from helpers.gui_stand import Stand, pixels_of
 from twinlens.app.core.session.types import Frame
 from twinlens.app.overlays import Banner, BannerKind
-from twinlens.app.qt.sheets import BannerPanel, Sheet
+from twinlens.app.qt.sheets.sheets import BannerPanel, Sheet
 from twinlens.engine.image import CropAndScale, PixelBuffer
 
 Key = Qt.Key

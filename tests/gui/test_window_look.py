@@ -27,10 +27,10 @@ from twinlens.app.overlays import (
     contrast_ratio,
     engine_color,
 )
-from twinlens.app.qt import painters
-from twinlens.app.qt.painters import LABEL_SMALLEST, Canvas, fitted, paint_scrim
-from twinlens.app.qt.sheets import BannerPanel, Sheet
-from twinlens.app.qt.stage import FLIP_MS, Stage
+from twinlens.app.qt.sheets.sheets import BannerPanel, Sheet
+from twinlens.app.qt.stage import painters
+from twinlens.app.qt.stage.painters import LABEL_SMALLEST, Canvas, fitted, paint_scrim
+from twinlens.app.qt.stage.stage import FLIP_MS, Stage
 
 pytestmark = pytest.mark.usefixtures("qapp")  # fonts need an application
 
@@ -175,7 +175,7 @@ def test_the_picture_covers_the_stage_at_any_shape(stage: Stage) -> None:
 def test_sheets_follow_the_theme_and_cut_no_words(
     stand: Stand, theme: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinlens.app.qt.cameras.camera_choices", list)
+    monkeypatch.setattr("twinlens.app.qt.window.cameras.camera_choices", list)
     window = stand.window
     window.resize(*size)
     window.look.set_theme(theme)

@@ -15,7 +15,7 @@ from helpers.fakes import fake_loader
 from helpers.gui_stand import ENGINES, Stand, answer, make_source, resolve
 from twinlens.app.core.session.session import Session
 from twinlens.app.core.settings import SettingsStore
-from twinlens.app.qt.window import MainWindow
+from twinlens.app.qt.window.window import MainWindow
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import ModelFileError
 

@@ -15,8 +15,8 @@ from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.model_server import ModelServer, model_server
 from helpers.own_models import own_card, write_catalog
 from twinlens.app.overlays import PALETTES, BannerKind
-from twinlens.app.qt.models_page import ModelsPage
-from twinlens.app.qt.sheets import Sheet
+from twinlens.app.qt.sheets.models_page import ModelsPage
+from twinlens.app.qt.sheets.sheets import Sheet
 from twinlens.app.views.models import ModelAction
 
 DATA = bytes(600_000)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from helpers.gui_stand import NO_INT8, Stand, run_stand
 from twinlens.app.core.settings import Settings
 from twinlens.app.overlays import BannerKind
-from twinlens.app.qt.sheets import Sheet
+from twinlens.app.qt.sheets.sheets import Sheet
 
 Key = Qt.Key
 

@@ -21,7 +21,7 @@ from helpers.tiny_nets import COLORS, color_reader, tiny_classifier
 from twinlens.app.core.session.loading import load_from_registry
 from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.overlays import BannerKind
-from twinlens.app.qt.wizard_sheet import WizardSheet
+from twinlens.app.qt.setup.wizard_sheet import WizardSheet
 from twinlens.models.identify import kept
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 

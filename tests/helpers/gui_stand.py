@@ -25,7 +25,7 @@ from twinlens.app.core.session.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.overlays import PALETTES
 from twinlens.app.qt.environment import prepare
-from twinlens.app.qt.window import MainWindow
+from twinlens.app.qt.window.window import MainWindow
 from twinlens.app.sources import open_source
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
 from twinlens.engine.errors import ImageError, ModelFileError, SourceError

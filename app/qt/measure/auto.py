@@ -1,0 +1,127 @@
+"""Lets the window use the fastest engine for the model that answers."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twinlens.app.core.measure.auto import Fastest, find_fastest
+from twinlens.app.core.session.events import EngineReady
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.qt.threads.bridge import Background
+from twinlens.app.views.bench import milliseconds
+from twinlens.engine.api.protocol import ModelSpec
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window.window import MainWindow
+
+TITLE = "Auto"
+
+
+class Auto:
+    """Measures the engines whenever another model answers, and flips to the fastest.
+
+    Whoever chooses an engine, a precision or threads has chosen: it is off from then on.
+
+    Args:
+        window: the window.
+        load: loads a model on an engine.
+        background: runs the measuring.
+    """
+
+    def __init__(self, window: MainWindow, load: Loader, background: Background) -> None:
+        self._window, self._load, self._background = window, load, background
+        self._stopped = threading.Event()
+        self._measures: ModelSpec | None = None
+        self.found: Fastest | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether the fastest engine is wanted."""
+        return self._window.settings.auto_engine
+
+    @property
+    def measuring(self) -> bool:
+        """Whether engines are being measured."""
+        return self._measures is not None
+
+    @property
+    def detail(self) -> str:
+        """What the engine menu says of it."""
+        if self.on and self.measuring:
+            return "Measuring the engines; the one before answers meanwhile"
+        if not self.on or self.found is None:
+            return "The fastest engine for the model on this machine, measured when it loads"
+        best, *others = self.found.times
+        text = f"auto: {best.title}, {milliseconds(best.median_ms)}"
+        rest = [f"{one.title} {milliseconds(one.median_ms)}" for one in others]
+        return f"{text} ({', '.join(rest)})" if rest else text
+
+    def choose(self) -> None:
+        """Switch it on, and measure anew."""
+        self._window.stop_measuring()
+        self._window.remember(auto_engine=True)
+        self.found = None
+        if self._window.choose.serving is not None:
+            self._measure(self._window.choose.serving.spec)
+        self._show()
+
+    def off(self) -> None:
+        """Leave the choice to the person."""
+        self.cancel()
+        self.found = None
+        if self.on:
+            self._window.remember(auto_engine=False)
+
+    def cancel(self) -> None:
+        """End what is being measured."""
+        self._stopped.set()
+        self._measures = None
+
+    def engine_ready(self, event: EngineReady) -> None:
+        """Measure, where another model answers than the one that was measured."""
+        known = self._measures or (self.found.spec if self.found is not None else None)
+        if self.on and known != event.spec:
+            self._measure(event.spec)
+
+    def _measure(self, spec: ModelSpec) -> None:
+        choose, session = self._window.choose, self._window.session
+        if session is None:
+            return
+        self.cancel()
+        self._stopped, self._measures, self.found = threading.Event(), spec, None
+        engines = [(engine, choose.options(engine)) for engine in choose.usable]
+        work = partial(
+            find_fastest,
+            spec,
+            engines,
+            self._load,
+            rest=lambda resting: session.set_answering(not resting),
+            stop=self._stopped.is_set,
+        )
+        # A newer one makes the outcome of this one void.
+        self._background.run("auto", work, self._use, self._failed)
+
+    def _use(self, found: Fastest | None) -> None:
+        session, serving = self._window.session, self._window.choose.serving
+        if found is None or session is None or found.spec != self._measures:
+            return
+        self._measures, self.found = None, found
+        best = found.best.engine_id
+        # Another model may have been asked for meanwhile; it is measured once it answers.
+        if session.state.spec == found.spec and (
+            serving is None or best != session.state.engine_id
+        ):
+            session.use_engine(best, self._window.choose.options(best))
+        self._show()
+
+    def _failed(self, error: Exception) -> None:
+        if not self._stopped.is_set():
+            self._measures = None
+            self._window.tell(error, "The engine that ran before goes on.")
+            self._show()
+
+    def _show(self) -> None:
+        self._window.refresh()
+        self._window.menus.refresh()

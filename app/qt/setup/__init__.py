@@ -1,0 +1,1 @@
+"""What becomes of a dropped file: looked at, asked about, proved, used."""

@@ -1,0 +1,375 @@
+"""Opens the wizard's sheet, keeps its proof going, and hands on what was confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog
+
+from twinlens.app.core.session.loading import Loader
+from twinlens.app.core.setup.golden import Golden, golden_pictures, own_picture
+from twinlens.app.core.setup.preflight import Preflight
+from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
+from twinlens.app.core.setup.wizard import Wizard, best
+from twinlens.app.overlays import Banner
+from twinlens.app.qt.setup.wizard_sheet import WizardActions, WizardSheet
+from twinlens.app.qt.stage.stage import buffer_image
+from twinlens.app.qt.threads.bridge import Background
+from twinlens.app.views.wizard import WizardView, showable, standings_of, wizard_view
+from twinlens.engine.api.protocol import ModelSpec, Runner
+from twinlens.engine.errors import TwinlensError
+from twinlens.engine.image import CropAndScale, PixelBuffer
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window.window import MainWindow
+
+_TICK_MS = 60
+_THUMB = (320, 180)
+_STOP_WITHIN_S = 5.0
+
+Confirmed = Callable[[ModelSpec, dict[str, Any]], None]
+"""Gets the model as it was answered, and what is to be kept beside it."""
+
+
+class WizardDesk(QObject):
+    """Asks about one model at a time; nothing changes before ``confirmed`` is called.
+
+    Args:
+        window: the window.
+        background: reads golden pictures.
+        load: loads a model on an engine, for the proof.
+    """
+
+    def __init__(self, window: MainWindow, background: Background, load: Loader) -> None:
+        super().__init__(window)
+        self._window, self._background, self._load = window, background, load
+        self.wizard: Wizard | None = None
+        self._confirmed: Confirmed | None = None
+        self._engine_id = ""
+        self._pictures: list[Golden] = []
+        self._bundled, self._shown = 0, LIVE
+        self._said = ""
+        self._waiting: list[Golden] = []
+        self._trial: Trial | None = None
+        self._ending: list[Trial] = []
+        self._seen = -1
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._left: tuple[Wizard, Confirmed] | None = None
+        self._leaving = QTimer(self)
+        self._leaving.setSingleShot(True)
+        self._leaving.setInterval(0)
+        self._leaving.timeout.connect(self._put_aside)
+
+    @property
+    def sheet(self) -> WizardSheet | None:
+        """The open sheet."""
+        sheet = self._window.popups.sheet
+        return sheet if isinstance(sheet, WizardSheet) else None
+
+    @property
+    def trial(self) -> TrialState:
+        """How far the proof is."""
+        return self._trial.state if self._trial is not None else TrialState()
+
+    def ask(self, report: Preflight, engine_id: str, confirmed: Confirmed) -> None:
+        """Open the sheet.
+
+        Args:
+            report: the model.
+            engine_id: what the proof runs on.
+            confirmed: called once, if it is confirmed.
+        """
+        self._window.popups.close_sheet()
+        self._begin(Wizard(report), engine_id, confirmed)
+
+    def _begin(self, wizard: Wizard, engine_id: str, confirmed: Confirmed) -> None:
+        self.wizard, self._confirmed = wizard, confirmed
+        self._engine_id = engine_id
+        self._pictures, self._bundled, self._shown, self._said = [], 0, LIVE, ""
+        self._waiting = []
+        self._open()
+        channels = wizard.report.spec.recipe.channels
+        self._background.run(
+            "golden", lambda: golden_pictures(channels), self._got_pictures, self._no_pictures
+        )
+
+    def _open(self) -> None:
+        wizard, actions = self.wizard, self._actions()
+        if wizard is None:
+            return
+        view = self._view(wizard)
+        thumbs = {at: _thumb(golden) for at, golden in enumerate(self._pictures)}
+        self._window.popups.open_panel(
+            lambda palette, unit, stage: WizardSheet(
+                wizard, view, thumbs, actions, palette, unit, stage
+            ),
+            self._closed,
+        )
+        if self.sheet is not None:
+            self.sheet.focus_first()
+
+    def _actions(self) -> WizardActions:
+        return WizardActions(
+            confirm=self.confirm,
+            cancel=self._window.popups.close_sheet,
+            choose=self.choose,
+            show_picture=self.show_picture,
+            crop=self.set_crop,
+            layout=self.set_layout,
+            size=self.set_size,
+            pick_labels=self._pick_labels,
+            number_labels=self._number_labels,
+        )
+
+    # --- the proof -------------------------------------------------------------------------
+
+    def _got_pictures(self, pictures: tuple[Golden, ...]) -> None:
+        if self.sheet is None:
+            return
+        self._pictures, self._bundled = list(pictures), len(pictures)
+        for at, golden in enumerate(pictures):
+            self.sheet.add_picture(at, _thumb(golden))
+        self._show_telling()
+        self._try()
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for golden in waiting:
+            self._got_own(golden)
+
+    def _no_pictures(self, error: Exception) -> None:
+        self._tell(error)
+        self._try()
+        self._take_waiting()
+
+    def _show_telling(self) -> None:
+        """Show a picture that tells something, in place of one that does not."""
+        if self.wizard is not None:
+            telling = showable(self.wizard, self._pictures, self._bundled)
+            if self._shown not in telling or self._shown == LIVE:
+                self._shown = telling[0]
+
+    def _try(self) -> None:
+        """Begin the proof anew, since something that it depends on has changed."""
+        self._end_trial()
+        wizard = self.wizard
+        if wizard is None:
+            return
+        try:
+            spec, candidates = wizard.trial_spec, wizard.candidates()
+        except TwinlensError as error:
+            self._tell(error)
+            return
+        options = replace(self._window.choose.options(self._engine_id), precision="fp32")
+
+        def load(model: ModelSpec) -> Runner:
+            return self._load(model, self._engine_id, options)
+
+        self._trial = Trial(spec, candidates, self._pictures, load, self._live)
+        self._trial.watch(self._shown == LIVE)
+        self._trial.start()
+        self._seen = -1
+        self._timer.start()
+
+    def _live(self) -> PixelBuffer | None:
+        result = self._window.last_result
+        return result.frame.buffer if result is not None else None
+
+    def _end_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.request_stop()
+            self._ending.append(self._trial)
+            self._trial = None
+        self._ending = [trial for trial in self._ending if not trial.join(0)]
+
+    def _tick(self) -> None:
+        if self._trial is None:
+            self._timer.stop()
+            return
+        state = self._trial.state
+        if state.count != self._seen:
+            self._seen = state.count
+            wizard = self.wizard
+            if wizard is not None and state.done:
+                wizard.prefer(best(standings_of(wizard, self._pictures, state)))
+            self._refresh()
+
+    def _view(self, wizard: Wizard) -> WizardView:
+        view = wizard_view(wizard, self._pictures, self.trial, self._shown, self._bundled)
+        return replace(view, status=self._said, failed=True) if self._said else view
+
+    def say(self, text: str) -> None:
+        """Tell of something that went wrong, on the sheet itself, until the next answer."""
+        self._said = text
+        self._refresh()
+
+    def _tell(self, error: Exception) -> None:
+        if self.sheet is None:
+            return
+        if isinstance(error, TwinlensError):
+            self.say(f"{error.message}. {error.hint}".strip())
+        else:
+            self.say(f"{type(error).__name__}: {error}")
+
+    def _refresh(self) -> None:
+        if self.sheet is not None and self.wizard is not None:
+            self.sheet.show_view(self._view(self.wizard))
+            self._window.popups.place_sheet()
+
+    # --- what a person answers -------------------------------------------------------------
+
+    def choose(self, candidate: str) -> None:
+        """Choose a candidate."""
+        if self.wizard is not None:
+            self._said = ""
+            self.wizard.choose(candidate)
+            self._refresh()
+
+    def show_picture(self, place: int) -> None:
+        """Show what the candidates make of another picture."""
+        self._shown, self._said = place, ""
+        if self._trial is not None:
+            self._trial.watch(place == LIVE)
+        self._refresh()
+
+    def set_crop(self, crop: CropAndScale) -> None:
+        """Choose how pictures are fitted; the proof begins anew."""
+        self._answer(lambda wizard: wizard.set_crop(crop))
+
+    def set_layout(self, layout: str) -> None:
+        """Choose the order of axes; the proof begins anew."""
+        self._answer(lambda wizard: wizard.set_layout(layout))
+
+    def set_size(self, size: int) -> None:
+        """Choose the input's size; the proof begins anew."""
+        self._answer(lambda wizard: wizard.set_size(size))
+
+    def _answer(self, take: Callable[[Wizard], None]) -> None:
+        if self.wizard is not None:
+            self._said = ""
+            take(self.wizard)
+            self._try()
+            self._refresh()
+
+    def take_labels(self, path: Path) -> None:
+        """Take labels from a file, or say why not."""
+        if self.wizard is None:
+            return
+        try:
+            self.wizard.read_labels(path)
+        except TwinlensError as error:
+            self._tell(error)
+            return
+        self._labels_changed()
+
+    def _number_labels(self) -> None:
+        if self.wizard is not None:
+            self.wizard.number_labels()
+            self._labels_changed()
+
+    def _labels_changed(self) -> None:
+        wizard, had = self.wizard, self.sheet is not None and self.sheet.pick.hasFocus()
+        if wizard is None:
+            return
+        self._said = ""
+        self._show_telling()
+        if self.trial.error is not None:
+            self._try()
+        elif self._trial is not None:
+            self._trial.watch(self._shown == LIVE)
+            if self.trial.done:
+                wizard.prefer(best(standings_of(wizard, self._pictures, self.trial)))
+        self._refresh()
+        if had and self.sheet is not None:
+            self.sheet.focus_first()
+
+    def _pick_labels(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self._window, "Label file, one name a line", "", "Labels (*.txt *.names *.labels *)"
+        )
+        if name:
+            self.take_labels(Path(name))
+
+    def take_picture(self, path: Path) -> None:
+        """Prove on a picture of one's own as well."""
+
+        self._background.run("own picture", lambda: own_picture(path), self._got_own, self._tell)
+
+    def _got_own(self, golden: Golden) -> None:
+        if self.sheet is None:
+            return
+        if self._trial is None:  # those that come with Twinlens have not come yet
+            self._waiting.append(golden)
+            return
+        self._said = ""
+        self._pictures.append(golden)
+        self._shown = len(self._pictures) - 1
+        self.sheet.add_picture(self._shown, _thumb(golden))
+        self._trial.watch(False)
+        self._trial.add(golden)
+        self._refresh()
+
+    def confirm(self) -> None:
+        """Close the sheet and hand on what was answered."""
+        wizard, confirmed = self.wizard, self._confirmed
+        if wizard is None or confirmed is None or wizard.missing:
+            return
+        spec, kept = wizard.spec, wizard.kept
+        self._confirmed = None
+        self._window.popups.close_sheet()
+        confirmed(spec, kept)
+
+    def _closed(self) -> None:
+        wizard, confirmed = self.wizard, self._confirmed
+        self._end()
+        if wizard is not None and confirmed is not None:
+            # Only when the call that closes it is over is it known what stands in its place.
+            self._left = (wizard, confirmed)
+            self._leaving.start()
+
+    def _put_aside(self) -> None:
+        """Where another sheet took the place of this one, offer to go on with the answers."""
+        popups, left = self._window.popups, self._left
+        self._left = None
+        if left is None or popups.sheet is None or self.wizard is not None:
+            return
+        wizard, confirmed = left
+
+        def go_on() -> None:
+            popups.close_banner()
+            popups.close_sheet()
+            self._begin(wizard, self._engine_id, confirmed)
+
+        said = f"{wizard.report.spec.title} is not set up yet"
+        banner = Banner(said, "Nothing has changed. Your answers are kept.", action="Go on")
+        self._window.show_banner(banner, go_on)
+
+    def _end(self) -> None:
+        self.wizard = self._confirmed = None
+        self._timer.stop()
+        self._leaving.stop()
+        self._end_trial()
+
+    def stop(self) -> None:
+        """End the proof and its thread; called when the window closes."""
+        self._end()
+        for trial in self._ending:
+            trial.join(_STOP_WITHIN_S)
+        self._ending.clear()
+
+
+def _thumb(golden: Golden) -> QImage:
+    image = buffer_image(golden.picture)
+    return image.scaled(
+        *_THUMB,
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
+    )

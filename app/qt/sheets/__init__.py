@@ -1,0 +1,1 @@
+"""Short sheets over the picture."""

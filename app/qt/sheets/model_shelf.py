@@ -1,0 +1,200 @@
+"""What the page of models does: fetches, uses and removes what the catalog has."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from twinlens.app.core.shelf.pulls import Finished, Pulls
+from twinlens.app.core.shelf.rows import ModelRow, megabytes, model_rows
+from twinlens.app.overlays import Banner, BannerKind
+from twinlens.app.qt.sheets.models_page import ModelsPage
+from twinlens.app.views.models import ModelAction, ModelLine, model_lines
+from twinlens.engine.errors import DownloadCancelledError, TwinlensError
+from twinlens.models.catalog.cards import Card, cards
+from twinlens.models.catalog.store import State, Store
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.threads.bridge import Background
+    from twinlens.app.qt.window.window import MainWindow
+
+_TICK_MS = 100
+
+
+class ModelShelf(QObject):
+    """Opens the page, starts and stops downloads, removes models, and says how it ended.
+
+    Downloads go on when the page is closed, and the picture goes on beside them.
+
+    Args:
+        window: the window.
+        store: where models are kept.
+        background: removes models.
+        pulls: downloads; None makes them.
+    """
+
+    def __init__(
+        self,
+        window: MainWindow,
+        store: Store,
+        background: Background,
+        pulls: Pulls | None = None,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._store, self._background = window, store, background
+        self.pulls = pulls or Pulls(store)
+        self._rows: tuple[ModelRow, ...] = ()
+        self._errors: dict[str, str] = {}
+        self._removing: set[str] = set()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self._tick)
+
+    @property
+    def page(self) -> ModelsPage | None:
+        """The open page."""
+        sheet = self._window.popups.sheet
+        return sheet if isinstance(sheet, ModelsPage) else None
+
+    def at_hand(self) -> tuple[Card, ...]:
+        """Cards of models that can be used at once."""
+        try:
+            known = self._store.cards()
+        except TwinlensError:
+            known = cards()  # one's own catalog is damaged; the page says so
+        usable = (State.EMBEDDED, State.HERE)
+        return tuple(card for card in known if self._store.state(card) in usable)
+
+    def toggle(self) -> None:
+        """Open the page, or close it."""
+        popups = self._window.popups
+        if self.page is not None:
+            popups.close_sheet()
+            return
+        try:
+            self._rows = model_rows(self._store)
+        except TwinlensError as error:
+            self._window.tell(error)
+            return
+        popups.close_sheet()
+        popups.open_panel(
+            lambda palette, unit, stage: ModelsPage(
+                self._lines(),
+                self.act,
+                self.remove,
+                str(self._store.root),
+                palette,
+                unit,
+                popups.close_sheet,
+                stage,
+            )
+        )
+        self._focus()
+        self._timer.start()
+
+    def _focus(self) -> None:
+        page = self.page
+        if page is not None:
+            page.first.setFocus()
+
+    def act(self, model: str) -> None:
+        """Use, fetch or stop fetching a model, whichever its line offers."""
+        line = next((line for line in self._lines() if line.id == model), None)
+        if line is None:
+            return
+        if line.action is ModelAction.USE:
+            self._window.popups.close_sheet()
+            self._window.choose.model(model)
+        elif line.action is ModelAction.STOP:
+            self.pulls.stop(model)
+        elif line.action is ModelAction.PULL:
+            self._pull(model)
+        self._tick()
+
+    def remove(self, model: str) -> None:
+        """Delete a model's files, and say how much room that frees."""
+        line = next((line for line in self._lines() if line.id == model), None)
+        if line is None or not line.removable or model in self._removing:
+            return
+        self._errors.pop(model, None)
+        self._removing.add(model)
+        card = self._card(model)
+
+        def removed(freed: int) -> None:
+            banner = Banner(f"{card.title} is removed", f"{megabytes(freed)} freed.")
+            self._window.show_banner(banner)
+            ended()
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, TwinlensError):
+                self._errors[model] = f"{error.message} {error.hint}".strip()
+            else:
+                self._window.tell(error)
+            ended()
+
+        def ended() -> None:
+            self._removing.discard(model)
+            self._rows = model_rows(self._store)
+            self._tick()
+
+        # Elsewhere: another process may hold the store's lock while it puts a model in its place.
+        work = partial(self._store.remove, card)
+        self._background.run(f"remove {model}", work, removed, failed)
+
+    def stop(self) -> None:
+        """Stop all downloads; called when the window closes."""
+        self._timer.stop()
+        self.pulls.close()
+
+    def _pull(self, model: str) -> None:
+        self._errors.pop(model, None)
+        self.pulls.start(self._card(model))
+        self._timer.start()
+
+    def _card(self, model: str) -> Card:
+        return next(card for card in self._store.cards() if card.id == model)
+
+    def _lines(self) -> tuple[ModelLine, ...]:
+        session = self._window.session
+        serving = session.state.spec.id if session is not None else ""
+        return model_lines(self._rows, serving, self.pulls.progress(), self._errors)
+
+    def _tick(self) -> None:
+        """Show how far downloads are; rests when there is nothing to show."""
+        finished = self.pulls.take_finished()
+        for ended in finished:
+            self._tell(ended)
+        if finished:
+            self._rows = model_rows(self._store)
+        page = self.page
+        if page is not None:
+            page.show_lines(self._lines())
+        elif not self.pulls.progress():
+            self._timer.stop()
+
+    def _tell(self, ended: Finished) -> None:
+        card, error = ended.card, ended.error
+        window = self._window
+        if isinstance(error, DownloadCancelledError):
+            return
+        if error is not None:
+            self._errors[card.id] = f"{error.message} {error.hint}".strip()
+            banner = Banner(error.message, error.hint, BannerKind.ERROR, action="Try again")
+            window.show_banner(banner, lambda: self._retry(card.id))
+            return
+        fetched = ended.outcome.fetched if ended.outcome else None
+        confirmed = bool(ended.outcome and ended.outcome.confirmed)
+        checked = "size and hash are kept as its own" if confirmed else "size and hash are right"
+        hint = f"{megabytes(fetched.bytes)} from {fetched.url}; {checked}." if fetched else ""
+        banner = Banner(f"{card.title} is here", hint, action="Use it")
+        window.show_banner(banner, lambda: self._use(card.id))
+
+    def _retry(self, model: str) -> None:
+        self._window.popups.close_banner()
+        self._pull(model)
+
+    def _use(self, model: str) -> None:
+        self._window.popups.close_banner()
+        self._window.choose.model(model)

@@ -1,0 +1,1 @@
+"""The picture, what is painted on it, and the controls over it."""

@@ -1,0 +1,79 @@
+"""The whole window as a target: what a drop would do, over everything else."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
+
+from twinlens.app.core.setup.recognition import Dropped, Kind
+from twinlens.app.overlays import PALETTES, Palette
+from twinlens.app.qt.stage.theme import color, font
+
+_GROUND_OPACITY = 0.92  # a sheet may be open below
+
+
+class DropTarget(QWidget):
+    """Shown while something hovers over the window.
+
+    Args:
+        palette: colours of the theme.
+        parent: what it covers.
+    """
+
+    def __init__(self, palette: Palette, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._palette, self._covers = palette, parent
+        self._dropped: Dropped | None = None
+        self.hide()
+
+    @property
+    def dropped(self) -> Dropped | None:
+        """What hovers."""
+        return self._dropped
+
+    def show_dropped(self, dropped: Dropped | None) -> None:
+        """Show what a drop would do; None takes the target away."""
+        self._dropped = dropped
+        self.setVisible(dropped is not None)
+        if dropped is not None:
+            self.setAccessibleName(dropped.says)
+            self.setGeometry(self._covers.rect())
+            self.raise_()
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Paint ground, dashed edge, and one large line with a smaller one below."""
+        del event
+        if self._dropped is None:
+            return
+        unit, area = self.height() / 100, QRectF(self.rect())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(area, color(self._palette.scrim, _GROUND_OPACITY))
+        taken = self._dropped.kind is not Kind.NOTHING
+        edge = self._palette.on_picture if taken else PALETTES["dark"].warning
+        pen = QPen(color(edge, 0.85), 0.4 * unit)
+        pen.setStyle(Qt.PenStyle.DashLine)
+        painter.setPen(pen)
+        inset = 1.5 * unit
+        painter.drawRoundedRect(area.adjusted(inset, inset, -inset, -inset), 2 * unit, 2 * unit)
+        self._paint_words(painter, area.adjusted(8 * unit, 0, -8 * unit, 0), unit)
+        painter.end()
+
+    def _paint_words(self, painter: QPainter, area: QRectF, unit: float) -> None:
+        if self._dropped is None:
+            return
+        wrapped = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
+        large, small = font(4.2 * unit), font(2.4 * unit)
+        says, hint = self._dropped.says, self._dropped.hint
+        head = QFontMetricsF(large).boundingRect(area, int(wrapped), says).height()
+        tail = QFontMetricsF(small).boundingRect(area, int(wrapped), hint).height() if hint else 0.0
+        top = area.center().y() - (head + tail + unit) / 2
+        painter.setPen(color(self._palette.on_picture))
+        painter.setFont(large)
+        painter.drawText(QRectF(area.left(), top, area.width(), head), wrapped, says)
+        painter.setFont(small)
+        low = QRectF(area.left(), top + head + unit, area.width(), tail)
+        painter.drawText(low, wrapped, hint)

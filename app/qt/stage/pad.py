@@ -1,0 +1,270 @@
+"""The drawing pad: strokes on the stage become pictures of a board, read while they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from twinlens.app.core.drawing.board import Board
+from twinlens.app.core.session.source import Source
+from twinlens.app.overlays import Banner, Notice, Overlays
+from twinlens.app.qt.stage.controls import button_style
+from twinlens.app.sources import Drawing
+from twinlens.engine.image import Recipe
+
+if TYPE_CHECKING:
+    from twinlens.app.qt.window.window import MainWindow
+
+SOURCE = "drawing"
+SMALL_PX = 64
+"""Largest input of a grey network that reads single signs, as MNIST's do."""
+_FOLLOW_MS = 30
+_BOARD = "Black board"
+_DRAWN = (
+    QEvent.Type.MouseButtonPress,
+    QEvent.Type.MouseButtonDblClick,
+    QEvent.Type.MouseMove,
+    QEvent.Type.MouseButtonRelease,
+)
+
+
+def reads_signs(recipe: Recipe) -> bool:
+    """Whether a network is one for single signs: grey, and no larger than ``SMALL_PX``."""
+    return recipe.color == "GRAY" and max(recipe.width, recipe.height) <= SMALL_PX
+
+
+class Tools(QWidget):
+    """A column of buttons at the right edge, large enough for a finger.
+
+    Args:
+        acts: (title, what it is called, what it does) of each button.
+    """
+
+    def __init__(self, acts: list[tuple[str, str, Callable[[], object]]], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Drawing tools")
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.buttons: dict[str, QPushButton] = {}
+        for title, says, act in acts:
+            button = QPushButton(title, self)
+            button.setAccessibleName(says)
+            button.setToolTip(says)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAutoDefault(True)
+            button.clicked.connect(lambda _=False, act=act: act())
+            self._column.addWidget(button)
+            self.buttons[title] = button
+
+    def restyle(self, unit: float) -> None:
+        """Size everything for a unit of 1 % of the window's height."""
+        self._column.setSpacing(round(unit))
+        for button in self.buttons.values():
+            button.setStyleSheet(button_style(unit))
+        self.adjustSize()
+
+
+class Pad(QObject):
+    """Draws on the board of the source in use, where that is one; sleeps otherwise.
+
+    The network's part of the board follows the ink. Whether the board looks white or black is a
+    matter of display, as the mirror is: the network always gets dark ink on light paper.
+
+    Args:
+        window: the window.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._made: Drawing | None = None
+        self._before = ""
+        self.board: Board | None = None
+        self._drawing = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_FOLLOW_MS)
+        self._timer.timeout.connect(self.follow)
+        self.tools: Tools | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the board is what is seen."""
+        return self.board is not None
+
+    def made(self, source: Source) -> Source:
+        """Take note of the source that is made, and give it back."""
+        if isinstance(source, Drawing):
+            self._made = source
+        return source
+
+    def toggle(self) -> None:
+        """Go to the drawing pad, or back to the source that was used before."""
+        choose = self._window.choose
+        if self.active:
+            choose.source(self._before or "camera")
+            return
+        if choose.source_text != SOURCE:
+            self._before = choose.source_text
+        choose.source(SOURCE)
+
+    def source_opened(self, kind: str) -> None:
+        """Another source is seen: wake, or go to sleep."""
+        if kind == SOURCE and self._made is not None:
+            self._wake(self._made.board)
+        elif self.active:
+            self._sleep()
+
+    def _wake(self, board: Board) -> None:
+        stage = self._window.stage
+        if not self.active:
+            stage.installEventFilter(self)
+            stage.setCursor(Qt.CursorShape.CrossCursor)
+        self.board, self._drawing = board, False
+        self._make_tools()
+        self._show_board()
+        self.follow()
+        session = self._window.session
+        if session is not None:
+            # A drawing has no noise to smooth away, and half a digit must not linger.
+            session.set_smoothing(False)
+        if session is not None and not reads_signs(session.state.spec.recipe):
+            hint = (
+                "Drop the folder of MNIST’s parameters (conv1_W.bin …), or another small grey "
+                "model, to have digits read."
+            )
+            said = f"{session.state.spec.title} reads pictures, not single digits"
+            self._window.show_banner(Banner(said, hint))
+
+    def _sleep(self) -> None:
+        stage = self._window.stage
+        stage.removeEventFilter(self)
+        stage.unsetCursor()
+        stage.set_negative(False)
+        stage.show_region(None)
+        self.board = None
+        self._timer.stop()
+        if self.tools is not None:
+            self.tools.deleteLater()
+            self.tools.hide()
+            self.tools = None
+        if self._window.session is not None:
+            self._window.session.set_region(None)
+            self._window.session.set_smoothing(self._window.settings.smoothing)
+
+    def _make_tools(self) -> None:
+        if self.tools is None:
+            acts: list[tuple[str, str, Callable[[], object]]] = [
+                ("Undo", "Undo a stroke. Key Ctrl Z", self.undo),
+                ("Clear", "Wipe the board. Key Delete", self.clear),
+                (_BOARD, "White or black board", self.flip_board),
+                ("Done", "Leave the drawing pad. Key D", self.toggle),
+            ]
+            self.tools = Tools(acts, self._window.stage)
+            self.lay_out()
+            self.tools.show()
+            if self._window.popups.sheet is not None:
+                self._window.popups.sheet.raise_()
+
+    def lay_out(self) -> None:
+        """Fit the stage's new size."""
+        if self.tools is not None:
+            unit = self._window.unit
+            self.tools.restyle(unit)
+            stage, size = self._window.stage, self.tools.sizeHint()
+            left = stage.width() - size.width() - round(3 * unit)
+            self.tools.setGeometry(
+                left, round((stage.height() - size.height()) / 2), size.width(), size.height()
+            )
+
+    def amend(self, shown: Overlays) -> Overlays:
+        """An empty board has no answer."""
+        if self.board is None or not self.board.empty:
+            return shown
+        session = self._window.session
+        digit = session is not None and reads_signs(session.state.spec.recipe)
+        notice = shown.notice or Notice("Draw a digit" if digit else "Draw something")
+        return replace(shown, label=None, top=None, status=None, notice=notice)
+
+    # --- drawing ---------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Draw with the left button, a finger or a pen: Qt makes mouse events of all of them."""
+        if (
+            watched is self._window.stage
+            and event.type() in _DRAWN
+            and isinstance(event, QMouseEvent)
+            and self._take(event)
+        ):
+            event.accept()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _take(self, event: QMouseEvent) -> bool:
+        board, left = self.board, Qt.MouseButton.LeftButton
+        if board is None:
+            return False
+        x, y = self._window.stage.to_picture(event.position())
+        place = x * board.width, y * board.height
+        kind = event.type()
+        if kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick):
+            if event.button() != left:
+                return False
+            self._drawing = True
+            self._window.stage.setFocus()
+            board.press(*place)
+        elif not self._drawing:
+            return False
+        elif kind == QEvent.Type.MouseMove:
+            board.move(*place)
+        elif event.button() == left:
+            self._drawing = False
+            board.move(*place)
+            board.lift()
+        self._changed()
+        return True
+
+    def undo(self) -> None:
+        """Take the last stroke back."""
+        if self.board is not None and self.board.undo():
+            self._changed()
+
+    def clear(self) -> None:
+        """Wipe the board."""
+        if self.board is not None:
+            self.board.clear()
+            self._changed()
+
+    def flip_board(self) -> None:
+        """Show a white board black, or a black one white."""
+        board = "white" if self._window.settings.board == "black" else "black"
+        self._window.remember(board=board)
+        self._show_board()
+
+    def _show_board(self) -> None:
+        black = self._window.settings.board == "black"
+        if self.active:
+            self._window.stage.set_negative(black)
+        if self.tools is not None:
+            self.tools.buttons[_BOARD].setText("White board" if black else "Black board")
+            self.lay_out()
+
+    def _changed(self) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def follow(self) -> None:
+        """Let the network look at the ink, where it is one for single signs."""
+        session = self._window.session
+        if self.board is None or session is None:
+            return
+        signs = reads_signs(session.state.spec.recipe)
+        region = self.board.region() if signs else None
+        session.set_region(region)
+        self._window.stage.show_region(region if not self.board.empty else None)
+        self._window.refresh()

@@ -1,0 +1,1 @@
+"""From other threads to the window's, and back."""

@@ -1,0 +1,79 @@
+"""Remembers settings: at once in memory, a moment later on disk, on another thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer
+
+from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.qt.threads.bridge import Background
+
+_log = logging.getLogger(__name__)
+_SAVE_MS = 250
+
+
+class Memory(QObject):
+    """The settings in use, and their way to the disk.
+
+    A slider that moves changes them many times a second, and a disk may be slow: so they are
+    saved together and never by the window's thread, except at the end.
+
+    Args:
+        store: where they are kept; read once, here.
+        background: saves them.
+        failed: told, once, that the disk does not take them.
+    """
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        background: Background,
+        failed: Callable[[Exception], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.settings = store.load()
+        self._store, self._background, self._failed = store, background, failed
+        self._unsaved: dict[str, Any] = {}
+        self._told = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_SAVE_MS)
+        self._timer.timeout.connect(self._save_soon)
+
+    def remember(self, **changes: Any) -> Settings:
+        """Change settings; they hold at once, whatever the disk says."""
+        self.settings = replace(self.settings, **changes)
+        self._unsaved.update(changes)
+        if not self._timer.isActive():
+            self._timer.start()
+        return self.settings
+
+    def save_now(self) -> None:
+        """Save what is not saved yet, on this thread; for the end."""
+        self._timer.stop()
+        changes, self._unsaved = self._unsaved, {}
+        if changes:
+            try:
+                self._store.update(**changes)
+            except OSError as error:
+                _log.warning("settings cannot be saved: %s", error)
+
+    def _save_soon(self) -> None:
+        changes, self._unsaved = self._unsaved, {}
+        if changes:
+            self._background.run(
+                "settings",
+                lambda: self._store.update(**changes),
+                lambda _saved: None,
+                self._tell,
+            )
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            self._failed(error)

@@ -1,0 +1,1 @@
+"""The window and what a person does in it."""

@@ -1,0 +1,389 @@
+"""The window: a stage, controls over it, and a session that runs on its own threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QGuiApplication,
+    QMouseEvent,
+)
+from PySide6.QtWidgets import QMainWindow
+
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.loading import Loader, load_from_registry
+from twinlens.app.core.session.session import (
+    EngineReady,
+    Event,
+    LoadFailed,
+    News,
+    Session,
+    SourceEnded,
+    SourceFailed,
+    SourceOpened,
+)
+from twinlens.app.core.session.source import Source
+from twinlens.app.core.session.types import Result
+from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.overlays import (
+    Banner,
+    BannerKind,
+    Notice,
+    Overlays,
+    build_overlays,
+)
+from twinlens.app.qt.measure.auto import Auto
+from twinlens.app.qt.measure.bench import Bench
+from twinlens.app.qt.measure.crossover import Crossover
+from twinlens.app.qt.setup.intake import Intake
+from twinlens.app.qt.sheets.menus import Menus
+from twinlens.app.qt.sheets.model_shelf import ModelShelf
+from twinlens.app.qt.sheets.popups import Popups
+from twinlens.app.qt.sheets.sheets import Panel
+from twinlens.app.qt.stage.controls import CONTROL_UNITS, Controls
+from twinlens.app.qt.stage.pad import Pad
+from twinlens.app.qt.stage.progress import ProgressLine
+from twinlens.app.qt.stage.stage import Stage
+from twinlens.app.qt.stage.theme import palette_of
+from twinlens.app.qt.threads.bridge import Background, NewsBridge
+from twinlens.app.qt.threads.memory import Memory
+from twinlens.app.qt.window.bindings import bindings
+from twinlens.app.qt.window.choose import Choose
+from twinlens.app.qt.window.keys import Keys
+from twinlens.app.qt.window.look import Look
+from twinlens.app.qt.window.screenshot import save_screenshot
+from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.errors import TwinlensError
+from twinlens.models.catalog.store import Store
+
+_STATS_MS = 250
+
+
+class MainWindow(QMainWindow):
+    """The Twinlens window.
+
+    Args:
+        store: remembered settings.
+        engines: all engines, usable or not, in the order of the switch.
+        make_source: makes a source of its text form.
+        resolve: makes a model of a catalog name or path; called on another thread.
+        make_session: makes a session; None is the real one.
+        load: loads a model on an engine, for the comparison of engines.
+    """
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        engines: Sequence[EngineChoice],
+        make_source: Callable[[str], Source],
+        resolve: Callable[[str], ModelSpec],
+        *,
+        make_session: Callable[..., Session] = Session,
+        load: Loader = load_from_registry,
+    ) -> None:
+        super().__init__()
+        self._background = Background(self)
+        self._memory = Memory(store, self._background, self._unsaved, self)
+        self.pad = Pad(self)
+
+        def watched(text: str) -> Source:
+            return self.pad.made(make_source(text))
+
+        self._make_source = watched
+        self._resolve, self._make_session = resolve, make_session
+        self.choose = Choose(self, engines, self._make_source, resolve, self._background)
+        self.look = Look(self)
+        self.session: Session | None = None
+        self._stopped = False
+        self._last: Result | None = None
+        _, palette = palette_of(self.settings.theme)
+        self._palette = palette
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self.apply_theme)
+
+        self.setWindowTitle("Twinlens")
+        self.setMouseTracking(True)
+        self.stage = Stage(palette, self)
+        self.stage.setMouseTracking(True)
+        # Keys belong to the stage until somebody tabs on, so that Space pauses.
+        self.stage.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.stage.setFocus()
+        self.stage.mirror = self.settings.mirror
+        self.setCentralWidget(self.stage)
+        self.menus = Menus(self)
+        self.shelf = ModelShelf(self, Store(), self._background)
+        self.controls = Controls(
+            self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
+        )
+        self.stage.top_taken = lambda: self.controls.taken
+        self.progress = ProgressLine(self.stage)
+        self.popups = Popups(self.stage, self.controls, palette)
+        self.bench = Bench(self, load)
+        self.intake = Intake(self, self._background, load)
+        self.crossover = Crossover(self, load)
+        self.auto = Auto(self, load, self._background)
+        self._stats_timer = QTimer(self)
+        self._stats_timer.setInterval(_STATS_MS)
+        self._stats_timer.timeout.connect(self.refresh)
+        self.stage.resized.connect(self._lay_out)
+        self.stage.dropped.connect(self.intake.take)
+        self.stage.recognise = self.intake.recognise
+        self._bridge = NewsBridge(self._on_news, self)
+        Keys(self, bindings(self), self.controls.wake)
+        self._restore_geometry()
+        self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
+
+    # --- starting and stopping -------------------------------------------------------------
+
+    def start(self, source: str | None, model: str | None, engine: str | None) -> None:
+        """Load the model on another thread, then start the session; returns at once."""
+        self.choose.source_text = source or self.settings.source
+        self._engine_id = engine or self.choose.usable_or_first(self.settings.engine)
+        if engine:
+            self.auto.off()
+        wanted = model or self.settings.model
+        self.progress.set_busy(True)
+
+        def failed(error: Exception) -> None:
+            self.tell(error, "The embedded model is used instead.")
+            if wanted:
+                self._background.run("start", lambda: self._resolve(""), self._begin, self.tell)
+
+        self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
+
+    def _begin(self, spec: ModelSpec) -> None:
+        if self._stopped:
+            return
+        try:
+            source = self._make_source(self.choose.source_text)
+        except TwinlensError as error:
+            self.tell(error)
+            source = self._make_source("clip")
+        self.session = self._make_session(
+            source,
+            spec,
+            self._engine_id,
+            options=self.choose.options(self._engine_id),
+            fallback_source=lambda: self._make_source("clip"),
+            smoothing=self.settings.smoothing,
+            on_news=self._bridge.notify,
+        )
+        self.session.set_crop(self.settings.crop_and_scale)
+        self.session.start()
+        self._stats_timer.start()
+        self.controls.wake()
+
+    def stop(self) -> None:
+        """End the session and all threads; may be called twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._stats_timer.stop()
+        self.bench.stop()
+        self.crossover.stop()
+        self.auto.cancel()
+        self._background.stop()
+        self.intake.stop()
+        self.shelf.stop()
+        if self.session is not None:
+            self.session.stop()
+        self._memory.save_now()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Remember the window's place and stop."""
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        self.remember(window_geometry=geometry)
+        self.stop()
+        event.accept()
+
+    def _restore_geometry(self) -> None:
+        self.resize(1280, 720)
+        if self.settings.window_geometry:
+            saved = QByteArray.fromBase64(self.settings.window_geometry.encode("ascii"))
+            self.restoreGeometry(saved)
+
+    # --- news ------------------------------------------------------------------------------
+
+    def _on_news(self) -> None:
+        if self.session is None or self._stopped:
+            return
+        news = self.session.take()
+        self._show(news)
+        # Only now may the session tell of more: a slow window gets fewer, never later, frames.
+        self.session.acknowledge()
+
+    def _show(self, news: News) -> None:
+        for event in news.events:
+            self._on_event(event)
+        if news.frame is not None:
+            self.stage.show_frame(news.frame)
+        if news.result is not None:
+            flipped = self._last is None or self._last.info != news.result.info
+            self._last = news.result
+            self._refresh_answer(full=flipped)
+        if news.events:
+            self.refresh()
+            self.menus.refresh()
+
+    def _refresh_answer(self, *, full: bool) -> None:
+        """Show the newest answer; figures that would jitter wait for the timer unless full."""
+        shown = self._overlays()
+        if shown is None:
+            return
+        if not full:
+            old = self.stage.overlays
+            status = old.status if old.status and shown.status else shown.status
+            shown = Overlays(shown.label, shown.top, status, shown.dot, shown.notice)
+        self.stage.show_overlays(shown)
+
+    def refresh(self) -> None:
+        """Show everything anew: figures, engine switch, progress."""
+        shown = self._overlays()
+        if shown is None or self.session is None:
+            return
+        self.stage.show_overlays(shown)
+        if shown.dot is not None:
+            self.controls.dot.show_dot(shown.dot)
+        state = self.session.state
+        live = state.info.engine_id if state.info else ""
+        self.controls.switch.show_state(live, state.engine_id if state.loading else live)
+        self.progress.set_busy(bool(shown.notice and shown.notice.busy))
+
+    def _overlays(self) -> Overlays | None:
+        if self.session is None:
+            return None
+        state = self.session.state
+        shown = build_overlays(self._last, self.session.stats(), self.settings, state)
+        return self.intake.amend(self.pad.amend(shown))
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, LoadFailed):
+            self.choose.load_failed(event)
+        elif isinstance(event, SourceFailed):
+            self.choose.source_failed(event)
+        elif isinstance(event, EngineReady):
+            self.choose.ready(event)
+            self.pad.follow()
+        elif isinstance(event, SourceOpened):
+            self.setWindowTitle(f"{event.info.title} – Twinlens")
+            self.pad.source_opened(event.info.kind)
+        elif isinstance(event, SourceEnded):
+            self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
+
+    # --- what a person does ----------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._memory.settings
+
+    @property
+    def last_result(self) -> Result | None:
+        """The newest answer."""
+        return self._last
+
+    def remember(self, **changes: Any) -> Settings:
+        """Change settings and save them a moment later."""
+        return self._memory.remember(**changes)
+
+    def _unsaved(self, error: Exception) -> None:
+        hint = "They hold until the window is closed. Check the folder's rights and space."
+        self.show_banner(Banner(f"Settings cannot be saved: {error}", hint, BannerKind.WARN))
+
+    def toggle_pause(self) -> None:
+        """Pause or go on."""
+        if self.session is not None:
+            self.session.set_paused(not self.session.state.paused)
+            self.refresh()
+
+    def step(self) -> None:
+        """One frame, when paused."""
+        if self.session is not None and self.session.state.paused:
+            self.session.step()
+
+    def screenshot(self) -> None:
+        """Save what the stage shows to the Pictures folder and say where."""
+
+        def saved(where: Path) -> None:
+            self.show_banner(Banner("Screenshot saved", str(where)))
+
+        save_screenshot(self.stage, self._background, saved, self.tell)
+
+    def apply_theme(self) -> None:
+        """Show the theme of the settings, or the system's new one."""
+        _, palette = palette_of(self.settings.theme)
+        if palette == self._palette:
+            return
+        self._palette = palette
+        self.popups.set_palette(palette)
+
+    # --- sheets and banners ----------------------------------------------------------------
+
+    @property
+    def unit(self) -> float:
+        """1 % of the stage's height."""
+        return max(1.0, self.stage.height() / 100)
+
+    @property
+    def sheet(self) -> Panel | None:
+        """The open sheet."""
+        return self.popups.sheet
+
+    @property
+    def banner(self) -> Banner | None:
+        """The banner that is shown."""
+        return self.popups.banner
+
+    def open_sheet(self, title: str, rows: Sequence[Any]) -> None:
+        """Show a sheet; the same one again closes it."""
+        self.popups.open_sheet(title, rows)
+
+    def close_sheet(self) -> None:
+        """Close the open sheet, if there is one."""
+        self.popups.close_sheet()
+
+    def toggle_cheat_sheet(self) -> None:
+        """Show or hide the card with all keys."""
+        self.popups.toggle_cheat_sheet()
+
+    def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
+        """Show a banner; it goes by itself after a while."""
+        self.popups.show_banner(banner, act)
+
+    def tell(self, error: Exception, goes_on: str = "") -> None:
+        """Show an error, and what goes on all the same where the error has no hint."""
+        if isinstance(error, TwinlensError):
+            banner = Banner(error.message, error.hint or goes_on, BannerKind.ERROR)
+        else:
+            told = f"{type(error).__name__}: {error}"
+            banner = Banner(f"Something unexpected happened: {told}", goes_on, BannerKind.ERROR)
+        self.show_banner(banner)
+
+    def back(self) -> None:
+        """Stop measuring, else close what is open, else leave full screen."""
+        if not self.stop_measuring() and not self.popups.close_topmost() and self.isFullScreen():
+            self.showNormal()
+
+    def stop_measuring(self) -> bool:
+        """Stop what is being measured; says whether there was something."""
+        return self.bench.cancel() or self.crossover.cancel()
+
+    # --- keys, pointer, size --------------------------------------------------------------
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Full screen, or back."""
+        self.look.toggle_full_screen()
+        event.accept()
+
+    def _lay_out(self) -> None:
+        """Size everything on the stage for its new size."""
+        width, unit = self.stage.width(), self.unit
+        # A narrow window gets smaller controls rather than cut words.
+        self.controls.restyle(min(unit, width / CONTROL_UNITS))
+        self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
+        self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
+        self.popups.lay_out()
+        self.pad.lay_out()
