@@ -130,7 +130,7 @@ def cards() -> tuple[Card, ...]:
     Raises:
         ModelError: the catalog is damaged; names the card.
     """
-    return read_cards(FOLDER / "catalog.toml")
+    return read_cards(FOLDER / "catalog" / "catalog.toml")
 
 
 def read_cards(path: Path) -> tuple[Card, ...]:

@@ -5,7 +5,7 @@ names another one::
 
     mobilenet-v2-12/mobilenetv2-12.onnx   a model, with its labels where they are not embedded
     pulled.json                           size, hash, address and day of every model fetched
-    catalog.toml                          cards of one's own, like those in ``models/catalog/catalog.toml``
+    catalog.toml                          cards of one's own, like ``models/catalog/catalog.toml``
     .parts/mobilenet-v2-12.part           a download that was not finished
 
 ``pulled.json`` outlives the models, so that a card without a known hash, once confirmed, is held

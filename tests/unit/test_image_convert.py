@@ -248,7 +248,8 @@ def test_nearest_takes_whole_pixels() -> None:
 
 
 def test_recipes_and_buffers_load_without_opencv() -> None:
-    code = "import sys, twinlens.engine.image, twinlens.engine.api.protocol; print('cv2' in sys.modules)"
+    modules = "sys, twinlens.engine.image, twinlens.engine.api.protocol"
+    code = f"import {modules}; print('cv2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
