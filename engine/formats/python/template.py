@@ -34,11 +34,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinlens.engine.api.predictor import Image, Predictor{labels_import}
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.graph import Builder, Graph
 from twinlens.engine.image import {recipe_names}
 {layers}from twinlens.engine.params import open_parameters
-from twinlens.engine.api.predictor import Image, Predictor{labels_import}
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 
 PARAMETERS = Path(__file__).with_suffix(".safetensors")
 
