@@ -1,1 +1,1 @@
-"""TODO."""
+"""How the embedded model was trained: teachers, distillation, evaluation, export."""
