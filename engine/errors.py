@@ -13,7 +13,8 @@ TwinlensError                     what a person is told; ``hint`` says what to d
 ├── EngineError                   an engine cannot do its work
 │   ├── EngineUnavailableError    the engine does not exist here; says why
 │   └── InferenceError            the engine failed while it ran
-└── SourceError                   a camera, file, stream or screen fails (raised by the app)
+├── SourceError                   a camera, file, stream or screen fails (raised by the app)
+└── CancelledError                nobody waits for the work any more; never shown to a person
 """
 
 from __future__ import annotations
@@ -98,3 +99,10 @@ class InferenceError(EngineError):
 
 class SourceError(TwinlensError):
     """A camera, file, stream or screen does not deliver frames."""
+
+
+class CancelledError(TwinlensError):
+    """The work was stopped because nobody waits for it any more; see ``engine.cancel``.
+
+    No fault, and never shown: whoever cancelled knows.
+    """

@@ -12,6 +12,7 @@ from typing import cast
 
 from twinlens.engine.api.observations import check_labels
 from twinlens.engine.api.protocol import Engine, EngineOptions, ModelSpec, Runner
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError, EngineUnavailableError
 
 # id → "module:class" that is imported when it is needed.
@@ -66,6 +67,7 @@ def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) 
     Raises:
         EngineError: the engine does not exist, or not here; says why.
         ModelError: the model cannot be used, or its labels do not match its outputs.
+        CancelledError: nobody waits for it any more; see ``engine.cancel``.
     """
     engine = get_engine(engine_id)
     reason = engine.available()
@@ -74,6 +76,7 @@ def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) 
             f"{engine.title} is not available: {reason}",
             hint="`twinlens doctor` lists the engines.",
         )
+    checkpoint()
     runner = engine.load(spec, options or EngineOptions())
     try:
         check_labels(spec, runner.info.output_width)

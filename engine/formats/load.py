@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.recognize import Format, recognize
@@ -25,6 +26,7 @@ def load_graph(model: ModelSpec, *, open_sizes: Sequence[int] | None = None) -> 
     Raises:
         ModelError: the file cannot be read or needs what the layers lack.
     """
+    checkpoint()
     if model.assemble is not None:
         return model.assemble()
     kind = recognize(model.path)

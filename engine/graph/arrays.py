@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ParameterError
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
@@ -117,6 +118,7 @@ class Taker:
 
         What is missing or does not fit is replaced by ones and told by ``check``.
         """
+        checkpoint()
         expected = f"{_shape_text(shape)} {dtype}, {prod(shape) * dtype.itemsize:,} bytes"
         self._taken.add(name)
         if name not in self._arrays:

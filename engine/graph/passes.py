@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
 from twinlens.engine.layers import (
@@ -76,6 +77,7 @@ def fold_constants(graph: Graph) -> Graph:
     constants = dict(graph.constants)
     kept = []
     for node in graph.nodes:
+        checkpoint()
         if all(name in constants for name in node.inputs):
             constants[node.output] = node.forward(*(constants[name] for name in node.inputs))
         else:
@@ -136,6 +138,7 @@ PASSES: tuple[Pass, ...] = (
 def optimize(graph: Graph) -> Graph:
     """Apply all passes, in order."""
     for apply in PASSES:
+        checkpoint()
         graph = apply(graph)
     return graph
 

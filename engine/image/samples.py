@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ImageError
 from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.read import read_image
@@ -42,6 +43,7 @@ def sample_pictures(path: Path, count: int) -> Iterator[PixelBuffer]:
 def _of_folder(folder: Path, count: int) -> Iterator[PixelBuffer]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
     for position in _spread(len(files), count):
+        checkpoint()
         try:
             yield read_image(files[position])
         except ImageError as why:
@@ -55,6 +57,7 @@ def _of_video(path: Path, count: int) -> Iterator[PixelBuffer]:
     try:
         wanted = set(_spread(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), count))
         for position in range(max(wanted, default=-1) + 1):
+            checkpoint()
             if not capture.grab():
                 return
             if position in wanted:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ParameterError
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers import Array, BatchNorm2d, Conv2d, Flatten, Linear, Shape
@@ -168,6 +169,7 @@ class _Plan:
 
     def filled(self, source: _Source) -> Node:
         """The node with its numbers."""
+        checkpoint()
         layer: Any = copy(source.node.layer)
         kernel = self._read(source.weight, prod(source.shape))
         kernel = self.naming.order.to_layers(kernel, source.shape, source.groups)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.graph import Graph, Node, part_activations
 from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
 from twinlens.engine.layers.base import Array, Layer, Shape
@@ -123,6 +124,7 @@ class Lowering(ABC, Generic[T, K]):
             rules: ``rule(lowering, node)`` of each kind of layer.
         """
         for node in self.graph.nodes:
+            checkpoint()
             rule = rules.get(type(node.layer))
             if rule is None or not rule(self, node):
                 self._refer(node)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     EngineError,
     EngineUnavailableError,
@@ -81,6 +82,7 @@ class VisionRunner:
         self._integers = model.recipe.dtype == "uint8"
         shape = model.recipe.input_shape
         _check_input(model, self._session)
+        checkpoint()
         width = self._run(np.zeros(shape, model.recipe.dtype)).size
         self._info = RunnerInfo(
             engine_id=VisionEngine.id,
@@ -198,6 +200,7 @@ def open_session(source: Path | bytes, options: EngineOptions, name: str) -> Any
         raise ModelFileError(f"{source}: no such file")
     ort.set_default_logger_severity(_FATAL_ONLY)
     given = str(source) if isinstance(source, Path) else source
+    checkpoint()
     try:
         return ort.InferenceSession(given, session_options(options), providers=list(wanted))
     except Exception as error:
@@ -221,6 +224,7 @@ def _source(model: ModelSpec) -> tuple[Path | bytes, str]:
     if model.assemble is None and recognize(model.path) is Format.ONNX:
         return model.path, "fp32"
     graph = load_graph(model, open_sizes=model.recipe.input_shape)
+    checkpoint()
     rounded = any(isinstance(node.layer, QuantizeLinear) for node in graph.nodes)
     return onnx_bytes(graph), "int8" if rounded else "fp32"
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import DownloadError
 
 MAX_BYTES = 2 << 30
@@ -162,6 +163,7 @@ def _write(archive: Path, source: IO[bytes], path: Path, budget: int) -> int:
     written = 0
     with path.open("xb") as file:
         while piece := source.read(_CHUNK):
+            checkpoint()
             written += len(piece)
             if written > budget:
                 raise DownloadError(f"{archive.name}: unpacks to more than it says")

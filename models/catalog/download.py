@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from twinlens.engine.cancel import is_cancelled
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
 from twinlens.models.catalog.cards import Remote
 from twinlens.models.catalog.store import sha256_of
@@ -273,7 +274,7 @@ class _Transfer:
         return digest
 
     def _tell(self, done: int, total: int) -> None:
-        if self._cancelled():
+        if self._cancelled() or is_cancelled():
             raise DownloadCancelledError(
                 f"{self._remote.filename}: stopped",
                 hint=f"{done:,} bytes are kept; the next try goes on from there.",

@@ -27,6 +27,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ModelError
 from twinlens.models.catalog.cards import Card, cards, read_cards
 
@@ -40,6 +41,7 @@ LABELS = "labels.txt"
 """Name of a fetched label file in the model's folder."""
 
 _STAGING = ".staging-"
+_PIECE = 1 << 20
 _MAX_RECORD_BYTES = 1_000_000
 
 
@@ -222,9 +224,17 @@ class Store:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file, in lower-case hexadecimal digits."""
+    """Hash of a file, in lower-case hexadecimal digits.
+
+    Raises:
+        CancelledError: see ``engine.cancel``.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE):
+            checkpoint()
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _default_root() -> Path:

@@ -13,7 +13,7 @@ from twinlens.app.core.measure.bench import turns
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
-from twinlens.engine.errors import EngineError, TwinlensError
+from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 
 RUNS = 7
 WARMUP = 2
@@ -80,6 +80,8 @@ def find_fastest(
                 return None
             try:
                 runners.append(load(spec, engine_id, options))
+            except CancelledError:
+                raise
             except TwinlensError as error:
                 reasons.append(error.message)
         if not runners:

@@ -20,7 +20,8 @@ from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
-from twinlens.engine.errors import TwinlensError
+from twinlens.engine.cancel import checkpoint
+from twinlens.engine.errors import CancelledError, TwinlensError
 
 ROUNDS = 30
 WARMUP = 3
@@ -182,6 +183,7 @@ def turns(
         for task, own in zip(tasks, times, strict=True):
             if stop():
                 return
+            checkpoint()
             started = clock()
             task()
             if number >= 0:
@@ -253,6 +255,8 @@ class Comparison:
         started = self.clock()
         try:
             runner = self.load(self.spec, case.engine_id, options)
+        except CancelledError:
+            raise
         except TwinlensError as error:
             self._leave_out(case, error.message)
             return

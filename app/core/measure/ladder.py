@@ -15,7 +15,7 @@ from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
-from twinlens.engine.errors import TwinlensError
+from twinlens.engine.errors import CancelledError, TwinlensError
 
 if TYPE_CHECKING:
     from twinlens.models.networks.ladder import Rung
@@ -118,6 +118,8 @@ class Ladder:
             for table in comparison:
                 self._climb = self._with(before, rung, table)
                 yield self._climb
+        except CancelledError:
+            raise
         except TwinlensError as error:
             failed = LeftOut("", "", error.message, rung.id)
             self._climb = replace(before, left_out=(*before.left_out, failed))

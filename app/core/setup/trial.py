@@ -11,6 +11,7 @@ from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.wizard import Candidate, Shares
 from twinlens.engine.api.observations import probabilities
 from twinlens.engine.api.protocol import ModelSpec, Runner
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError, TwinlensError
 from twinlens.engine.image import Converter, PixelBuffer
 
@@ -172,6 +173,7 @@ class Trial:
 
     def _try(self, runner: Runner, picture: Golden, at: int) -> None:
         for candidate in self._candidates:
+            checkpoint()
             converter = self._converters[candidate.id]
             if picture.region is not None:
                 converter = Converter(candidate.recipe, picture.region)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.coreml.file import (
     COLORS,
@@ -66,6 +67,7 @@ def graph_from_coreml(file: CoreMLFile) -> Graph:
                 f"{file.title}: layer {layer.name!r} ({kind}) has {len(layer.output)} outputs; "
                 "one is required"
             )
+        checkpoint()
         step = LayerStep(net, layer, kind, exact)
         with reading(f"{step.what} ({kind})"):
             BUILDERS[kind](step)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     ModelError,
     ModelFileError,
@@ -92,6 +93,7 @@ def graph_from_onnx(
     for key, shape in inputs.items():
         values.add_input(key, shape)
     for node, node_name in zip(proto.node, names, strict=True):
+        checkpoint()
         operator = Operator(node, node_name, opset, values)
         try:
             with reading(f"{title}: node {node_name!r} ({node.op_type})"):

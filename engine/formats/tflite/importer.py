@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx.importer import node_list
@@ -61,6 +62,7 @@ def graph_from_tflite(
                 f"{file.title}: operator {operation.kind} has {len(operation.outputs)} outputs; "
                 "one is required"
             )
+        checkpoint()
         step = Op(operation, net)
         with reading(f"{file.title}: operator {operation.kind} at {step.name!r}"):
             BUILDERS[operation.kind](step)

@@ -17,6 +17,7 @@ import llvmlite
 import numpy as np
 from llvmlite import binding, ir
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets.cpu.codegen.driver import YIELD, Driver
 from twinlens.engine.targets.cpu.codegen.emit import Emitter
@@ -87,6 +88,7 @@ def build(ops: Sequence[Op], constants: Constants, isa: Isa, scratch: int = 0) -
     helpers: dict[object, ir.Function] = {}
     functions = []
     for position, op in enumerate(ops):
+        checkpoint()
         function = ir.Function(module, signature(), f"kernel{position}")
         function.linkage = "internal"
         table, thread, low, high = function.args
@@ -112,6 +114,7 @@ def build(ops: Sequence[Op], constants: Constants, isa: Isa, scratch: int = 0) -
 def compile_object(text: str, isa: Isa) -> bytes:
     """Compile IR text to an object file."""
     _start()
+    checkpoint()
     module = binding.parse_assembly(text)
     machine = _target_machine(isa)
     # The code comes as it shall run: tiles unrolled, values in registers. LLVM's own pipeline takes
@@ -120,13 +123,16 @@ def compile_object(text: str, isa: Isa) -> bytes:
     for name in _PASSES:
         getattr(manager, f"add_{name}_pass")()
     tuning = binding.create_pipeline_tuning_options(speed_level=2)
+    checkpoint()
     manager.run(module, binding.create_pass_builder(machine, tuning))
+    checkpoint()
     return bytes(machine.emit_object(module))
 
 
 def load_object(data: bytes, isa: Isa) -> Machine:
     """Load an object file into this process."""
     _start()
+    checkpoint()
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target_machine(isa))
     engine.add_object_file(binding.ObjectFileRef.from_data(data))
     engine.finalize_object()
@@ -158,6 +164,7 @@ def fill(target: Array, packed: Sequence[list[Array]], constants: Constants) -> 
         constants: the layout.
     """
     for arrays, places in zip(packed, constants.offsets, strict=True):
+        checkpoint()
         for array, start in zip(arrays, places, strict=True):
             raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
             target[start : start + raw.size] = raw

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers.base import Array
@@ -107,15 +109,13 @@ class Calibration:
 
     def _measure(self) -> Findings:
         ranges = self.ranges or self._ranges()
-        programs = {
-            precision: Program(self.graph, Options(precision, self.threads, ranges), self.isa)
-            for precision in ("fp32", *self.precisions)
-        }
-        try:
+        with ExitStack() as stack:
+            programs: dict[str, Program] = {}
+            for precision in ("fp32", *self.precisions):
+                options = Options(precision, self.threads, ranges)
+                program = programs[precision] = Program(self.graph, options, self.isa)
+                stack.callback(program.close)
             return self._compare(programs, ranges)
-        finally:
-            for program in programs.values():
-                program.close()
 
     def _ranges(self) -> Ranges:
         """Ranges over every ``EVERY``-th of the pictures."""
@@ -127,6 +127,7 @@ class Calibration:
         same = dict.fromkeys(self.precisions, 0)
         count = 0
         for tensor in self._tensors():
+            checkpoint()
             best: dict[str, int] = {}
             for precision, program in programs.items():
                 start = time.perf_counter()
@@ -170,6 +171,7 @@ def measure_ranges(
     highs: dict[str, list[float]] = {}
     try:
         for taken in inputs:
+            checkpoint()
             program.run(taken)
             for name, values in program.values():
                 lows.setdefault(name, []).append(float(values.min()))
@@ -202,6 +204,7 @@ def _digest(graph: Graph) -> str:
     digest = hashlib.sha256(plan_key(graph, Options()).encode())
     arrays = [array for node in graph.nodes for array in node.layer.parameters.values()]
     for array in (*arrays, *graph.constants.values()):
+        checkpoint()
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import InferenceError, ModelError, ShapeError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Layer, cast_like
@@ -70,7 +71,7 @@ class Program:
         self._segments = _segments(lowered.steps)
         self.lives = needed(lowered)
         self.arena_size = memory.place(self.lives, share=options.share, gap=options.gap)
-        packed = [op.constants(isa) for op in self.ops]
+        packed = [_packed(op, isa) for op in self.ops]
         constants = compiler.Constants.plan([[a.nbytes for a in arrays] for arrays in packed])
         self.weights_size = constants.size
         self.scratch_size = max((op.scratch(isa) for op in self.ops), default=0)
@@ -270,6 +271,12 @@ class Program:
                 self._helpers = None
             self.machine = None  # type: ignore[assignment]
             self._arena = self._weights = self._scratch = np.empty(0, np.uint8)
+
+
+def _packed(op: Op, isa: Isa) -> list[Array]:
+    """A kernel's packed arrays; with large weights, packing takes the longest after compiling."""
+    checkpoint()
+    return op.constants(isa)
 
 
 def _end(helpers: Helpers, kept: object) -> None:

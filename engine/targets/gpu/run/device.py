@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError
 from twinlens.engine.layers.base import Array
 from twinlens.engine.targets.gpu.codegen.tensor import Buffer
@@ -112,8 +113,15 @@ class Device:
         if threads < 2:
             return
         with ThreadPoolExecutor(threads, "twinlens-wgsl") as pool:
-            made = pool.map(self._made, missing)
-            self._pipelines.update(zip(missing, made, strict=True))
+            waiting = {code: pool.submit(self._made, code) for code in missing}
+            try:
+                for code, made in waiting.items():
+                    checkpoint()
+                    self._pipelines[code] = made.result()
+            except BaseException:
+                # What has not begun is not worth waiting for.
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def pipeline(self, code: str) -> Any:
         """A compute pipeline; one that was made is used again.
@@ -123,6 +131,7 @@ class Device:
         """
         known = self._pipelines.get(code)
         if known is None:
+            checkpoint()
             known = self._pipelines[code] = self._made(code)
         return known
 

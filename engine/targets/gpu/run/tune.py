@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.targets import cache
 from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.run import native
@@ -88,6 +89,7 @@ class Tuner:
                 for signature in chosen
                 for variant in self._variants[firsts[signature]][:_MOST]
             ]
+            checkpoint()
             self._device.compile(variant.shader(self._target) for _, variant in variants)
             self._measure(
                 {
@@ -113,7 +115,11 @@ class Tuner:
         warm_s = time.monotonic() + _WARM_S
         while time.monotonic() < warm_s:
             times_ms(device, order)
-        rounds = np.median([times_ms(device, order) for _ in range(_ROUNDS)], axis=0)
+        tried = []
+        for _ in range(_ROUNDS):
+            checkpoint()
+            tried.append(times_ms(device, order))
+        rounds = np.median(tried, axis=0)
         for (signature, name), ms in zip(calls, rounds, strict=True):
             self.measured.setdefault(signature, {})[name] = float(ms)
 
