@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.processes import signals_reach_children
+
 _LEAK_GRACE_S = 2.0
 
 
@@ -33,6 +35,13 @@ def _ours(before: set[threading.Thread]) -> list[threading.Thread]:
         for thread in threading.enumerate()
         if thread not in before and not isinstance(thread, threading._DummyThread)
     ]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Let what tests start answer Ctrl-C also where these tests run in the background."""
+    with signals_reach_children():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

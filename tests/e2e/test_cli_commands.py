@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from helpers.command import json_lines, twinlens
+from helpers.processes import running
 from twinlens.engine.targets.cpu import LayersCpuEngine
 from twinlens.engine.targets.cpu.codegen.isa import detect
 
@@ -167,9 +168,7 @@ def without_display() -> dict[str, str]:
 def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
     env = without_display()
     words = [sys.executable, "-m", "twinlens.app", "--source", "no-such.mp4", "--engine", "vision"]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-    ) as run:
+    with running(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as run:
         assert run.stdout is not None
         lines = [run.stdout.readline() for _ in range(2)]
         run.send_signal(signal.SIGINT)
@@ -188,9 +187,7 @@ def test_keys_flip_the_engine_in_a_terminal() -> None:
     env = without_display() | {"TERM": "xterm"}
     words = [sys.executable, "-m", "twinlens.app", "--source", "clip", "--engine", "vision"]
     primary, secondary = pty.openpty()
-    with subprocess.Popen(
-        words, stdin=secondary, stdout=secondary, stderr=secondary, env=env
-    ) as run:
+    with running(words, stdin=secondary, stdout=secondary, stderr=secondary, env=env) as run:
         os.close(secondary)
         try:
             read_until(primary, b"Vision")

@@ -17,6 +17,7 @@ import pytest
 from helpers.command import json_lines, twinlens
 from helpers.model_server import ModelServer, model_server
 from helpers.own_models import digits_model, own_card, write_catalog
+from helpers.processes import running
 
 
 @pytest.fixture
@@ -84,10 +85,11 @@ def test_ctrl_c_keeps_what_has_arrived(
     write_catalog(Path(env["TWINLENS_MODELS"]), own_card("net", data, url))
     part = Path(env["TWINLENS_MODELS"]) / ".parts" / "net.part"
     command = [sys.executable, "-m", "twinlens.app", "models", "pull", "net"]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+    with running(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         deadline_s = time.monotonic() + 60
         while not (part.exists() and part.stat().st_size > 200_000):
             assert time.monotonic() < deadline_s
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=60)[1]

@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from helpers.displays import xvfb
+from helpers.processes import how_it_ended, running
 
 _PROBE = Path(__file__).with_name("window_probe.py")
+_LOOK_S = 0.1
+"""How often a wait looks whether the window is still there."""
+_LAST_WORDS_S = 5.0
+_MOST_WORDS = 20_000
 
 
 class LiveWindow:
@@ -32,32 +37,59 @@ class LiveWindow:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._records.put(json.loads(line))
+            try:
+                record = json.loads(line)
+            except ValueError:  # a library that writes to standard output
+                continue
+            if isinstance(record, dict) and "event" in record:
+                self._records.put(record)
 
     def send(self, line: str) -> None:
+        """Send a command.
+
+        Raises:
+            AssertionError: the window has gone; says how.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError:  # a pipe without a reader
+            raise AssertionError(f"{line!r} cannot be sent: {self._state()}") from None
 
     def wait_for(self, event: str, timeout_s: float = 60) -> dict[str, Any]:
+        """The next report of an event.
+
+        Raises:
+            AssertionError: it did not come in time, or the window has gone, which is noticed at
+                once; says how it ended, or where its threads are, and what it wrote.
+        """
         deadline = time.monotonic() + timeout_s
-        while True:
-            left = deadline - time.monotonic()
+        while (left := deadline - time.monotonic()) > 0:
+            gone = self._process.poll() is not None
+            if gone:
+                self._reader.join(_LAST_WORDS_S)  # what it reported before it went
             try:
-                record = self._records.get(timeout=max(0.01, left))
+                record = self._records.get(not gone, min(left, _LOOK_S))
             except queue.Empty:
-                raise AssertionError(f"no {event!r} within {timeout_s} s{self._state()}") from None
+                if gone:
+                    raise AssertionError(f"no {event!r} will come: {self._state()}") from None
+                continue
             if record["event"] == event:
                 return record
+        raise AssertionError(f"no {event!r} within {timeout_s} s: {self._state()}")
 
     def _state(self) -> str:
-        """Where the window's threads are; ends it."""
+        """How the window ended, or where its threads are, which ends it; and its last words."""
         code = self._process.poll()
         if code is None:
             self._process.send_signal(signal.SIGABRT)  # which the fault handler answers
             self._process.wait(30)
-        stacks = self._errors.read_text(encoding="utf-8", errors="replace")
-        return f"; exit code {code}\n{stacks}"
+            how = "the window still ran, like this"
+        else:
+            how = f"the window has gone, {how_it_ended(code)}"
+        words = self._errors.read_text(encoding="utf-8", errors="replace")
+        return f"{how}\n{words[-_MOST_WORDS:]}"
 
     def press(self, key: str) -> None:
         subprocess.run(["xdotool", "key", key], env=self._env, check=True, timeout=20)
@@ -87,10 +119,27 @@ class LiveWindow:
         return report
 
     def close(self) -> int:
+        """Close the window; gives its exit code.
+
+        Raises:
+            AssertionError: it went before or by a signal, or it does not go.
+        """
         self.send("quit")
-        code = self._process.wait(30)
-        self._reader.join(10)
+        try:
+            code = self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not close: {self._state()}") from None
+        self._reader.join(_LAST_WORDS_S)
+        if code < 0:
+            raise AssertionError(f"it did not close by itself: {self._state()}")
         return code
+
+    def end(self) -> None:
+        """End the process, whatever it does, and what reads from it."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(10)
+        self._reader.join(_LAST_WORDS_S)
 
 
 @contextmanager
@@ -102,31 +151,25 @@ def live_window(
         # A processor that plays a GPU takes it from the picture; what the window makes of the
         # others is looked at here.
         env = screen | {"VK_DRIVER_FILES": os.devnull, "PYTHONFAULTHANDLER": "1"}
-        settings = str(folder / "settings.json")
-        process = subprocess.Popen(
-            [sys.executable, str(_PROBE), settings, str(source), str(model), engine],
+        words = [sys.executable, _PROBE, folder / "settings.json", source, model, engine]
+        with running(
+            words,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             env=env,
-        )
-        window = LiveWindow(process, env, folder / "stderr.txt")
-        try:
-            window.wait_for("answering", 90)
-            subprocess.run(
-                ["xdotool", "search", "--onlyvisible", "--name", "Twinlens", "windowfocus"],
-                env=env,
-                check=False,
-                timeout=20,
-                stdout=subprocess.DEVNULL,
-            )
-            yield window
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(10)
-            window._reader.join(10)
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+        ) as process:
+            window = LiveWindow(process, env, folder / "stderr.txt")
+            try:
+                window.wait_for("answering", 90)
+                subprocess.run(
+                    ["xdotool", "search", "--onlyvisible", "--name", "Twinlens", "windowfocus"],
+                    env=env,
+                    check=False,
+                    timeout=20,
+                    stdout=subprocess.DEVNULL,
+                )
+                yield window
+            finally:
+                window.end()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.live_window import LiveWindow
+from helpers.processes import running
 
 TESTS = Path(__file__).parents[1]
 LIMIT_S = 20.0
@@ -25,24 +26,14 @@ AT_ONCE_S = 10.0
 def window_that(code: str, folder: Path) -> Iterator[LiveWindow]:
     """A process that stands for the window's."""
     said = folder / "stderr.txt"
-    with said.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    window = LiveWindow(process, {}, said)
-    try:
-        yield window
-    finally:
-        process.kill()
-        process.wait(LIMIT_S)
-        window._reader.join(LIMIT_S)
-        for stream in (process.stdin, process.stdout):
-            assert stream is not None
-            stream.close()
+    words = [sys.executable, "-X", "faulthandler", "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with said.open("w") as errors, running(words, stderr=errors, **pipes) as process:
+        window = LiveWindow(process, {}, said)
+        try:
+            yield window
+        finally:
+            window.end()
 
 
 def crash(name: str) -> str:
@@ -52,7 +43,6 @@ def crash(name: str) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
-@pytest.mark.xfail(strict=True, reason="a crash is found out only when the wait is over")
 def test_a_window_that_dies_is_reported_at_once_with_its_signal(name: str, tmp_path: Path) -> None:
     with window_that(crash(name), tmp_path) as window:
         window.wait_for("ready")
@@ -64,7 +54,6 @@ def test_a_window_that_dies_is_reported_at_once_with_its_signal(name: str, tmp_p
             assert "most recent call first" in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a crash is found out only when the wait is over")
 def test_a_window_that_leaves_is_reported_with_its_exit_code(tmp_path: Path) -> None:
     code = "import sys; sys.stderr.write('the reason\\n'); sys.exit(3)"
     with window_that(code, tmp_path) as window:
@@ -74,15 +63,14 @@ def test_a_window_that_leaves_is_reported_with_its_exit_code(tmp_path: Path) -> 
         assert time.monotonic() - began < AT_ONCE_S
 
 
-@pytest.mark.xfail(strict=True, reason="a broken pipe says nothing of what broke it")
 def test_what_is_sent_to_a_window_that_has_gone_says_so(tmp_path: Path) -> None:
     with window_that("raise SystemExit(5)", tmp_path) as window:
-        window._process.wait(LIMIT_S)
+        with pytest.raises(AssertionError, match="exit code 5"):
+            window.wait_for("never", LIMIT_S)
         with pytest.raises(AssertionError, match="exit code 5"):
             window.report()
 
 
-@pytest.mark.xfail(strict=True, reason="the reader dies of what is no report, and all wait on")
 def test_a_line_that_is_no_report_does_not_end_the_reading(tmp_path: Path) -> None:
     code = """print('a library speaks'); print('{"event": "x"}', flush=True); input()"""
     with window_that(code, tmp_path) as window:
@@ -93,16 +81,10 @@ BACKGROUND = """
 import json, signal, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 before = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-code = "import time; print('up', flush=True); time.sleep(30)"
-def start():
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-try:
-    from helpers.processes import signals_reach_children
-except ImportError:
-    child = start()
-else:
-    with signals_reach_children():
-        child = start()
+from helpers.processes import signals_reach_children
+with signals_reach_children():
+    code = "import time; print('up', flush=True); time.sleep(30)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 child.stdout.readline()
 child.send_signal(signal.SIGINT)
 try:
@@ -117,7 +99,6 @@ print(json.dumps({"before": before, "ended": ended, "after": after}))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-@pytest.mark.xfail(strict=True, reason="children of a job in the background ignore Ctrl-C")
 def test_ctrl_c_reaches_what_a_job_in_the_background_starts() -> None:
     words = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1" "$2"', sys.executable, BACKGROUND, TESTS]
     run = subprocess.run(
