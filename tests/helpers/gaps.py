@@ -1,0 +1,234 @@
+"""How long a window stands still between two pictures, by its stage's own signal.
+
+Uses public names of the window only, so that it measures older versions as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, Qt, QTimer
+from PySide6.QtWidgets import QPushButton
+
+from helpers.tiny_nets import tiny_classifier
+from twinlens import models
+from twinlens.app.core.settings import SettingsStore
+from twinlens.app.qt.main import make_application, make_window
+
+LABELS = (1_000, 21_841)
+"""ImageNet-1k and ImageNet-21k."""
+
+WIZARD = ("wizard, proof", "wizard, live row")
+SHEETS = (
+    "none",
+    "source",
+    "engine",
+    "model",
+    "views",
+    "settings",
+    "cheat sheet",
+    "models page",
+    "bench",
+    "crossover",
+    *WIZARD,
+    "drawing pad",
+)
+_BEAT_MS = 2
+_FIRST_S = 60.0
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What was measured between two paints of new frames.
+
+    Attributes:
+        sheet: what was open.
+        labels: number of classes of the model, or of the one that is set up.
+        per_s: painted frames a second.
+        largest_ms: largest time between two of them.
+        p95_ms: 95th percentile of these times.
+        busy_ms: most processor time that the window's own thread used between two of them. Free
+            of what other threads and programs take.
+        turn_ms: longest time in which the window's event loop did not come round.
+    """
+
+    sheet: str
+    labels: int
+    per_s: float
+    largest_ms: float
+    p95_ms: float
+    busy_ms: float
+    turn_ms: float
+
+
+class GapMeter:
+    """Takes times at each paint of a new frame, and at each turn of the event loop."""
+
+    def __init__(self, window: Any) -> None:
+        self._window = window
+        self._paints: list[tuple[float, float]] = []
+        self._turn_s = self._beat_s = 0.0
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(_BEAT_MS)
+        self._timer.timeout.connect(self._beat)
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        self._paints, self._turn_s = [], 0.0
+        self._beat_s = time.perf_counter()
+        self._painted()
+        self._window.stage.painted.connect(self._painted)
+        self._timer.start()
+        try:
+            yield
+        finally:
+            self._beat()
+            self._timer.stop()
+            self._window.stage.painted.disconnect(self._painted)
+
+    def _painted(self) -> None:
+        self._paints.append((time.perf_counter(), time.thread_time()))
+
+    def _beat(self) -> None:
+        now_s = time.perf_counter()
+        self._turn_s = max(self._turn_s, now_s - self._beat_s - _BEAT_MS / 1e3)
+        self._beat_s = now_s
+
+    def gaps(self, sheet: str, labels: int) -> Gaps:
+        """What was measured; the time from the last paint on counts as well."""
+        paints = [*self._paints, (time.perf_counter(), time.thread_time())]
+        pairs = list(itertools.pairwise(paints))
+        between = sorted((b[0] - a[0]) * 1e3 for a, b in pairs)
+        lasted_s = paints[-1][0] - paints[0][0]
+        return Gaps(
+            sheet,
+            labels,
+            (len(paints) - 2) / lasted_s,
+            between[-1],
+            between[int(0.95 * (len(between) - 1))],
+            max((b[1] - a[1]) * 1e3 for a, b in pairs),
+            self._turn_s * 1e3,
+        )
+
+
+def labels_of(count: int) -> list[str]:
+    """ImageNet's names, then others of the same look."""
+    text = Path(models.__path__[0], "labels", "imagenet1000.txt").read_text(encoding="utf-8")
+    known = text.splitlines()[:count]
+    return known + [f"thing {n}, Res nova-{n}" for n in range(count - len(known))]
+
+
+def labelled_model(folder: Path, labels: int, *, asks: bool) -> Path:
+    """A small model of so many classes.
+
+    Args:
+        folder: where it is made.
+        labels: number of classes.
+        asks: nothing tells how it wants its values, so that the wizard asks.
+    """
+    metadata = {"labels": json.dumps(labels_of(labels))}
+    if not asks:
+        metadata["twinlens.recipe"] = json.dumps({"scale": 1 / 255})
+    name = f"{'asks' if asks else 'serves'}-{labels}.onnx"
+    return tiny_classifier(folder / name, labels, shape=(1, 3, 64, 64), metadata=metadata)
+
+
+class MeasuredWindow:
+    """The real window on the bundled clip.
+
+    Args:
+        folder: for settings and models.
+        labels: number of classes of the model that answers, and of the one that is set up.
+    """
+
+    def __init__(self, folder: Path, labels: int) -> None:
+        self.application = make_application()
+        self._labels = labels
+        self._asks = labelled_model(folder, labels, asks=True)
+        self.window = make_window(SettingsStore(folder / "settings.json"))
+        self.window.resize(1280, 720)
+        self.window.show()
+        serves = labelled_model(folder, labels, asks=False)
+        self.window.start("clip", str(serves), "layers-cpu")
+        self.until(lambda: self.window.stage.overlays.label is not None)
+        self.meter = GapMeter(self.window)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Let the window go on until something is so."""
+        deadline_s = time.monotonic() + _FIRST_S
+        while not holds():
+            if time.monotonic() > deadline_s:
+                raise TimeoutError
+            self.run_for(0.02)
+
+    def run_for(self, seconds: float) -> None:
+        """Let the window go on."""
+        loop = QEventLoop()
+        QTimer.singleShot(round(seconds * 1e3), loop.quit)
+        loop.exec()
+
+    def measure(self, sheet: str, seconds: float) -> Gaps:
+        """Open a sheet, and measure from before that on."""
+        self.run_for(0.3)
+        with self.meter.measuring():
+            self._open(sheet)
+            if sheet == "wizard, live row":
+                # The proof is over and what is live is shown; what comes then counts.
+                self.until(lambda: self._wizard() is not None)
+                self.until(lambda: self.window.intake.desk.trial.done)
+            else:
+                self.run_for(seconds)
+                gaps = self.meter.gaps(sheet, self._labels)
+        if sheet == "wizard, live row":
+            self._button("Live").click()
+            with self.meter.measuring():
+                self.run_for(seconds)
+                gaps = self.meter.gaps(sheet, self._labels)
+        self._close(sheet)
+        return gaps
+
+    def _wizard(self) -> Any:
+        return self.window.intake.desk.sheet
+
+    def _button(self, name: str) -> QPushButton:
+        buttons = self.window.sheet.findChildren(QPushButton)
+        return next(button for button in buttons if button.accessibleName() == name)
+
+    def _open(self, sheet: str) -> None:
+        window = self.window
+        acts: dict[str, Callable[[], object]] = {
+            "none": lambda: None,
+            "source": window.menus.source,
+            "engine": window.menus.engine,
+            "model": window.menus.model,
+            "views": window.menus.views,
+            "settings": window.menus.settings,
+            "cheat sheet": window.toggle_cheat_sheet,
+            "models page": window.shelf.toggle,
+            "bench": window.bench.toggle,
+            "crossover": window.crossover.toggle,
+            "drawing pad": window.pad.toggle,
+        }
+        acts.get(sheet, lambda: window.intake.open(self._asks))()
+
+    def _close(self, sheet: str) -> None:
+        if sheet == "drawing pad":
+            self.window.pad.toggle()
+            self.until(lambda: not self.window.pad.active)
+        self.window.stop_measuring()
+        self.until(lambda: not (self.window.bench.running or self.window.crossover.running))
+        self.window.close_sheet()
+
+    def close(self) -> None:
+        """End it."""
+        self.window.close()
+        self.window.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

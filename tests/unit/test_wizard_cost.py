@@ -1,0 +1,65 @@
+"""What the wizard's sheet costs: labels are read once, answers are ranked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.tiny_nets import plain, tiny_classifier
+from twinlens.app.core.setup import golden, wizard
+from twinlens.app.core.setup.golden import Golden
+from twinlens.app.core.setup.preflight import preflight
+from twinlens.app.core.setup.wizard import Wizard
+
+LABELS = tuple(f"thing {number}, Res nova-{number}" for number in range(1_000))
+
+
+def counted(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a function of a module is called with from now on."""
+    calls: list[Any] = []
+    real: Callable[..., Any] = getattr(module, name)
+
+    def count(*given: Any, **more: Any) -> Any:
+        calls.append(given)
+        return real(*given, **more)
+
+    monkeypatch.setattr(module, name, count)
+    return calls
+
+
+def wizard_of(folder: Path, labels: Sequence[str] = LABELS) -> Wizard:
+    metadata = {"labels": json.dumps(list(labels))}
+    return Wizard(preflight(tiny_classifier(folder / "net.onnx", len(labels), metadata=metadata)))
+
+
+@pytest.mark.xfail(strict=True, reason="every look-up goes over all labels")
+def test_labels_are_normalised_once_however_often_a_class_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = counted(golden, "_plain", monkeypatch)
+    labels = tuple(LABELS)
+    pictures = [Golden(plain("red").picture, (f"res_Nova {n}",)) for n in range(50)]
+    assert [picture.index(labels) for picture in pictures] == list(range(50))
+    assert len(calls) <= 3 * len(labels) + 2 * len(pictures)
+
+
+@pytest.mark.xfail(strict=True, reason="each look-up makes all candidates")
+def test_candidates_are_made_once_for_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = wizard_of(tmp_path)
+    asked.set_size(32)
+    calls = counted(wizard, "_coloured", monkeypatch)
+    for candidate in asked.candidates():
+        assert asked.candidate(candidate.id) is candidate
+    assert asked.recipe == asked.candidate(asked.chosen).recipe
+    assert len(calls) <= len(asked.candidates())
+    asked.set_size(64)
+    assert asked.recipe.width == 64
+    assert np.isclose(asked.candidates()[0].recipe.scale, 1 / 255)
