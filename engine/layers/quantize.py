@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
 from twinlens.engine.layers.checks import normal_axis, one_input
+from twinlens.engine.layers.saturate import saturated
 
 _STORED = ("uint8", "int8", "uint16", "int16")
 _READ = (*_STORED, "int32")
@@ -70,6 +71,8 @@ class _Affine(Layer):
 class QuantizeLinear(_Affine):
     """``saturate(round(x / scale) + zero_point)``, rounding halves to even.
 
+    What is not a number becomes 0, that is the zero point.
+
     Args:
         scale: float scalar, or (slices,) for one per slice of ``axis``.
         zero_point: like ``scale``; its dtype is the output's. None means 0.
@@ -110,9 +113,9 @@ class QuantizeLinear(_Affine):
         if self.zero_point is not None:
             # Float16 cannot count up to 65,535, so that the sum is taken in at least float32.
             real = np.promote_types(x.dtype, np.float32)
-            steps = steps.astype(real) + self._along_axis(self.zero_point, x.ndim).astype(real)
-        info = np.iinfo(self.dtype)
-        return np.asarray(np.clip(steps, info.min, info.max)).astype(self.dtype)
+            steps = np.where(np.isnan(steps), 0, steps).astype(real)
+            steps = steps + self._along_axis(self.zero_point, x.ndim).astype(real)
+        return saturated(steps, self.dtype)
 
     def describe(self) -> str:
         """Scales and dtype."""

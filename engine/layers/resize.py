@@ -59,8 +59,8 @@ class Resize(Layer):
             ``"not_larger"`` or ``"not_smaller"`` than asked.
 
     Raises:
-        ParameterError: an unknown mode, or sizes and factors that are missing, doubled or not
-            positive.
+        ParameterError: an unknown mode, sizes and factors that are missing, doubled or not
+            positive, or a region that is not finite.
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class Resize(Layer):
         self.antialias = bool(antialias)
         self.extrapolation_value = float(extrapolation_value)
         self.region = None if region is None else tuple((float(s), float(e)) for s, e in region)
+        if self.region is not None and not np.isfinite(self.region).all():
+            raise ParameterError(f"{self.kind}: region is {region}; finite numbers are required")
         count = len(given)
         if self.coordinates == "tf_crop_and_resize" and (
             self.region is None or len(self.region) != count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def without_pairs(graph: Graph) -> tuple[Graph, Ranges]:
     Returns:
         The graph without them, optimised again, and the range that each such value was quantised
         over; the graph itself and no ranges where there is no pair. A pair with a scale per
-        slice, or of other than 8 bits, stays.
+        slice or one that is not finite, or of other than 8 bits, stays.
     """
     readers: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
@@ -95,6 +96,8 @@ def _ends(node: Node) -> tuple[float, float] | None:
     info = np.iinfo(layer.dtype)
     zero = 0 if layer.zero_point is None else int(layer.zero_point.reshape(()))
     scale = float(layer.scale.reshape(()))
+    if not isfinite(scale):
+        return None
     return (info.min - zero) * scale, (info.max - zero) * scale
 
 

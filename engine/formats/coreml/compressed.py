@@ -35,6 +35,8 @@ def lut_to_dense(op: OperationStep) -> None:
     count, bits = prod(shape), int(table.size).bit_length() - 1
     if table.size != 1 << bits or not 1 <= bits <= 8 or not 0 < count <= LARGEST:
         raise op.unsupported(f"a table of {table.size} entries for shape {shape}")
+    if indices.dtype.kind not in "iu":
+        raise op.unsupported(f"indices of {indices.dtype}")
     steps = small_integers(indices.reshape(-1).astype(np.uint8), bits, count, op.what)
     op.finish(op.keep(table.reshape(-1)[steps].reshape(shape).astype(np.float32), "dense"))
 

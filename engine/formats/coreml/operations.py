@@ -51,6 +51,7 @@ from twinlens.engine.layers import (
     Unsqueeze,
 )
 from twinlens.engine.layers.base import Layer
+from twinlens.engine.layers.saturate import saturated
 
 Builder = Callable[[OperationStep], None]
 
@@ -272,7 +273,10 @@ def same(op: OperationStep) -> None:
     known = op.known("x")
     if isinstance(known, np.ndarray) and op.kind == "cast":
         whole = op.text("dtype", "fp32").startswith(("int", "uint"))
-        op.finish(op.keep(known.astype(np.int64 if whole else np.float32), "cast"))
+        if whole and known.dtype.kind == "f":
+            op.finish(op.keep(saturated(known, np.int64), "cast"))
+        else:
+            op.finish(op.keep(known.astype(np.int64 if whole else np.float32), "cast"))
         return
     if op.kind == "cast" and not op.text("dtype", "fp32").startswith("fp"):
         raise op.unsupported(f"a cast to {op.text('dtype', 'fp32')} is not implemented")

@@ -23,6 +23,7 @@ from twinlens.engine.layers import (
     Transpose,
     Unsqueeze,
 )
+from twinlens.engine.layers.saturate import saturated
 
 # Attribute → its kind, and the element type of the array that it becomes.
 _CONSTANT_ATTRIBUTES: dict[str, tuple[str, type | None]] = {
@@ -125,7 +126,9 @@ def cast(operator: Operator) -> None:
     wanted = operator.attribute("to", int(onnx.TensorProto.FLOAT))
     if wanted in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
         wanted = int(onnx.TensorProto.FLOAT)
-    operator.emit_constant(data.astype(onnx.helper.tensor_dtype_to_np_dtype(wanted)))
+    kind = onnx.helper.tensor_dtype_to_np_dtype(wanted)
+    whole = data.dtype.kind == "f" and kind.kind in "iu"
+    operator.emit_constant(saturated(data, kind) if whole else data.astype(kind))
 
 
 def constant_of_shape(operator: Operator) -> None:

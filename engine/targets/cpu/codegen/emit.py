@@ -23,6 +23,9 @@ VOID = ir.VoidType()
 # llvmlite's values carry no useful static types.
 Value = Any
 
+# 1.5 * 2**23, and its bits.
+_SHIFT, _SHIFT_BITS = 12582912.0, 0x4B400000
+
 #: Bytes of one stored element.
 SIZES = {"f32": 4, "bf16": 2, "u8": 1}
 
@@ -173,8 +176,8 @@ class Emitter:
     def store_floats(self, value: Value, pointer: Value, count: int, dtype: str = "f32") -> None:
         """Store the first ``count`` lanes of a float32 vector.
 
-        As u8 the value is rounded, halves to even, and limited to 0 to 255; scaling is the
-        caller's.
+        As u8 the value is rounded, halves to even, and limited to 0 to 255, and what is not a
+        number becomes 0; scaling is the caller's.
         """
         value = self.first(value, count)
         if dtype == "f32":
@@ -182,9 +185,11 @@ class Emitter:
         elif dtype == "bf16":
             self.store(self.b.fptrunc(value, vector(BF16, count)), pointer, 2)
         else:
-            limited = self.minimum(self.maximum(value, self.splat(0.0, count)), 255.0)
-            rounded = self.call("llvm.rint", limited)
-            self.store(self.b.fptoui(rounded, vector(I8, count)), pointer, 1)
+            # In this order, what is not a number becomes the limit.
+            zero = self.splat(0.0, count)
+            limited = self.b.select(self.b.fcmp_ordered(">", value, zero), value, zero)
+            _, steps = self.nearest(self.minimum(limited, 255.0))
+            self.store(self.b.trunc(steps, vector(I8, count)), pointer, 1)
 
     def prefetch(self, pointer: Value) -> None:
         """Ask for a cache line that is read soon; an address outside the arrays does no harm."""
@@ -268,6 +273,29 @@ class Emitter:
 
     def _like(self, value: float | Value, other: Value) -> Value:
         return self.splat(value, other.type.count) if isinstance(value, (int, float)) else value
+
+    def nearest(self, value: Value, by: float = 1.0) -> tuple[Value, Value]:
+        """The nearest integers of ``value * by``, halves to even: as float32, and as int32.
+
+        Right within ±2**22. LLVM's own conversion leaves open what it makes of a number beyond
+        the integers, or of none at all, and may then leave out what depends on it; this gives
+        some integer, and as a float what ``value`` is where that is no number.
+        """
+        count = value.type.count
+        # From 2**23 on a float32 has no places behind the point: the sum's low bits count.
+        shift = self.splat(_SHIFT, count)
+        if by == 1.0:
+            shifted = self.b.fadd(value, shift)
+        else:
+            shifted = self.fma(value, self.splat(by, count), shift)
+        bits = self.b.bitcast(shifted, vector(I32, count))
+        steps = self.b.sub(bits, self.splat_int(_SHIFT_BITS, I32, count))
+        return self.b.fsub(shifted, shift), steps
+
+    def or_else(self, value: Value, other: float) -> Value:
+        """The value, or another, lane by lane, where it is not a number."""
+        known = self.b.fcmp_ordered("ord", value, value)
+        return self.b.select(known, value, self.splat(other, value.type.count))
 
     def maximum(self, a: Value, b: float | Value) -> Value:
         """The larger, lane by lane; a where it is not a number."""

@@ -142,9 +142,11 @@ class Tensor:
         return e.b.fmul(centred, e.splat(self.scale, count))
 
     def write(self, e: Emitter, value: Value, pointer: Value, count: int) -> None:
-        """Store the first ``count`` lanes of a float32 vector."""
+        """Store the first ``count`` lanes of a float32 vector; as u8, 0 for what is no number."""
         if self.dtype == "u8":
             lanes = value.type.count
+            if self.zero_point:
+                value = e.or_else(value, 0.0)
             value = e.fma(
                 value, e.splat(1.0 / self.scale, lanes), e.splat(float(self.zero_point), lanes)
             )

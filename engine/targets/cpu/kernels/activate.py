@@ -47,14 +47,15 @@ def _power_and_rest(e: Emitter, x: Value) -> tuple[Value, Value]:
     """``2**n`` and ``exp(r) - 1``."""
     count = x.type.count
     x = e.minimum(e.maximum(x, -87.3), 88.3)
-    n = e.call("llvm.rint", e.b.fmul(x, e.splat(log2(2.718281828459045), count)))
+    # What is not a number stays none in the rest, whatever its power.
+    n, steps = e.nearest(x, by=log2(2.718281828459045))
     r = e.fma(n, e.splat(-_LN2_HIGH, count), x)
     r = e.fma(n, e.splat(-_LN2_LOW, count), r)
     p = e.splat(_TAYLOR[0], count)
     for coefficient in _TAYLOR[1:]:
         p = e.fma(p, r, e.splat(coefficient, count))
     rest = e.fma(e.b.fmul(p, r), r, r)
-    biased = e.b.add(e.b.fptosi(n, vector(I32, count)), e.splat_int(127, I32, count))
+    biased = e.b.add(steps, e.splat_int(127, I32, count))
     power = e.b.bitcast(e.b.shl(biased, e.splat_int(23, I32, count)), vector(F32, count))
     return power, rest
 

@@ -197,11 +197,13 @@ class Convolve(Op):
         if not isinstance(product, IntegerProduct):
             return matrix, np.empty(0, np.float32)
         largest = np.abs(matrix).max(1)
-        steps = np.where(largest > 0, largest / 127, 1.0).astype(np.float64)
+        steps = (largest / 127).astype(np.float64)
+        steps = np.where(steps > 0, steps, 1.0)
         if self.weight_scale is not None:
             # Weights that were integers come back as they were, where they fit into 8 bits.
             stored = self.weight_scale.astype(np.float64)
-            steps = np.where((stored > 0) & (largest <= 127.5 * stored), stored, steps)
+            fits = np.isfinite(stored) & (stored > 0) & (largest <= 127.5 * stored)
+            steps = np.where(fits, stored, steps)
         rounded = np.clip(np.rint(matrix / steps[:, None]), -127, 127).astype(np.int8)
         return rounded, steps * self.source.scale
 

@@ -119,9 +119,12 @@ class BFloatProduct(Product):
         return np.uint16
 
     def convert(self, matrix: Array) -> Array:
-        """Round to the nearest bfloat16, halves to even."""
-        bits = np.ascontiguousarray(matrix, np.float32).view(np.uint32)
-        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+        """Round to the nearest bfloat16, halves to even; what is not a number stays none."""
+        numbers = np.ascontiguousarray(matrix, np.float32)
+        bits = numbers.view(np.uint32)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        # Rounded, it could be carried over into 0, or lose the only bits that make it one.
+        return np.where(np.isnan(numbers), (bits >> 16) | 0x40, rounded).astype(np.uint16)
 
     def weight(self, e: Emitter, pointer: Value, width: int) -> Value:
         """Two weights for each of ``width`` columns."""

@@ -7,6 +7,7 @@ them stays compiled.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TypeAlias
 
 import numpy as np
@@ -58,7 +59,10 @@ class Lowering(lowering.Lowering[Tensor, Op]):
     ) -> None:
         super().__init__(graph, has_code)
         self.isa, self.precision = isa, precision
-        self.ranges = dict(ranges or {})
+        # A value without a finite range stays in floats.
+        self.ranges = {
+            name: ends for name, ends in (ranges or {}).items() if all(map(isfinite, ends))
+        }
 
     def run(self) -> Lowered:
         """Translate all nodes."""

@@ -8,6 +8,7 @@ from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
     Conv2d,
 )
+from twinlens.engine.layers.base import Array
 from twinlens.engine.targets import rules as shared
 from twinlens.engine.targets.cpu.codegen.tensor import Tensor
 from twinlens.engine.targets.cpu.kernels.activate import has_code
@@ -22,6 +23,8 @@ def convolution(to: Lowering, node: Node) -> bool:
     """Conv2d and DepthwiseConv2d."""
     layer = node.layer
     if not isinstance(layer, Conv2d) or not has_code(node.activation):
+        return False
+    if not _packs(to, layer.weight):
         return False
     single = layer.groups == layer.input_channels == layer.output_channels > 1
     source = to.wide_input(node.inputs[0]) if layer.groups == 1 else None
@@ -95,6 +98,11 @@ def _gains_from_winograd(layer: Conv2d, result: Tensor, precision: str) -> bool:
     return suits(layer.kernel, (result.height, result.width), channels)
 
 
+def _packs(to: Lowering, weight: Array) -> bool:
+    """Whether the arithmetic has all of a layer's weights: integers have no infinity, no NaN."""
+    return to.precision != "int8" or bool(np.isfinite(weight).all())
+
+
 def _border(layer: Conv2d, source: Tensor, result: Tensor) -> tuple[int, int, int, int]:
     """Border that the windows reach: the pads, less what no window touches."""
     ends = []
@@ -112,7 +120,7 @@ def product(to: Lowering, node: Node) -> bool:
     if len(to.shape(node.inputs[0])) != 2 or not has_code(node.activation):
         return False
     matrix = shared.matrix(to, node)
-    if matrix is None:
+    if matrix is None or not _packs(to, matrix.weight):
         return False
     stored, result = to.load(node.inputs[0]), to.result(node.output)
     if stored is None or result is None:
