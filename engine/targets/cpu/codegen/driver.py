@@ -257,7 +257,9 @@ class Driver:
                 epoch = b.and_(b.add(e.load(state, I64, 8), i64(1)), i64(0xFFFFFFFF))
                 stride = e.mul(e.add(threads, 1), LINE)
                 with e.loop(first, last) as turn:
-                    e.store(i64(0), e.at(state, e.add(b.mul(turn.index, stride), LINE)), 8)
+                    done = e.at(state, e.add(b.mul(turn.index, stride), LINE))
+                    # A helper that comes late from the run before may still look at it.
+                    e.store_atomic(i64(0), done)
                 call = self._range(e, state, epoch)
                 for value, place in ((first, FIRST), (last, LAST), (threads, THREADS)):
                     b.atomic_rmw("xchg", e.at(call, place), value, "release")

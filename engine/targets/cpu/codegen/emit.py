@@ -161,6 +161,12 @@ class Emitter:
         """Store a value that is aligned to ``align`` bytes only."""
         self.b.store(value, pointer, align=align)
 
+    def store_atomic(self, value: Value, pointer: Value) -> None:
+        """Store 64 bits whole, behind all that was stored before."""
+        # A pointer with its type, which llvmlite compares with the value's; LLVM drops the casts.
+        typed = self.b.inttoptr(self.b.ptrtoint(pointer, I64), I64.as_pointer())
+        self.b.store_atomic(value, typed, "release", 8)
+
     def load_floats(self, pointer: Value, count: int, dtype: str = "f32") -> Value:
         """Load ``count`` stored elements as float32."""
         if dtype == "f32":
