@@ -15,10 +15,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import ModelError
+from twinlens.engine.files import write_whole
 from twinlens.engine.found import Origin
 
 _MAX_BYTES = 4 << 20
@@ -117,14 +116,7 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
         if key not in KNOWN or not KNOWN[key](value):
             raise ModelError(f"{path}: {key} is {value!r}, which is not allowed there")
     text = _as_toml(values)
-    temporary = path.with_name(f".{path.name}-{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode())
 
 
 def _as_toml(values: Mapping[str, Any]) -> str:

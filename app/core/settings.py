@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from twinlens.assets import clip_path
 from twinlens.engine.api.protocol import EngineOptions
+from twinlens.engine.files import write_whole
 from twinlens.engine.image import CropAndScale
 
 _MAX_RECENT = 8
@@ -162,17 +161,8 @@ class SettingsStore:
             {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "extra"}
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".settings-", dir=self.path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(values, file, indent=2, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_whole(self.path, text.encode(), private=True, durable=True)
 
     def update(self, **changes: Any) -> Settings:
         """Load, change and save in one go; returns what was saved.

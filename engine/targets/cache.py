@@ -9,9 +9,10 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from twinlens.engine.files import write_whole
 
 #: Environment variable: another folder for compiled plans; empty means none.
 FOLDER = "TWINLENS_CACHE"
@@ -66,14 +67,9 @@ def write(store: Path, name: str, body: bytes) -> None:
     """Keep a plan's object; failing to is no error, the next start compiles again."""
     try:
         store.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=store, prefix=".plan-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(body).digest() + body)
-            Path(temporary).replace(_path(store, name))
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        data = _MAGIC + hashlib.sha256(body).digest() + body
+        # Private: what is kept here is run.
+        write_whole(_path(store, name), data, private=True)
         _forget_oldest(store)
     except OSError as why:
         _log.info("the compiled plan could not be kept: %s", why)

@@ -14,7 +14,6 @@ to what came first.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ModelError
+from twinlens.engine.files import write_whole
 from twinlens.models.catalog.cards import Card, cards, read_cards
 
 if TYPE_CHECKING:
@@ -211,16 +211,8 @@ class Store:
 
     def _write(self, records: dict[str, Pulled]) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".pulled-", dir=self.root)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({key: asdict(value) for key, value in records.items()}, file, indent=2)
-            temporary.replace(self.root / "pulled.json")
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        values = {key: asdict(value) for key, value in records.items()}
+        write_whole(self.root / "pulled.json", json.dumps(values, indent=2).encode(), private=True)
 
 
 def sha256_of(path: Path) -> str:

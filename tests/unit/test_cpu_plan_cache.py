@@ -6,7 +6,6 @@ import errno
 import logging
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from helpers.cpu_nets import Weights, conv
 from helpers.cpu_variants import samples, variants
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Flatten, Linear, MaxPool2d, ReLU, Softmax
+from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.codegen import compiler
 from twinlens.engine.targets.cpu.codegen.isa import Isa, detect
 from twinlens.engine.targets.cpu.run.program import Options, Program
@@ -123,10 +123,10 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(store, monkeypatch):
 
 
 def test_a_folder_without_permission_is_no_error(store, monkeypatch):
-    def denied(**_: Any) -> tuple[int, str]:
+    def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(store))
 
-    monkeypatch.setattr(tempfile, "mkstemp", denied)
+    monkeypatch.setattr(cache, "write_whole", denied)
     assert not answer(small())[0]
     assert list(store.iterdir()) == []
 
