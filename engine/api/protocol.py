@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.graph import Graph
-from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe, Region
+from twinlens.engine.image import Recipe
 
 OutputKind = Literal["probabilities", "logits"]
 
@@ -124,39 +124,6 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free what the runner holds; may be called twice."""
-        ...
-
-
-@runtime_checkable
-class FrameRunner(Runner, Protocol):
-    """A runner that can also convert the picture itself, where it runs."""
-
-    def takes_frames(self, recipe: Recipe) -> bool:
-        """Whether ``run_frame`` works for a recipe with the loaded network."""
-        ...
-
-    def run_frame(
-        self,
-        buffer: PixelBuffer,
-        recipe: Recipe,
-        region: Region | None = None,
-        crop_and_scale: CropAndScale | None = None,
-    ) -> NDArray[np.float32]:
-        """Convert a picture as ``engine.image.Converter`` does, and run the network on it.
-
-        Args:
-            buffer: the picture.
-            recipe: the model's recipe.
-            region: the part of the upright picture that counts; None is all of it.
-            crop_and_scale: overrides the recipe's; None keeps it.
-
-        Returns:
-            The network's raw output; see ``Runner.run``. The values that it was given differ from
-            the converter's by at most 2 grey levels, on average by less than 1.
-
-        Raises:
-            InferenceError: ``takes_frames`` says no, or the engine failed; says why.
-        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""How an axis of a picture is resized, as numbers: what ``resize`` does with OpenCV.
+"""How far an axis of a picture is halved and blurred before it is sampled.
 
 Shrinking halves until the ratio is under 3, blurs, and samples bilinearly; see ``resize`` for why.
 """
@@ -6,9 +6,6 @@ Shrinking halves until the ratio is under 3, blurs, and samples bilinearly; see 
 from __future__ import annotations
 
 import math
-
-import numpy as np
-from numpy.typing import NDArray
 
 # Halving stops where this ratio would be passed: below it, averaged pairs show their corners.
 _LEAST_RATIO = 1.5
@@ -32,49 +29,3 @@ def blur(ratio: float) -> tuple[int, float]:
     # Taps (a, 1 − 2a, a) have variance 2a; OpenCV samples exp(−x² / 2σ²) at −1, 0 and 1.
     outer = min(variance / 2, _LARGEST_OUTER_TAP)
     return 3, math.sqrt(-0.5 / math.log(outer / (1 - 2 * outer)))
-
-
-def axis_weights(
-    size: int, target: int, *, nearest: bool = False
-) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """What each pixel of a resized axis is made of.
-
-    The steps of ``resize.shrink`` (or ``resize.nearest``) are linear, so that along one axis they
-    are a weighted sum; ``shrink`` differs only by rounding to whole grey levels after each step.
-
-    Args:
-        size: pixels before.
-        target: pixels after.
-        nearest: take the nearest pixel instead.
-
-    Returns:
-        For each pixel its first source pixel, (target,), and the weights from there on,
-        (target, taps), which sum up to 1; all sources lie inside the axis.
-    """
-    if nearest:
-        chosen = np.floor((np.arange(target) + 0.5) * size / target).astype(np.uint32)
-        return np.minimum(chosen, size - 1), np.ones((target, 1), np.float32)
-    count, extent, block = size, float(size), 1
-    while halves(extent, target):
-        count, extent, block = count // 2, extent / 2, block * 2
-    ratio = extent / target
-    taps, sigma = blur(ratio)
-    offsets = np.arange(taps) - taps // 2
-    kernel = np.exp(-(offsets**2) / (2 * sigma * sigma))
-    kernel /= kernel.sum()
-    position = (np.arange(target) + 0.5) * ratio - 0.5
-    left = np.floor(position).astype(np.int64)
-    share = position - left
-    full = np.zeros((target, count))
-    rows = np.arange(target)
-    for side, weight in ((0, 1 - share), (1, share)):
-        at = np.clip(left + side, 0, count - 1)
-        for offset, factor in zip(offsets, kernel, strict=True):
-            np.add.at(full, (rows, np.clip(at + offset, 0, count - 1)), weight * factor)
-    used = full > 0
-    firsts = used.argmax(axis=1)
-    width = int((count - used[:, ::-1].argmax(axis=1) - firsts).max())
-    firsts = np.minimum(firsts, count - width)
-    picked = np.take_along_axis(full, firsts[:, None] + np.arange(width), axis=1)
-    weights = np.repeat(picked, block, axis=1) / block
-    return (firsts * block).astype(np.uint32), weights.astype(np.float32)

@@ -15,19 +15,16 @@ from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.graph import Graph
-from twinlens.engine.image import PixelBuffer, Recipe
+from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Conv2d, Linear
 from twinlens.engine.modelfile import parts_of, read_labels
 from twinlens.engine.params import (
     OWN,
-    AxisOrder,
     Naming,
     Parameters,
-    best_order,
     check_parameters,
     open_parameters,
     similarity,
-    try_orders,
 )
 from twinlens.engine.sidecar import Sidecar, read_sidecar, sidecar_path
 from twinlens.models.networks import (
@@ -167,15 +164,15 @@ def split_name(name: str) -> tuple[Network, Path] | None:
     return network, Path(path)
 
 
-def recognise(
+def find(
     path: Path,
     *,
     network: Network | None = None,
     labels: Path | None = None,
     imagenet_labels: Callable[[], tuple[str, ...]],
     kept: Path | None = None,
-) -> ModelSpec:
-    """Make a model of bare parameters: find the network that they belong to, and check them.
+) -> Found:
+    """Find the network that bare parameters belong to, check them, and say what is known of it.
 
     What stands in `NAME.toml` beside the parameters overrides the network's own recipe.
 
@@ -191,22 +188,7 @@ def recognise(
         ModelFileError: the parameters cannot be read.
         ParameterError: they do not fit the network; names all that do not.
         ModelError: they belong to no network that is known; or the recipe beside them is wrong.
-        LabelError: labels are missing, or their number is not that of the outputs.
     """
-    return find(
-        path, network=network, labels=labels, imagenet_labels=imagenet_labels, kept=kept
-    ).checked()
-
-
-def find(
-    path: Path,
-    *,
-    network: Network | None = None,
-    labels: Path | None = None,
-    imagenet_labels: Callable[[], tuple[str, ...]],
-    kept: Path | None = None,
-) -> Found:
-    """Find out what is known of bare parameters, with labels or without; else as `recognise`."""
     parameters = open_parameters(path)
     network, source = _closest(parameters, (network,) if network else tuple(NETWORKS.values()))
     classes = _classes(network, parameters, source.naming)
@@ -242,32 +224,6 @@ def find(
         assemble=lambda: build(open_parameters(path)),
     )
     return Found(spec, f"Parameters of {network.title}", classes, origins, problem)
-
-
-def find_order(
-    network: Network, path: Path, golden: Sequence[tuple[PixelBuffer, int]]
-) -> AxisOrder:
-    """How parameters without shapes are laid out: the order in which the network reads pictures.
-
-    Args:
-        network: whose parameters they are.
-        path: folder or file.
-        golden: pictures, and the output that must win on each.
-
-    Raises:
-        ParameterError: no order reads all pictures, or several do.
-        ModelFileError: the parameters cannot be read.
-        ImageError: a picture cannot be converted.
-    """
-    from twinlens.engine.image import Converter  # with it comes OpenCV
-
-    parameters = open_parameters(path)
-    _, source = _closest(parameters, (network,))
-    classes = _classes(network, parameters, source.naming)
-    converter = Converter(source.recipe)
-    tensors = [(converter.convert(picture).copy(), index) for picture, index in golden]
-    graph = network.build(classes=classes)
-    return best_order(try_orders(graph, parameters, source.naming, tensors), len(tensors))
 
 
 def _closest(parameters: Parameters, networks: Sequence[Network]) -> tuple[Network, Source]:

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.gpu import TOLERANCE, adapter_or_skip, found
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save, squeezenet
-from twinlens.engine.api.protocol import EngineOptions, FrameRunner, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.api.registry import load
 from twinlens.engine.errors import (
     EngineError,
@@ -19,7 +19,7 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats import load_onnx
 from twinlens.engine.graph import optimize
-from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, PixelFormat, Recipe, Region
+from twinlens.engine.image import Recipe
 from twinlens.engine.targets.gpu import LayersGpuEngine, engine
 from twinlens.engine.targets.gpu.run import adapters
 from twinlens.engine.targets.gpu.run.adapters import Adapter
@@ -65,7 +65,6 @@ def test_runs_and_says_what_runs(runner, tmp_path):
         first, next(iter(expected.values()))[0], atol=TOLERANCE[info.precision] * first.max()
     )
     assert (first.shape, first.dtype) == ((10,), np.float32)
-    assert isinstance(runner, FrameRunner)
     kept = first.copy()
     second = runner.run(x + 1)
     np.testing.assert_array_equal(first, kept)
@@ -230,7 +229,6 @@ def test_what_is_too_large_for_the_adapter_is_refused_in_one_line(monkeypatch):
     from twinlens.engine.layers import Flatten, Linear, ReLU
     from twinlens.engine.targets.gpu.run.device import Device
     from twinlens.engine.targets.gpu.run.program import Program
-    from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
     adapter = adapter_or_skip()
     most = adapter[1].limits["max-storage-buffer-binding-size"]
@@ -246,15 +244,6 @@ def test_what_is_too_large_for_the_adapter_is_refused_in_one_line(monkeypatch):
     nodes = [Node("f", Flatten(), ("x",), "f"), Node("l", weights, ("f",), "l")]
     with pytest.raises(EngineError, match=r"at most 0\.1 MB in one buffer; 0\.2 MB are needed"):
         Program(Graph("wide", {"x": (1, 3, 5, 5)}, ["l"], nodes), adapter)
-    nodes = [Node("r", ReLU(), ("x",), "r"), Node("f", Flatten(), ("r",), "f")]
-    small = Graph("small", {"x": (1, 3, 40, 48)}, ["f"], nodes)
-    with closing(GpuRunner(small, (1, 3, 40, 48), adapter)) as runner:
-        with pytest.raises(InferenceError, match=r"at most 0\.1 MB in one buffer"):
-            runner.run_frame(_frame(PixelFormat.BGR8, 300, 200), _levels())
-        # It still serves: nothing was handed over.
-        frame = _frame(PixelFormat.BGR8, 48, 40)
-        expected = np.maximum(Converter(_levels()).convert(frame), 0).reshape(-1)
-        np.testing.assert_array_equal(runner.run_frame(frame, _levels()), expected)
 
 
 def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
@@ -268,11 +257,8 @@ def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
         x = _picture(runner)
         expected = load_onnx(path).run({"image": x.astype(np.float64)})
         np.testing.assert_allclose(runner.run(x), next(iter(expected.values()))[0], rtol=1e-4)
-        assert not runner.takes_frames(spec.recipe)
         with pytest.raises(InferenceError, match=left):
             runner.submit(x)
-        with pytest.raises(InferenceError, match="cannot be converted on the GPU"):
-            runner.run_frame(_frame(PixelFormat.BGR8, 40, 40), spec.recipe)
 
 
 def test_channels_last(tmp_path):
@@ -281,11 +267,10 @@ def test_channels_last(tmp_path):
     with closing(LayersGpuEngine().load(spec, _options())) as runner:
         assert runner.info.input_shape == (1, 32, 32, 3)
         assert runner.info.fallbacks == ()
-        frame = _frame(PixelFormat.BGR8, 40, 36)
-        converted = Converter(spec.recipe).convert(frame)
-        np.testing.assert_allclose(
-            runner.run_frame(frame, spec.recipe), runner.run(converted), atol=0.05
-        )
+        x = _picture(runner)
+        expected = load_onnx(path).run({"image": x.astype(np.float64)})
+        # The network comes quantised and is computed in floats here.
+        np.testing.assert_allclose(runner.run(x), next(iter(expected.values()))[0], atol=0.01)
 
 
 def test_the_embedded_model_agrees_with_the_cpu():
@@ -345,93 +330,6 @@ def test_adapters_are_told_apart_and_chosen_by_words(monkeypatch):
     monkeypatch.setattr(adapters, "_found", lambda: tuple((each, None) for each in ranked))
     for words, name in ((None, "Fast 1"), ("integrated", "Small"), ("D3D12 DISCRETE", "Slow")):
         assert adapters.choose(words)[0].name == name
-
-
-def _frame(form, width, height, orientation=1, seed=0):
-    """A picture with structure at all sizes."""
-    random = np.random.default_rng(seed)
-    rows = height * 3 // 2 if form.is_planar else height
-    shape = (rows, width, form.bytes_per_pixel)
-    y, x, c = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    waves = np.sin(y / 7 + c) + np.cos(x / 11 - c) + np.sin(x * y / 300)
-    noisy = 128 + 35 * waves + random.normal(0, 12, shape)
-    pixels = np.clip(noisy, 0, 255).astype(np.uint8)
-    if shape[2] == 1:
-        pixels = pixels[..., 0]
-    return PixelBuffer.from_array(pixels, form, orientation=orientation)
-
-
-@pytest.fixture(scope="module")
-def door():
-    """Answers with the converted picture itself, in grey levels."""
-    from twinlens.engine.graph import Graph, Node
-    from twinlens.engine.layers import Flatten, ReLU
-    from twinlens.engine.targets.gpu.run.runner import GpuRunner
-
-    adapter = adapter_or_skip()
-    runners = {}
-    for shape in ((1, 3, 40, 48), (1, 1, 40, 48)):
-        nodes = [Node("r", ReLU(), ("x",), "r"), Node("f", Flatten(), ("r",), "f")]
-        graph = Graph("door", {"x": shape}, ["f"], nodes)
-        runners[shape] = GpuRunner(graph, shape, adapter)
-
-    def convert(frame, recipe, **more):
-        shape = recipe.input_shape
-        return runners[shape].run_frame(frame, recipe, **more).reshape(shape)
-
-    yield convert
-    for runner in runners.values():
-        runner.close()
-
-
-def _levels(**more):
-    channels = 1 if more.get("color") == "GRAY" else 3
-    return Recipe(48, 40, scale=1.0, mean=(0.0,) * channels, std=(1.0,) * channels, **more)
-
-
-def _close(door, frame, recipe, **more):
-    """Within 2 grey levels of the converter, and on average within 1."""
-    expected = Converter(recipe, more.get("region"), more.get("crop_and_scale")).convert(frame)
-    off = np.abs(door(frame, recipe, **more) - expected)
-    assert off.max() <= 2
-    assert off.mean() < 1
-
-
-@pytest.mark.parametrize("form", PixelFormat)
-def test_frames_of_every_format(door, form):
-    _close(door, _frame(form, 200, 150), _levels())
-    _close(door, _frame(form, 36, 52), _levels(crop_and_scale=CropAndScale.SCALE_FIT, padding=90))
-
-
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_frames_that_lie_on_their_side(door, orientation):
-    frame = _frame(PixelFormat.NV12, 170, 90, orientation)
-    _close(door, frame, _levels())
-    _close(door, frame, _levels(), crop_and_scale=CropAndScale.SCALE_FIT)
-    _close(door, frame, _levels(), region=Region(0.13, 0.27, 0.51, 0.6))
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        _levels(color="GRAY"),
-        _levels(color="BGR"),
-        _levels(interpolation="nearest"),
-        _levels(crop_and_scale=CropAndScale.SCALE_FILL),
-    ],
-    ids=["grey", "blue first", "nearest", "stretched"],
-)
-def test_frames_by_every_recipe(door, recipe):
-    for size in ((47, 39), (48, 40), (640, 360), (1300, 120)):
-        _close(door, _frame(PixelFormat.BGR8, *size), recipe)
-
-
-def test_values_of_a_recipe_are_exact(door):
-    # Pixels that are not resized differ by nothing.
-    recipe = Recipe(48, 40, mean=(0.1, -0.2, -3.0), std=(0.2, 0.3, 0.4))
-    frame = _frame(PixelFormat.RGB8, 48, 40)
-    expected = np.maximum(Converter(recipe).convert(frame), 0)
-    np.testing.assert_array_equal(door(frame, recipe), expected)
 
 
 def test_without_an_adapter_tests_say_so():

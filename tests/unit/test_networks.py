@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from twinlens.engine import PixelBuffer, PixelFormat, read_image
 from twinlens.engine.api import registry
 from twinlens.engine.errors import (
     LabelError,
@@ -19,10 +18,10 @@ from twinlens.engine.errors import (
     ParameterError,
 )
 from twinlens.engine.layers import Conv2d
-from twinlens.engine.params import MPSCNN, OWN, holds_parameters
+from twinlens.engine.params import OWN, holds_parameters
 from twinlens.models.identify.resolve import imagenet_labels, resolve
 from twinlens.models.networks.assembly import random_parameters
-from twinlens.models.networks.table import NETWORKS, Network, find_order
+from twinlens.models.networks.table import NETWORKS, Network
 
 
 def as_named(network: Network, number: int, classes: int | None = None) -> dict[str, np.ndarray]:
@@ -205,16 +204,7 @@ def test_what_holds_no_parameters_is_left_to_the_readers_of_models(tmp_path: Pat
 
 def test_the_published_digits_are_read(test_data: Path) -> None:
     folder = test_data / "models" / "mnist_mpscnn"
-    pictures = [(read_image(folder / f"{name}.png"), n) for name, n in (("five", 5), ("three", 3))]
     assert resolve(folder).title == "MNIST"
-    assert find_order(NETWORKS["mnist"], folder, pictures) == MPSCNN
-
-
-def test_a_picture_that_no_order_reads_is_told(test_data: Path) -> None:
-    folder = test_data / "models" / "mnist_mpscnn"
-    blank = PixelBuffer.from_array(np.full((28, 28), 255, np.uint8), PixelFormat.GRAY8)
-    with pytest.raises(ParameterError, match="no axis order reads"):
-        find_order(NETWORKS["mnist"], folder, [(blank, 1), (blank, 2)])
 
 
 def test_inception_is_recognised_by_the_sample_files(test_data: Path, tmp_path: Path) -> None:

@@ -194,15 +194,6 @@ class Flight:
         slot.ticket = Ticket(self, slot, started_s)
         return slot.ticket
 
-    def forget(self, feed: Feed) -> None:
-        """Give back what a way in needed, once its frames are done."""
-        self.finish()
-        for slot in self._slots:
-            recorded = slot.ready.pop(feed, None)
-            if recorded is not None and not recorded.cancel():
-                recorded.exception()
-            slot.inputs.pop(feed, None)
-
     def _record(self, feed: Feed, slot: _Slot, staging: Staging, *, timed: bool = False) -> Any:
         """Record a frame's commands."""
         encoder = self._device.raw.create_command_encoder()

@@ -124,8 +124,6 @@ class Program:
         best = self.tuner.run()
         lowered.steps[:] = [best.get(s, s) if isinstance(s, Op) else s for s in lowered.steps]
         self.ops = [step for step in lowered.steps if isinstance(step, Op)]
-        entrances = [op for op in self.ops if isinstance(op, Input)]
-        self._entrance = entrances[0] if entrances and entrances == self.ops[:1] else None
         self.kernels = {name: op.describe(target) for op in self.ops for name in op.nodes}
         self.labels = [(op.nodes, op.describe(target)) for op in self.ops]
         self.fallbacks = tuple(s.node.name for s in lowered.steps if isinstance(s, Reference))
@@ -167,31 +165,6 @@ class Program:
             int(np.prod(shape)) * 4, self._input, Calls(list(self._calls.values())), self.labels
         )
 
-    # What the picture's way in needs
-
-    @property
-    def entrance(self) -> Input | None:
-        """The kernel that takes the picture in, if there is exactly one, and it is the first."""
-        return self._entrance
-
-    def feed_through(self, call: Call, label: str, size: int, buffer: Any) -> Feed:
-        """A way in that another kernel than the entrance opens.
-
-        Args:
-            call: writes what the entrance would write.
-            label: what it is called in timings.
-            size: bytes that are uploaded.
-            buffer: where they go.
-        """
-        calls = [call, *(self._calls[op] for op in self.ops[1:])]
-        return Feed(size, buffer, Calls(calls), [((), label), *self.labels[1:]])
-
-    def forget(self, feed: Feed) -> None:
-        """Give back what frames by a way in needed; no more come by it."""
-        with self._lock:
-            if self._flight is not None:
-                self._flight.forget(feed)
-
     # Running
 
     def submit(self, inputs: Mapping[str, Array], *, timed: bool = False) -> Ticket:
@@ -206,13 +179,9 @@ class Program:
         def fill(memory: Bytes) -> None:
             np.copyto(memory.view(np.float32).reshape(array.shape), array, casting="same_kind")
 
-        return self.submit_bytes(self.feed, fill, timed=timed)
-
-    def submit_bytes(self, feed: Feed, fill: Any, *, timed: bool = False) -> Ticket:
-        """Hand bytes over by a way in; see ``Flight.submit``."""
         with self._lock:
             flight = self._flying()
-            return flight.submit(feed, fill, timed=timed and self.device.stamps)
+            return flight.submit(self.feed, fill, timed=timed and self.device.stamps)
 
     def _flying(self) -> Flight:
         self._check_open()

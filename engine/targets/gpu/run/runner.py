@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.protocol import RunnerInfo
-from twinlens.engine.errors import EngineError, InferenceError
+from twinlens.engine.errors import InferenceError
 from twinlens.engine.graph import Graph
-from twinlens.engine.image import CropAndScale, PixelBuffer, Recipe, Region
 from twinlens.engine.targets.classifier import Classifier, check_tensor
-from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line
+from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter
 from twinlens.engine.targets.gpu.run.flight import Ticket, Timings
-from twinlens.engine.targets.gpu.run.frame import FrameDoor
-from twinlens.engine.targets.gpu.run.native import FAILURES
 from twinlens.engine.targets.gpu.run.program import Options, Program
 
 #: Seconds that trying tiles may take when a network is loaded first.
@@ -79,7 +76,6 @@ class GpuRunner:
             options = Options(precision, tune_s=tune_s)
         self._program: Program | None = Program(graph, adapter, options)
         self._summary = graph.summary(self._program.kernels)
-        self._door: FrameDoor | None = None
         self._timings: Timings | None = None
         self.profile = False
         left = len(self._program.fallbacks)
@@ -145,61 +141,6 @@ class GpuRunner:
         check_tensor(TITLE, tensor, self._info.input_shape)
         return GpuTicket(self, program.submit({self._face.input: tensor}, timed=self.profile))
 
-    def takes_frames(self, recipe: Recipe) -> bool:
-        """Whether ``run_frame`` works: the recipe gives floats, and all layers have kernels."""
-        program = self._program
-        if program is None or not program.whole or program.entrance is None:
-            return False
-        return recipe.dtype == "float32" and recipe.input_shape == self._info.input_shape
-
-    def run_frame(
-        self,
-        buffer: PixelBuffer,
-        recipe: Recipe,
-        region: Region | None = None,
-        crop_and_scale: CropAndScale | None = None,
-    ) -> NDArray[np.float32]:
-        """Convert a picture on the GPU and run the network on it.
-
-        The picture's bytes are the only thing that is uploaded. The conversion is that of
-        ``engine.image.Converter``, without its rounding to whole grey levels between the steps:
-        values differ by at most 2 grey levels, on average by less than 1.
-
-        Args:
-            buffer: the picture.
-            recipe: the model's recipe.
-            region: the part of the upright picture that counts; None is all of it.
-            crop_and_scale: overrides the recipe's; None keeps it.
-
-        Raises:
-            InferenceError: ``takes_frames`` says no, the GPU failed, or the runner is closed.
-        """
-        return self.submit_frame(buffer, recipe, region, crop_and_scale).result()
-
-    def submit_frame(
-        self,
-        buffer: PixelBuffer,
-        recipe: Recipe,
-        region: Region | None = None,
-        crop_and_scale: CropAndScale | None = None,
-    ) -> GpuTicket:
-        """Hand a picture over without waiting for its answer; see ``run_frame``, ``submit``."""
-        program = self._opened()
-        if not self.takes_frames(recipe):
-            raise InferenceError(
-                f"{TITLE}: pictures cannot be converted on the GPU for {program.name}: it needs "
-                "float32 values and a kernel for each layer"
-            )
-        try:
-            if self._door is None or not self._door.serves(recipe):
-                self._door = FrameDoor(program, recipe)
-            feed, fill = self._door.way(buffer, region, crop_and_scale)
-        except EngineError as why:  # A picture may be too large for the adapter.
-            raise InferenceError(why.message, hint=why.hint) from why
-        except FAILURES as why:
-            raise InferenceError(f"{TITLE}: no way in for a picture: {one_line(why)}") from why
-        return GpuTicket(self, program.submit_bytes(feed, fill, timed=self.profile))
-
     def collect(self, ticket: Ticket) -> NDArray[np.float32]:
         """The output of a frame that was handed over; raises InferenceError."""
         program = self._opened()
@@ -215,6 +156,5 @@ class GpuRunner:
     def close(self) -> None:
         """Give the device back; may be called twice."""
         program, self._program = self._program, None
-        self._door = None
         if program is not None:
             program.close()
