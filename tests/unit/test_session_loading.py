@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from twinlens.app.core.session.session import (
     SourceFailed,
 )
 from twinlens.engine.api.protocol import EngineOptions
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError, InferenceError, LabelError
 from twinlens.engine.image import CropAndScale
 
@@ -158,6 +160,73 @@ def test_a_superseded_failure_is_not_told() -> None:
         slow.gate.set()
         watch.answer(lambda r: r.info.engine_id == "two")
         assert watch.all(LoadFailed) == []
+
+
+def endless(spec: Any, options: EngineOptions) -> FakeRunner:
+    """A load that ends by nothing but being given up."""
+    deadline_s = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline_s:
+        checkpoint()
+        time.sleep(0.005)
+    raise TimeoutError("nobody gave it up")
+
+
+@pytest.mark.xfail(strict=True, reason="a load goes on to its end though nobody waits for it")
+def test_a_superseded_load_is_given_up_and_nothing_is_told_of_it() -> None:
+    one, two = two_engines()
+    slow = FakeEngine("slow", endless)
+    with running(FakeSource(frames(1)), one, two, slow) as (session, watch):
+        watch.answer()
+        started_s = time.monotonic()
+        session.use_engine("slow")
+        assert slow.loading.wait(WAIT_S)
+        session.use_engine("two")
+        watch.answer(lambda r: r.info.engine_id == "two")
+        assert time.monotonic() - started_s < WAIT_S / 2
+        assert watch.all(LoadFailed) == []
+
+
+@pytest.mark.xfail(strict=True, reason="stopping waits for the load")
+def test_a_load_is_given_up_when_the_session_stops() -> None:
+    one, _ = two_engines()
+    slow = FakeEngine("slow", endless)
+    with running(FakeSource(frames(1)), one, slow) as (session, watch):
+        watch.answer()
+        session.use_engine("slow")
+        assert slow.loading.wait(WAIT_S)
+        started_s = time.monotonic()
+        session.stop()
+        assert time.monotonic() - started_s < 2.0
+
+
+@pytest.mark.xfail(strict=True, reason="a runner is closed under the lock that the state waits for")
+def test_the_state_is_told_while_a_runner_takes_its_time_to_close() -> None:
+    let_go, closing = threading.Event(), threading.Event()
+
+    class Sticky(FakeRunner):
+        def close(self) -> None:
+            closing.set()
+            let_go.wait(WAIT_S)
+            super().close()
+
+    engine = FakeEngine(make=lambda s, o: Sticky() if s.id == "sticky" else FakeRunner())
+    with running(FakeSource(frames(1)), engine) as (session, watch):
+        watch.answer()
+        session.set_answering(False)  # so that what was loaded waits to serve
+        session.use_model(make_spec("sticky"))
+        watch.until(lambda: session.state.loading is None)
+        session.use_model(make_spec("last"))
+        assert closing.wait(WAIT_S), "the one that never served is not kept"
+        states: list[Any] = []
+        asker = threading.Thread(target=lambda: states.append(session.state))
+        asker.start()
+        asker.join(WAIT_S / 4)
+        waited = not states
+        let_go.set()
+        asker.join(WAIT_S)
+        session.set_answering(True)
+        watch.answer(lambda r: r.model_title == "Last")
+    assert not waited, "asking for the state waited for the runner to close"
 
 
 def test_going_back_to_the_serving_engine_cancels_the_load() -> None:

@@ -1,0 +1,123 @@
+"""What nobody expects, on the window's thread: shown once, logged, and everything goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QTimer
+
+from helpers.fakes import WAIT_S
+from helpers.gated import Gated
+from helpers.gui_stand import Stand
+
+
+class Surprise:
+    """Raises in place of a method, so many times."""
+
+    def __init__(self, real: Any, times: int = 1) -> None:
+        self.real, self.left, self.raised = real, times, 0
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            self.raised += 1
+            raise KeyError("surprise")
+        return self.real(*args, **more)
+
+
+@pytest.fixture
+def slow_reads() -> Iterator[threading.Event]:
+    """Set when whatever waits for it may end."""
+    let_go = threading.Event()
+    yield let_go
+    let_go.set()
+
+
+def banner_of(stand: Stand) -> str:
+    stand.until(lambda: stand.window.banner is not None)
+    assert stand.window.banner is not None
+    return stand.window.banner.title
+
+
+@pytest.mark.xfail(strict=True, reason="news are acknowledged only where nothing is raised")
+def test_an_error_while_a_frame_is_shown_does_not_freeze_the_picture(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    show = Surprise(stand.window.stage.show_frame, times=3)
+    monkeypatch.setattr(stand.window.stage, "show_frame", show)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(4):
+            before = show.raised, stand.window.last_result
+            stand.source.allow(1)
+            stand.until(lambda before=before: (show.raised, stand.window.last_result) != before)
+        stand.feed(2)
+    assert show.raised == 3
+    assert "surprise" in banner_of(stand)
+    assert len([r for r in caplog.records if r.exc_info]) == 1, "the same again is not logged again"
+
+
+@pytest.mark.xfail(strict=True, reason="one event that cannot be shown takes the others with it")
+def test_an_error_while_an_event_is_shown_loses_no_other(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = stand.window
+    monkeypatch.setattr(window.choose, "ready", Surprise(window.choose.ready))
+    assert window.session is not None
+    window.session.use_engine("vision")
+    stand.feed(3)
+    assert "surprise" in banner_of(stand)
+    window.popups.close_banner()
+    stand.feed(1)
+    window.session.use_engine("layers-cpu")
+    stand.until(lambda: window.controls.switch.live == "layers-cpu")
+
+
+@pytest.mark.xfail(strict=True, reason="it ends in Qt's own error output")
+def test_an_error_behind_a_background_task_is_shown_and_the_next_one_runs(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = stand.window
+    monkeypatch.setattr(window.choose, "use", Surprise(window.choose.use))
+    window.choose.model("pets")
+    assert "surprise" in banner_of(stand)
+    window.popups.close_banner()
+    window.choose.model("pets")
+    stand.until(lambda: bool(window.session and window.session.state.spec.id == "pets"))
+
+
+@pytest.mark.xfail(strict=True, reason="it ends in Qt's own error output")
+def test_an_error_while_a_table_is_shown_does_not_end_the_measuring(
+    waiting: Stand, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = waiting.window
+    window.bench.toggle()
+    waiting.until(lambda: gated.timing)
+    sheet = window.bench.sheet
+    assert sheet is not None
+    monkeypatch.setattr(sheet, "show_chart", Surprise(sheet.show_chart))
+    gated.open()
+    waiting.until(lambda: not window.bench.running)
+    assert "surprise" in banner_of(waiting)
+    assert window.bench.table is not None
+    assert window.bench.table.complete
+    assert window.session is not None
+    assert window.session.state.answering
+
+
+@pytest.mark.xfail(strict=True, reason="settings are saved by the two threads that load")
+def test_reads_that_never_end_do_not_keep_settings_from_the_disk(
+    stand: Stand, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, slow_reads: threading.Event
+) -> None:
+    window = stand.window
+    monkeypatch.setattr(window.intake, "_look", lambda path: slow_reads.wait(WAIT_S))
+    for number in range(4):
+        window.intake.open(tmp_path / f"{number}.onnx")
+    window.look.toggle_mirror()
+    path = tmp_path / "settings.json"
+    QTimer.singleShot(3000, slow_reads.set)
+    stand.until(path.exists)
+    assert not slow_reads.is_set(), "the settings waited for the reads"
