@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from helpers.fakes import WAIT_S
 from helpers.own_models import own_card
 from twinlens.app.core.shelf.pulls import PullProgress, Pulls
 from twinlens.app.core.shelf.rows import count, megabytes, model_row, model_rows
+from twinlens.app.core.workers import Workers
 from twinlens.app.views.models import ModelAction, model_lines
 from twinlens.engine.errors import DownloadCancelledError, DownloadError
 from twinlens.models.catalog.cards import Card, card_from
@@ -50,8 +52,9 @@ class Gate:
 
 
 def ended(pulls: Pulls) -> Any:
-    for thread in pulls._threads:
-        thread.join(WAIT_S)
+    deadline_s = time.monotonic() + WAIT_S
+    while pulls.progress() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
     return pulls.take_finished()
 
 
@@ -94,12 +97,14 @@ def test_any_error_is_told(tmp_path: Path, error: Exception) -> None:
 
 
 def test_closing_stops_all(tmp_path: Path) -> None:
-    gate = Gate()
-    pulls = Pulls(Store(tmp_path), gate)
+    gate, workers = Gate(), Workers()
+    pulls = Pulls(Store(tmp_path), gate, workers)
     pulls.start(CARD)
     assert gate.began.wait(WAIT_S)
     pulls.close(WAIT_S)
-    assert not any(thread.is_alive() for thread in pulls._threads)
+    assert workers.alive == ()
+    (finished,) = pulls.take_finished()
+    assert isinstance(finished.error, DownloadCancelledError)
 
 
 def test_lines_say_what_can_be_done(tmp_path: Path) -> None:

@@ -171,7 +171,6 @@ def endless(spec: Any, options: EngineOptions) -> FakeRunner:
     raise TimeoutError("nobody gave it up")
 
 
-@pytest.mark.xfail(strict=True, reason="a load goes on to its end though nobody waits for it")
 def test_a_superseded_load_is_given_up_and_nothing_is_told_of_it() -> None:
     one, two = two_engines()
     slow = FakeEngine("slow", endless)
@@ -186,7 +185,6 @@ def test_a_superseded_load_is_given_up_and_nothing_is_told_of_it() -> None:
         assert watch.all(LoadFailed) == []
 
 
-@pytest.mark.xfail(strict=True, reason="stopping waits for the load")
 def test_a_load_is_given_up_when_the_session_stops() -> None:
     one, _ = two_engines()
     slow = FakeEngine("slow", endless)
@@ -199,7 +197,6 @@ def test_a_load_is_given_up_when_the_session_stops() -> None:
         assert time.monotonic() - started_s < 2.0
 
 
-@pytest.mark.xfail(strict=True, reason="a runner is closed under the lock that the state waits for")
 def test_the_state_is_told_while_a_runner_takes_its_time_to_close() -> None:
     let_go, closing = threading.Event(), threading.Event()
 

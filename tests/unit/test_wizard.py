@@ -407,7 +407,7 @@ def test_a_model_that_does_not_run_says_so(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_stopped_closes_its_runner(tmp_path: Path) -> None:
     wizard = colors_wizard(tmp_path)
-    gate = threading.Event()
+    gate, running = threading.Event(), threading.Event()
 
     class Slow:
         closed = False
@@ -417,6 +417,7 @@ def test_a_trial_that_is_stopped_closes_its_runner(tmp_path: Path) -> None:
             self.info = inner.info
 
         def run(self, tensor: np.ndarray) -> np.ndarray:
+            running.set()
             gate.wait(WAIT_S)
             return self._inner.run(tensor)
 
@@ -427,6 +428,7 @@ def test_a_trial_that_is_stopped_closes_its_runner(tmp_path: Path) -> None:
     pictures = [plain(color) for color in COLORS]
     trial = Trial(wizard.trial_spec, wizard.candidates(), pictures, lambda spec: Slow(load(spec)))
     trial.start()
+    assert running.wait(WAIT_S)
     trial.request_stop()
     gate.set()
     assert trial.join(WAIT_S)

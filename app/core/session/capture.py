@@ -15,12 +15,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from twinlens.app.core.session.events import SourceFailed, SourceOpened
 from twinlens.app.core.session.meters import Clock, RateMeter
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.core.session.types import Frame
+from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
@@ -38,13 +40,14 @@ class _Player:
         self.info: SourceInfo | None = None
         self.retired = False
         self.credit = 0
-        self.thread: threading.Thread | None = None
+        self.worker: Worker | None = None
 
 
 class CaptureDeck:
     """Plays sources and hands on the current one's frames.
 
     Args:
+        workers: runs them.
         news: gets frames and events.
         deliver: gets each frame, under the deck's lock; must not block or call back.
         opened: told that another source took over, likewise.
@@ -55,6 +58,7 @@ class CaptureDeck:
 
     def __init__(
         self,
+        workers: Workers,
         news: NewsBox,
         *,
         deliver: Callable[[Frame], object],
@@ -64,6 +68,7 @@ class CaptureDeck:
         clock: Clock = time.perf_counter,
     ) -> None:
         self.meter = RateMeter(clock=clock)
+        self._workers = workers
         self._news = news
         self._deliver = deliver
         self._opened = opened
@@ -119,21 +124,6 @@ class CaptureDeck:
             for player in self._players:
                 self._retire(player)
 
-    def join(self, deadline_s: float) -> bool:
-        """Wait for all threads until ``deadline_s`` (``time.monotonic``); False when time is up."""
-        while True:
-            with self._changed:
-                threads = [p.thread for p in self._players if p.thread is not None]
-                for player in self._players:
-                    # An interrupt that came just before a blocking call may have been missed.
-                    player.source.interrupt()
-            if not threads:
-                return True
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                return False
-            threads[0].join(min(left_s, _INTERRUPT_AGAIN_S))
-
     def _play(self, source: Source, *, is_fallback: bool) -> None:
         with self._changed:
             if self._stopping:
@@ -147,13 +137,11 @@ class CaptureDeck:
                 self._retire(other)
             self._pending = player
             self._players.append(player)
-            player.thread = threading.Thread(
-                target=self._run,
-                args=(player, same),
-                name=f"twinlens-capture-{player.id}",
-                daemon=True,  # A driver that never returns must not keep the program alive.
+            player.worker = self._workers.start(
+                f"twinlens-capture-{player.id}",
+                partial(self._run, player, same),
+                wake=partial(self._end, player),
             )
-            player.thread.start()
 
     def _retire(self, player: _Player) -> None:
         player.retired = True
@@ -164,7 +152,15 @@ class CaptureDeck:
         player.source.interrupt()
         self._changed.notify_all()
 
-    def _run(self, player: _Player, before: list[_Player]) -> None:
+    def _end(self, player: _Player) -> None:
+        """Make a player's thread end; again and again, see ``Worker``."""
+        with self._changed:
+            if not player.retired:
+                self._retire(player)
+            player.source.interrupt()
+
+    def _run(self, player: _Player, before: list[_Player], token: CancelToken) -> None:
+        del token  # Its worker's wake-up retires the player under the lock it waits with.
         failure: TwinlensError | None = None
         try:
             if self._wait_for_device(player, before):

@@ -23,6 +23,7 @@ from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.slot import LatestSlot
 from twinlens.app.core.session.types import Frame
+from twinlens.app.core.workers import CancelToken, Workers
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 from twinlens.engine.image import CropAndScale, Region
 
@@ -87,7 +88,6 @@ class InferenceWorker:
         self._previous: Loaded | None = None
         self._told_engine = False
         self._told_source: int | None = None
-        self._thread = threading.Thread(target=self._run, name="twinlens-inference", daemon=True)
 
     @property
     def serving(self) -> Loaded | None:
@@ -101,21 +101,15 @@ class InferenceWorker:
         with self._changed:
             return self._incoming or self._serving
 
-    def start(self) -> None:
+    def start(self, workers: Workers) -> None:
         """Start the thread."""
-        self._thread.start()
+        workers.start("twinlens-inference", self._run, wake=self.request_stop)
 
     def request_stop(self) -> None:
         """Make the thread end after the frame it is at; returns at once."""
         with self._changed:
             self._stopping = True
             self.frames.close()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; False when time is up."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def change_view(self, change: Callable[[View], View]) -> None:
         """Change how frames are read; the newest frame is answered again."""
@@ -141,14 +135,16 @@ class InferenceWorker:
             self._held = not answering
             self._changed.notify_all()
 
-    def install(self, loaded: Loaded) -> None:
-        """Let a warm runner serve from the next frame on."""
+    def install(self, loaded: Loaded) -> Loaded | None:
+        """Let a warm runner serve from the next frame on.
+
+        Returns at once with one that was to serve from then on instead, to be put aside.
+        """
         with self._changed:
             replaced, self._incoming = self._incoming, loaded
             self._hopeless = False
             self._changed.notify_all()
-        if replaced is not None:
-            self.put_aside(replaced)
+        return replaced
 
     def put_aside(self, loaded: Loaded) -> None:
         """Keep a runner that does not serve, or close it if it will not be asked for again."""
@@ -196,7 +192,8 @@ class InferenceWorker:
             self._ended = title
             self._changed.notify_all()
 
-    def _run(self) -> None:
+    def _run(self, token: CancelToken) -> None:
+        del token  # Its worker's wake-up sets a flag under the lock that the thread waits with.
         while (job := self._next()) is not None:
             if job.incoming is not None:
                 self._swap(job.incoming)

@@ -12,8 +12,10 @@ import numpy as np
 from twinlens.app.core.session.engines import engine_title
 from twinlens.app.core.session.events import LoadFailed, LoadStarted
 from twinlens.app.core.session.news import NewsBox
+from twinlens.app.core.workers import CancelToken, Workers
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
-from twinlens.engine.errors import EngineError, TwinlensError
+from twinlens.engine.cancel import cancel_scope, checkpoint
+from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 
 _log = logging.getLogger(__name__)
 
@@ -64,12 +66,16 @@ class Loaded:
 class EngineLoader:
     """The loader thread.
 
+    A load that nobody waits for any more is given up at its next stage, and nothing is told of
+    it.
+
     Args:
         load: does the work; every exception it raises becomes a ``LoadFailed`` event.
         news: gets the events.
         reuse: gives back a runner that is still at hand, or None; never one for a fresh request.
-        install: gets the loaded runner of the newest request.
-        put_aside: gets a runner whose request was superseded while it loaded.
+        install: gets the loaded runner of the newest request, under this loader's lock, so it
+            must be short; gives a runner that it takes the place of, to be put aside.
+        put_aside: gets a runner that does not serve, with no lock held: closing it takes time.
         failed: told that the newest request failed.
     """
 
@@ -79,7 +85,7 @@ class EngineLoader:
         news: NewsBox,
         *,
         reuse: Callable[[LoadRequest], Loaded | None],
-        install: Callable[[Loaded], None],
+        install: Callable[[Loaded], Loaded | None],
         put_aside: Callable[[Loaded], None],
         failed: Callable[[LoadRequest], None],
     ) -> None:
@@ -93,7 +99,7 @@ class EngineLoader:
         self._wanted: LoadRequest | None = None
         self._taken = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="twinlens-loader", daemon=True)
+        self._loading: CancelToken | None = None
 
     @property
     def wanted(self) -> LoadRequest | None:
@@ -101,41 +107,45 @@ class EngineLoader:
         with self._changed:
             return self._wanted
 
-    def start(self) -> None:
+    def start(self, workers: Workers) -> None:
         """Start the thread."""
-        self._thread.start()
+        workers.start("twinlens-loader", self._run, wake=self.request_stop)
 
     def request(self, request: LoadRequest | None) -> None:
         """Ask for a runner, in place of what was asked for before; None only cancels."""
         with self._changed:
             self._wanted, self._taken = request, False
-            self._changed.notify_all()
+            self._give_up()
 
     def request_stop(self) -> None:
-        """Make the thread end after what it is doing; returns at once."""
+        """Make the thread end after the stage that it is at; returns at once."""
         with self._changed:
             self._stopping = True
             self._wanted = None
-            self._changed.notify_all()
+            self._give_up()
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; False when time is up."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+    def _give_up(self) -> None:
+        """End what is being loaded, and look at what is wanted now; the lock is held."""
+        if self._loading is not None:
+            self._loading.cancel()
+        self._changed.notify_all()
 
-    def _run(self) -> None:
-        while (request := self._next()) is not None:
+    def _run(self, token: CancelToken) -> None:
+        while (request := self._next(token)) is not None:
             self._serve(request)
             self._news.tell()
 
-    def _next(self) -> LoadRequest | None:
+    def _next(self, token: CancelToken) -> LoadRequest | None:
         with self._changed:
+            self._loading = None
             self._changed.wait_for(
                 lambda: self._stopping or (self._wanted is not None and not self._taken)
             )
             self._taken = True
-            return None if self._stopping else self._wanted
+            if self._stopping:
+                return None
+            self._loading = token.child()
+            return self._wanted
 
     def _serve(self, request: LoadRequest) -> None:
         loaded = self._reuse(request)
@@ -144,6 +154,8 @@ class EngineLoader:
             self._news.tell()
         try:
             loaded = loaded or self._load(request)
+        except CancelledError:
+            return
         except TwinlensError as error:
             self._fail(request, error)
             return
@@ -153,18 +165,24 @@ class EngineLoader:
             _log.exception("loading %s failed unexpectedly", request.what)
             self._fail(request, _unexpected(request, error))
             return
+        left: Loaded | None = loaded
         with self._changed:
-            newest = self._wanted is request
-            if newest:
+            if self._wanted is request:
                 self._wanted = None
-                # Under the lock, so that nobody sees neither "loading" nor "installed".
-                self._install(loaded)
-        if not newest:
-            self._put_aside(loaded)
+                # Under the lock, so that nobody sees neither "loading" nor "installed"; what is
+                # closed for it is closed below.
+                left = self._install(loaded)
+        if left is not None:
+            self._put_aside(left)
 
     def _load(self, request: LoadRequest) -> Loaded:
+        with cancel_scope(self._loading):
+            return self._load_warm(request)
+
+    def _load_warm(self, request: LoadRequest) -> Loaded:
         runner = self._load_runner(request.spec, request.engine_id, request.options)
         try:
+            checkpoint()
             # The first run allocates and plans; that must not happen to a live frame.
             runner.run(np.zeros(runner.info.input_shape, np.float32))
         except BaseException:

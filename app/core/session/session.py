@@ -9,8 +9,8 @@ Threads
 the window's thread     calls the methods below, which all return at once, and takes the news.
 
 Every worker sleeps on its own condition; nobody polls. Locks are taken in the order session,
-loader or capture, inference, news, and never held while a source reads, an engine runs or
-``on_news`` is called.
+loader or capture, inference, news, and never held while a source reads, an engine loads, runs or
+is closed, or ``on_news`` is called: so whoever asks for the state never waits for any of these.
 
 The threads are worth having because OpenCV, ONNX Runtime and NumPy's larger kernels release the
 interpreter lock while they work; what is held is held by short Python steps between kernels, so
@@ -44,6 +44,7 @@ from twinlens.app.core.session.loading import EngineLoader, Loader, LoadRequest,
 from twinlens.app.core.session.meters import Clock
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source
+from twinlens.app.core.workers import Workers
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
 from twinlens.engine.image import CropAndScale, Region
 
@@ -64,7 +65,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_STOP_WITHIN_S = 4.0
+_STOP_WITHIN_S = 1.5
 
 
 class Session:
@@ -86,6 +87,7 @@ class Session:
             Qt: emit a signal over a *queued* connection).
         loader: loads a model on an engine; None means ``twinlens.engine.api.registry.load``.
         clock: the clock of ``Frame.captured_s``.
+        workers: the owner of its threads; None makes one.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Session:
         on_news: Callable[[], None] | None = None,
         loader: Loader | None = None,
         clock: Clock = time.perf_counter,
+        workers: Workers | None = None,
     ) -> None:
+        self._workers = workers or Workers()
         self._lock = threading.Lock()
         self._first_source = source
         self._wanted = LoadRequest(spec, engine_id, options or EngineOptions())
@@ -118,6 +122,7 @@ class Session:
             failed=self._on_load_failed,
         )
         self._deck = CaptureDeck(
+            self._workers,
             self._news,
             deliver=self._worker.frames.put,
             opened=self._worker.source_opened,
@@ -149,27 +154,31 @@ class Session:
             if self._started:
                 return
             self._started = True
-            self._worker.start()
-            self._engines.start()
+            self._worker.start(self._workers)
+            self._engines.start(self._workers)
             self._engines.request(self._wanted)
         self._deck.use(self._first_source)
 
-    def stop(self, within_s: float = _STOP_WITHIN_S) -> None:
-        """Stop and join everything within ``within_s`` seconds; may be called twice.
+    def request_stop(self) -> None:
+        """Ask everything to end; returns at once.
 
-        Blocked sources are interrupted. ``on_news`` is not called any more; what is there can
-        still be taken. A thread stuck in foreign code is left behind, and logged.
+        Blocked sources are interrupted, and what is being loaded is given up. ``on_news`` is not
+        called any more; what is there can still be taken.
         """
         self._news.close()
         self._deck.request_stop()
         self._engines.request_stop()
         self._worker.request_stop()
-        deadline_s = time.monotonic() + within_s
-        joined = self._deck.join(deadline_s)
-        joined &= self._engines.join(max(0.0, deadline_s - time.monotonic()))
-        joined &= self._worker.join(max(0.0, deadline_s - time.monotonic()))
-        if not joined:
-            _log.warning("a worker thread did not end within %s s", within_s)
+
+    def stop(self, within_s: float = _STOP_WITHIN_S) -> None:
+        """Stop and join everything within ``within_s`` seconds; may be called twice.
+
+        All workers of the session's owner end with it. A thread stuck in foreign code is left
+        behind.
+        """
+        self.request_stop()
+        for left in self._workers.stop(within_s):
+            _log.info("%s did not end within %s s", left.name, within_s)
 
     def use_engine(self, engine_id: str, options: EngineOptions | None = None) -> None:
         """Swap the engine warm: the old one answers until the new one is loaded and has run.

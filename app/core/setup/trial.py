@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.wizard import Candidate, Shares
+from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.api.observations import probabilities
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.cancel import checkpoint
-from twinlens.engine.errors import EngineError, TwinlensError
+from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 from twinlens.engine.image import Converter, PixelBuffer
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Trial:
         pictures: golden pictures; more can be added.
         load: loads the model; called on the trial's thread.
         live: gives the picture that is shown now, or None; called on the trial's thread.
+        workers: the owner of its thread; None makes one.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class Trial:
         pictures: Sequence[Golden],
         load: Callable[[ModelSpec], Runner],
         live: Callable[[], PixelBuffer | None] = lambda: None,
+        workers: Workers | None = None,
     ) -> None:
+        self._workers = workers or Workers()
         self._spec, self._candidates = spec, tuple(candidates)
         self._load, self._live = load, live
         self._converters = {c.id: Converter(c.recipe) for c in self._candidates}
@@ -68,7 +73,7 @@ class Trial:
         self._error: TwinlensError | None = None
         self._count = 0
         self._watching = self._stopping = self._done = False
-        self._thread = threading.Thread(target=self._run, name="twinlens-trial", daemon=True)
+        self._worker: Worker | None = None
 
     @property
     def pictures(self) -> tuple[Golden, ...]:
@@ -85,7 +90,7 @@ class Trial:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._worker = self._workers.start("twinlens-trial", self._run, wake=self.request_stop)
 
     def add(self, picture: Golden) -> int:
         """Try one more picture; returns its place."""
@@ -102,27 +107,30 @@ class Trial:
             self._changed.notify_all()
 
     def request_stop(self) -> None:
-        """Make the thread end after the run it is at; returns at once."""
+        """Make the thread end after the stage or the run it is at; returns at once."""
+        if self._worker is not None:
+            self._worker.token.cancel()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; False when time is up."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._worker is None or self._worker.join(time.monotonic() + timeout_s)
 
     def _tell(self) -> None:
         self._count += 1
         self._changed.notify_all()
 
-    def _run(self) -> None:
+    def _run(self, token: CancelToken) -> None:
+        del token  # The engine looks at it; ``_stopping`` is what this thread waits with.
         runner: Runner | None = None
         try:
             runner = self._load(self._spec)
             while self._step(runner):
                 pass
+        except CancelledError:
+            pass
         except TwinlensError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001

@@ -7,8 +7,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from twinlens.engine.errors import DownloadError, TwinlensError
+from twinlens.app.core.workers import CancelToken, Worker, Workers
+from twinlens.engine.errors import (
+    CancelledError,
+    DownloadCancelledError,
+    DownloadError,
+    TwinlensError,
+)
 from twinlens.models.catalog.cards import Card
 from twinlens.models.catalog.pull import Outcome, pull
 from twinlens.models.catalog.store import Store
@@ -52,15 +59,21 @@ class Pulls:
     Args:
         store: where models are put.
         fetch: does the work, as ``models.pull.pull`` does.
+        workers: the owner of their threads; None makes one.
     """
 
-    def __init__(self, store: Store, fetch: Callable[..., Outcome] = pull) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fetch: Callable[..., Outcome] = pull,
+        workers: Workers | None = None,
+    ) -> None:
+        self._owner = workers or Workers()
         self._store, self._fetch = store, fetch
         self._lock = threading.Lock()
         self._progress: dict[str, PullProgress] = {}
         self._finished: list[Finished] = []
-        self._stops: dict[str, threading.Event] = {}
-        self._threads: list[threading.Thread] = []
+        self._workers: dict[str, Worker] = {}
 
     def start(self, card: Card) -> None:
         """Begin to fetch a model, unless it is being fetched."""
@@ -68,13 +81,11 @@ class Pulls:
             if card.id in self._progress:
                 return
             self._progress[card.id] = PullProgress(total=card.bytes)
-            self._stops[card.id] = threading.Event()
-        # A daemon: a mirror that says nothing must not keep the app from ending. What has
-        # arrived is on the disk and is gone on with.
-        name = f"twinlens-pull-{card.id}"
-        thread = threading.Thread(target=self._run, args=(card,), name=name, daemon=True)
-        self._threads = [*(t for t in self._threads if t.is_alive()), thread]
-        thread.start()
+            # A mirror that says nothing does not keep the app from ending: what has arrived is on
+            # the disk and is gone on with.
+            self._workers[card.id] = self._owner.start(
+                f"twinlens-pull-{card.id}", partial(self._run, card)
+            )
 
     def stop(self, model: str) -> None:
         """Ask a download to stop; what has arrived is kept."""
@@ -82,7 +93,7 @@ class Pulls:
             now = self._progress.get(model)
             if now is not None:
                 self._progress[model] = PullProgress(now.done, now.total, stopping=True)
-                self._stops[model].set()
+                self._workers[model].request_stop()
 
     def progress(self) -> dict[str, PullProgress]:
         """Downloads that are going on, by card id."""
@@ -97,21 +108,26 @@ class Pulls:
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Stop all downloads, and wait a moment for them."""
+        with self._lock:
+            workers = list(self._workers.values())
         for model in self.progress():
             self.stop(model)
-        until_s = time.monotonic() + timeout_s
-        for thread in self._threads:
-            thread.join(max(0.0, until_s - time.monotonic()))
+        deadline_s = time.monotonic() + timeout_s
+        for worker in workers:
+            worker.join(deadline_s)
 
-    def _run(self, card: Card) -> None:
+    def _run(self, card: Card, token: CancelToken) -> None:
         try:
             outcome = self._fetch(
                 card,
                 self._store,
                 progress=lambda done, total: self._tell(card, done, total),
-                cancelled=self._stops[card.id].is_set,
+                cancelled=lambda: token.cancelled,
             )
             finished = Finished(card, outcome)
+        except CancelledError:
+            # Between the pieces, while what has arrived is checked or unpacked.
+            finished = Finished(card, error=DownloadCancelledError(f"{card.id}: stopped"))
         except TwinlensError as error:
             finished = Finished(card, error=error)
         except Exception as error:  # noqa: BLE001 - this thread's boundary; the person is told
@@ -119,7 +135,7 @@ class Pulls:
             why = f"{card.id} cannot be fetched: {type(error).__name__}: {error}"
             finished = Finished(card, error=DownloadError(why))
         with self._lock:
-            del self._progress[card.id], self._stops[card.id]
+            del self._progress[card.id], self._workers[card.id]
             self._finished.append(finished)
 
     def _tell(self, card: Card, done: int, total: int) -> None:
