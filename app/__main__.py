@@ -1,6 +1,6 @@
 """``python -m twinlens.app`` is the ``twinlens`` command."""
 
-from twinlens.app.cli import main
+from twinlens.app.cli import entry
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entry()

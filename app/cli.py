@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from twinlens.app.core.way_out import INTERRUPTED
 from twinlens.engine.errors import TwinlensError
 
 
@@ -51,7 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+
+
+def entry() -> NoReturn:
+    """Run the command line as a process of its own: hear signals, and leave by the one way out."""
+    from twinlens.app.core.way_out import WAY_OUT
+
+    WAY_OUT.install()
+    try:
+        code = main()
+    except SystemExit as end:  # of the parser: wrong usage, or --help
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception:  # noqa: BLE001
+        # A fault of ours: what the interpreter would print, on the same way out.
+        traceback.print_exc()
+        code = 1
+    WAY_OUT.leave(code)
 
 
 def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from twinlens.app.commands.display import no_window_reason
 from twinlens.app.commands.options import add_model_options, add_precision_options
+from twinlens.app.core.way_out import WAY_OUT
 
 SOURCE_HELP = (
     "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http://), "
@@ -36,6 +37,8 @@ def execute(args: argparse.Namespace) -> int:
         if reason:
             sys.stderr.write(f"twinlens: {reason}; showing it in the terminal\n")
         return run_terminal(args)
+    # Before Qt is loaded: whoever ends the window that is about to come wants no traceback.
+    WAY_OUT.for_window()
     from twinlens.app.core.settings import SettingsStore
     from twinlens.app.qt.main import run_window
 

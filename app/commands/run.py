@@ -23,6 +23,7 @@ from twinlens.app.commands.options import (
     resolve_model,
 )
 from twinlens.app.commands.records import frame_record, write_json
+from twinlens.app.core.way_out import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,7 @@ def execute(args: argparse.Namespace) -> int:
     )
     started = time.perf_counter()
     latencies = []
+    status = 0
     try:
         for result in run:
             latencies.append(result.timings.latency_ms)
@@ -70,11 +72,11 @@ def execute(args: argparse.Namespace) -> int:
             if args.frames and len(latencies) >= args.frames:
                 break
     except KeyboardInterrupt:
-        pass  # Ctrl-C is how a live source is ended; the summary still follows.
+        status = INTERRUPTED  # That is how a live source is ended; the summary still follows.
     finally:
         run.close()
     _write_summary(latencies, run.dropped, time.perf_counter() - started, args)
-    return 0
+    return status
 
 
 def _is_live(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
+from types import TracebackType
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon, QImage
@@ -13,8 +14,11 @@ from PySide6.QtWidgets import QApplication
 from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
+from twinlens.app.core.way_out import WAY_OUT
 from twinlens.app.overlays import Banner
 from twinlens.app.qt.environment import prepare
+from twinlens.app.qt.threads.bridge import Deliveries
+from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.cameras import ask_permission, camera_choices, watch_cameras
 from twinlens.app.qt.window.window import MainWindow
 from twinlens.app.sources import open_source
@@ -61,6 +65,7 @@ def run_window(
     saved = settings.load()
     later = frozenset() if saved.auto_engine else SLOW_TO_ASK - {engine or saved.engine}
     window = make_window(settings, labels=labels if model else None, later=later)
+    _listen(window, application)
     if threads is not None:
         window.remember(threads=threads)
     if calibration is not None:
@@ -80,9 +85,35 @@ def run_window(
     if later:
         window.choose.ask_engines(engine_choices)
     try:
-        return application.exec()
+        application.exec()
     finally:
         window.stop()
+    return 0
+
+
+def _listen(window: MainWindow, application: QApplication) -> None:
+    """Let signals close the window, and the process end with it."""
+    calls = Deliveries(window.surprises.report, window)
+    WAY_OUT.closes_by(lambda: calls.post(window.close))
+    window.leaving.connect(lambda: WAY_OUT.begin(0))
+    # Also out of the loop of a dialog that is open.
+    window.leaving.connect(lambda: application.exit(0))
+    # Qt hands on what a callback raises; the interpreter would print it.
+    sys.excepthook = _shown_by(window.surprises)
+
+
+def _shown_by(
+    surprises: Surprises,
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    real = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            surprises.report(error)
+        else:
+            real(kind, error, trace)
+
+    return hook
 
 
 def make_application() -> QApplication:

@@ -108,7 +108,7 @@ def test_an_engine_that_is_chosen_while_it_measures_stays(unequal: Stand, qtbot:
     assert "Measuring" in window.auto.detail
     qtbot.keyClick(window.stage, Key.Key_1)
     assert not window.auto.measuring
-    window._background._pool.waitForDone()
+    unequal.until(lambda: not any(w.name == "twinlens-auto" for w in window.workers.alive))
     unequal.feed(2)
     assert window.controls.switch.live == "layers-cpu"
     assert window.session is not None

@@ -43,7 +43,6 @@ def banner_of(stand: Stand) -> str:
     return stand.window.banner.title
 
 
-@pytest.mark.xfail(strict=True, reason="news are acknowledged only where nothing is raised")
 def test_an_error_while_a_frame_is_shown_does_not_freeze_the_picture(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -60,7 +59,6 @@ def test_an_error_while_a_frame_is_shown_does_not_freeze_the_picture(
     assert len([r for r in caplog.records if r.exc_info]) == 1, "the same again is not logged again"
 
 
-@pytest.mark.xfail(strict=True, reason="one event that cannot be shown takes the others with it")
 def test_an_error_while_an_event_is_shown_loses_no_other(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +74,6 @@ def test_an_error_while_an_event_is_shown_loses_no_other(
     stand.until(lambda: window.controls.switch.live == "layers-cpu")
 
 
-@pytest.mark.xfail(strict=True, reason="it ends in Qt's own error output")
 def test_an_error_behind_a_background_task_is_shown_and_the_next_one_runs(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +86,6 @@ def test_an_error_behind_a_background_task_is_shown_and_the_next_one_runs(
     stand.until(lambda: bool(window.session and window.session.state.spec.id == "pets"))
 
 
-@pytest.mark.xfail(strict=True, reason="it ends in Qt's own error output")
 def test_an_error_while_a_table_is_shown_does_not_end_the_measuring(
     waiting: Stand, gated: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +104,6 @@ def test_an_error_while_a_table_is_shown_does_not_end_the_measuring(
     assert window.session.state.answering
 
 
-@pytest.mark.xfail(strict=True, reason="settings are saved by the two threads that load")
 def test_reads_that_never_end_do_not_keep_settings_from_the_disk(
     stand: Stand, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, slow_reads: threading.Event
 ) -> None:

@@ -101,8 +101,8 @@ def test_closing_stops_all(tmp_path: Path) -> None:
     pulls = Pulls(Store(tmp_path), gate, workers)
     pulls.start(CARD)
     assert gate.began.wait(WAIT_S)
-    pulls.close(WAIT_S)
-    assert workers.alive == ()
+    pulls.request_stop()
+    assert workers.join(time.monotonic() + WAIT_S) == ()
     (finished,) = pulls.take_finished()
     assert isinstance(finished.error, DownloadCancelledError)
 

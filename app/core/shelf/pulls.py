@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -106,15 +105,10 @@ class Pulls:
             finished, self._finished = self._finished, []
             return finished
 
-    def close(self, timeout_s: float = 2.0) -> None:
-        """Stop all downloads, and wait a moment for them."""
-        with self._lock:
-            workers = list(self._workers.values())
+    def request_stop(self) -> None:
+        """Ask all downloads to stop."""
         for model in self.progress():
             self.stop(model)
-        deadline_s = time.monotonic() + timeout_s
-        for worker in workers:
-            worker.join(deadline_s)
 
     def _run(self, card: Card, token: CancelToken) -> None:
         try:

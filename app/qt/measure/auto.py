@@ -77,6 +77,7 @@ class Auto:
     def cancel(self) -> None:
         """End what is being measured."""
         self._stopped.set()
+        self._background.cancel("auto")
         self._measures = None
 
     def engine_ready(self, event: EngineReady) -> None:

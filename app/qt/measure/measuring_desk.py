@@ -36,7 +36,9 @@ class MeasuringDesk(Generic[SheetT]):
 
     def __init__(self, window: MainWindow, load: Loader) -> None:
         self._window, self._load = window, load
-        self._measuring = Measuring(self._told, self._ended, window)
+        self._measuring = Measuring(
+            self._told, self._ended, window.workers, window.surprises.report, window
+        )
 
     @property
     def running(self) -> bool:
@@ -62,7 +64,7 @@ class MeasuringDesk(Generic[SheetT]):
         return True
 
     def stop(self) -> None:
-        """End everything, for the window's end."""
+        """Ask everything to end, for the window's end; returns at once."""
         self._measuring.stop()
 
     def copy(self) -> None:

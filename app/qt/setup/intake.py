@@ -91,7 +91,7 @@ class Intake(QObject):
         return replace(shown, notice=Notice(f"Looking at {self._checking}", busy=True))
 
     def stop(self) -> None:
-        """End all threads; called when the window closes."""
+        """Ask all threads to end; called when the window closes, returns at once."""
         self.desk.stop()
 
     def _failed(self, error: Exception) -> None:

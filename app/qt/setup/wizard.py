@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _TICK_MS = 60
 _THUMB = (320, 180)
-_STOP_WITHIN_S = 5.0
 
 Confirmed = Callable[[ModelSpec, dict[str, Any]], None]
 """Gets the model as it was answered, and what is to be kept beside it."""
@@ -56,7 +55,6 @@ class WizardDesk(QObject):
         self._said = ""
         self._waiting: list[Golden] = []
         self._trial: Trial | None = None
-        self._ending: list[Trial] = []
         self._seen = -1
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
@@ -173,7 +171,8 @@ class WizardDesk(QObject):
         def load(model: ModelSpec) -> Runner:
             return self._load(model, self._engine_id, options)
 
-        self._trial = Trial(spec, candidates, self._pictures, load, self._live)
+        workers = self._window.workers
+        self._trial = Trial(spec, candidates, self._pictures, load, self._live, workers)
         self._trial.watch(self._shown == LIVE)
         self._trial.start()
         self._seen = -1
@@ -186,9 +185,7 @@ class WizardDesk(QObject):
     def _end_trial(self) -> None:
         if self._trial is not None:
             self._trial.request_stop()
-            self._ending.append(self._trial)
             self._trial = None
-        self._ending = [trial for trial in self._ending if not trial.join(0)]
 
     def _tick(self) -> None:
         if self._trial is None:
@@ -359,11 +356,8 @@ class WizardDesk(QObject):
         self._end_trial()
 
     def stop(self) -> None:
-        """End the proof and its thread; called when the window closes."""
+        """Ask the proof to end; called when the window closes, returns at once."""
         self._end()
-        for trial in self._ending:
-            trial.join(_STOP_WITHIN_S)
-        self._ending.clear()
 
 
 def _thumb(golden: Golden) -> QImage:

@@ -144,9 +144,9 @@ class ModelShelf(QObject):
         self._background.run(f"remove {model}", work, removed, failed)
 
     def stop(self) -> None:
-        """Stop all downloads; called when the window closes."""
+        """Ask all downloads to stop; called when the window closes, returns at once."""
         self._timer.stop()
-        self.pulls.close()
+        self.pulls.request_stop()
 
     def _pull(self, model: str) -> None:
         self._errors.pop(model, None)

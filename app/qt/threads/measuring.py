@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject
 
-_log = logging.getLogger(__name__)
-_STOP_WITHIN_S = 4.0
+from twinlens.app.core.workers import CancelToken, Worker, Workers
+from twinlens.app.qt.threads.bridge import Deliveries, log_only
+from twinlens.engine.errors import CancelledError
+
 _TELL_EVERY_S = 0.1
 
 
@@ -29,40 +30,41 @@ class Table(Protocol):
         ...
 
 
-class Measuring(QObject):
+class Measuring:
     """One comparison at a time.
 
     Args:
         told: called with each table.
         ended: called at the end with the error that ended it, or None.
+        workers: the owner of its thread; None makes one.
+        unexpected: gets what ``told`` and ``ended`` raise.
+        parent: of what delivers.
     """
-
-    _told = Signal(object)
-    _ended = Signal(object)
 
     def __init__(
         self,
-        told: Callable[[Any], None],
-        ended: Callable[[Exception | None], None],
+        told: Callable[[Any], object],
+        ended: Callable[[Exception | None], object],
+        workers: Workers | None = None,
+        unexpected: Callable[[Exception], object] = log_only,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._on_ended = ended
-        self._told.connect(told, Qt.ConnectionType.QueuedConnection)
-        self._ended.connect(self._end, Qt.ConnectionType.QueuedConnection)
-        self._cancelled = threading.Event()
+        self._on_told, self._on_ended = told, ended
+        self._workers = workers or Workers()
+        self._deliveries = Deliveries(unexpected, parent)
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._running = False
+        self._worker: Worker | None = None
 
     @property
     def running(self) -> bool:
         """Whether a comparison goes on; it does until its end has been told."""
-        return self._thread is not None
+        return self._running
 
     @property
     def cancelled(self) -> bool:
         """Whether the one that goes on, or the last one, was cancelled."""
-        return self._cancelled.is_set()
+        return self._worker is not None and self._worker.token.cancelled
 
     def start(
         self,
@@ -72,34 +74,38 @@ class Measuring(QObject):
         """Start a comparison; nothing happens while one goes on.
 
         Args:
-            make: makes it of what says whether to stop.
+            make: makes it of what says whether to stop; called on its thread.
             set_answering: called from the thread with False before anything is timed, and with
                 True after that.
         """
-        if self._thread is not None or self._closed:
+        if self._running or self._closed:
             return
-        self._cancelled = threading.Event()
-        tables = make(self._cancelled.is_set)
-        self._thread = threading.Thread(
-            target=self._work, args=(tables, set_answering), name="twinlens-bench", daemon=True
-        )
-        self._thread.start()
+        self._running = True
+
+        def work(token: CancelToken) -> None:
+            error: Exception | None = None
+            try:
+                self._iterate(make(lambda: token.cancelled), set_answering)
+            except CancelledError:
+                pass
+            except Exception as caught:  # noqa: BLE001 - told in the window, whatever it is
+                error = caught
+            self._deliveries.post(partial(self._end, error))
+
+        self._worker = self._workers.start("twinlens-bench", work)
 
     def cancel(self) -> None:
         """End it after what it is at; the end is told."""
-        self._cancelled.set()
+        if self._worker is not None:
+            self._worker.request_stop()
 
-    def stop(self, within_s: float = _STOP_WITHIN_S) -> None:
-        """Cancel and wait; nothing is told any more."""
+    def stop(self) -> None:
+        """Cancel it; nothing is told any more. Returns at once."""
         self._closed = True
+        self._deliveries.close()
         self.cancel()
-        if self._thread is not None:
-            self._thread.join(within_s)
-            if self._thread.is_alive():
-                _log.warning("the comparison did not end within %s s", within_s)
 
-    def _work(self, tables: Iterable[Table], set_answering: Callable[[bool], None]) -> None:
-        error: Exception | None = None
+    def _iterate(self, tables: Iterable[Table], set_answering: Callable[[bool], None]) -> None:
         resting = False
         newest: Table | None = None
         told_s = 0.0
@@ -112,22 +118,15 @@ class Measuring(QObject):
                 if not newest.round or time.perf_counter() - told_s >= _TELL_EVERY_S:
                     told_s = time.perf_counter()
                     self._tell(newest)
-        except Exception as caught:  # noqa: BLE001 - told in the window, whatever it is
-            error = caught
         finally:
             if resting:
                 set_answering(True)
-        if newest is not None:
-            self._tell(newest)
-        if not self._closed:
-            self._ended.emit(error)
+            if newest is not None:
+                self._tell(newest)
 
     def _tell(self, table: Table) -> None:
-        if not self._closed:
-            self._told.emit(table)
+        self._deliveries.post(partial(self._on_told, table))
 
-    def _end(self, error: object) -> None:
-        if self._thread is not None:
-            self._thread.join()
-        self._thread = None
-        self._on_ended(error if isinstance(error, Exception) else None)
+    def _end(self, error: Exception | None) -> None:
+        self._running = False
+        self._on_ended(error)

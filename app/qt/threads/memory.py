@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from twinlens.app.qt.threads.bridge import Background
 
 _log = logging.getLogger(__name__)
 _SAVE_MS = 250
+_LAST_WAIT_S = 1.0
 
 
 class Memory(QObject):
@@ -39,7 +41,8 @@ class Memory(QObject):
         self.settings = store.load()
         self._store, self._background, self._failed = store, background, failed
         self._unsaved: dict[str, Any] = {}
-        self._told = False
+        self._told = self._saving = False
+        self._disk = threading.Lock()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SAVE_MS)
@@ -54,26 +57,42 @@ class Memory(QObject):
         return self.settings
 
     def save_now(self) -> None:
-        """Save what is not saved yet, on this thread; for the end."""
+        """Save what is not saved yet, on this thread; for the end.
+
+        Waits a moment for what is being saved, and gives up where the disk does not answer.
+        """
         self._timer.stop()
         changes, self._unsaved = self._unsaved, {}
-        if changes:
-            try:
-                self._store.update(**changes)
-            except OSError as error:
-                _log.warning("settings cannot be saved: %s", error)
+        if not changes or not self._disk.acquire(timeout=_LAST_WAIT_S):
+            return
+        try:
+            self._store.update(**changes)
+        except OSError as error:
+            _log.info("settings cannot be saved: %s", error)
+        finally:
+            self._disk.release()
 
     def _save_soon(self) -> None:
+        if self._saving:
+            return  # One after the other: each reads what the one before has written.
         changes, self._unsaved = self._unsaved, {}
         if changes:
+            self._saving = True
             self._background.run(
-                "settings",
-                lambda: self._store.update(**changes),
-                lambda _saved: None,
-                self._tell,
+                "settings", lambda: self._save(changes), self._saved, self._failure
             )
 
-    def _tell(self, error: Exception) -> None:
+    def _save(self, changes: dict[str, Any]) -> None:
+        with self._disk:
+            self._store.update(**changes)
+
+    def _saved(self, _: object = None) -> None:
+        self._saving = False
+        if self._unsaved:
+            self._timer.start()
+
+    def _failure(self, error: Exception) -> None:
+        self._saved()
         if not self._told:
             self._told = True
             self._failed(error)

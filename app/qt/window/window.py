@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QGuiApplication,
@@ -29,6 +31,8 @@ from twinlens.app.core.session.session import (
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings, SettingsStore
+from twinlens.app.core.shelf.pulls import Pulls
+from twinlens.app.core.workers import Workers
 from twinlens.app.overlays import (
     Banner,
     BannerKind,
@@ -51,6 +55,7 @@ from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.qt.stage.theme import palette_of
 from twinlens.app.qt.threads.bridge import Background, NewsBridge
 from twinlens.app.qt.threads.memory import Memory
+from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.bindings import bindings
 from twinlens.app.qt.window.choose import Choose
 from twinlens.app.qt.window.keys import Keys
@@ -60,7 +65,9 @@ from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import TwinlensError
 from twinlens.models.catalog.store import Store
 
+_log = logging.getLogger(__name__)
 _STATS_MS = 250
+_STOP_WITHIN_S = 0.7
 
 
 class MainWindow(QMainWindow):
@@ -75,6 +82,9 @@ class MainWindow(QMainWindow):
         load: loads a model on an engine, for the comparison of engines.
     """
 
+    leaving = Signal()
+    """The window is about to leave the screen; all that runs ends then."""
+
     def __init__(
         self,
         store: SettingsStore,
@@ -86,7 +96,9 @@ class MainWindow(QMainWindow):
         load: Loader = load_from_registry,
     ) -> None:
         super().__init__()
-        self._background = Background(self)
+        self.workers = Workers()
+        self.surprises = Surprises(self.tell)
+        self._background = Background(self.workers, self.surprises.report, self)
         self._memory = Memory(store, self._background, self._unsaved, self)
         self.pad = Pad(self)
 
@@ -114,7 +126,9 @@ class MainWindow(QMainWindow):
         self.stage.mirror = self.settings.mirror
         self.setCentralWidget(self.stage)
         self.menus = Menus(self)
-        self.shelf = ModelShelf(self, Store(), self._background)
+        store_of_models = Store()
+        pulls = Pulls(store_of_models, workers=self.workers)
+        self.shelf = ModelShelf(self, store_of_models, self._background, pulls)
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
@@ -170,6 +184,7 @@ class MainWindow(QMainWindow):
             fallback_source=lambda: self._make_source("clip"),
             smoothing=self.settings.smoothing,
             on_news=self._bridge.notify,
+            workers=self.workers,
         )
         self.session.set_crop(self.settings.crop_and_scale)
         self.session.start()
@@ -177,26 +192,38 @@ class MainWindow(QMainWindow):
         self.controls.wake()
 
     def stop(self) -> None:
-        """End the session and all threads; may be called twice."""
+        """End the session and all threads, or leave them behind; may be called twice.
+
+        All are asked first, then there is one deadline for all of them.
+        """
         if self._stopped:
             return
         self._stopped = True
+        deadline_s = time.monotonic() + _STOP_WITHIN_S
         self._stats_timer.stop()
         self.bench.stop()
         self.crossover.stop()
-        self.auto.cancel()
         self._background.stop()
+        self.auto.cancel()
         self.intake.stop()
         self.shelf.stop()
         if self.session is not None:
-            self.session.stop()
+            self.session.request_stop()
+        self.workers.request_stop()
         self._memory.save_now()
+        for left in self.workers.join(deadline_s):
+            _log.info("%s did not end in time", left.name)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """Remember the window's place and stop."""
-        geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
-        self.remember(window_geometry=geometry)
-        self.stop()
+        """Remember the window's place, leave the screen and stop."""
+        self.leaving.emit()
+        if not self._stopped:
+            geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+            self.remember(window_geometry=geometry)
+            self.hide()
+            # What still ends must not keep the picture of a window on the screen.
+            QGuiApplication.sync()
+            self.stop()
         event.accept()
 
     def _restore_geometry(self) -> None:
@@ -210,14 +237,17 @@ class MainWindow(QMainWindow):
     def _on_news(self) -> None:
         if self.session is None or self._stopped:
             return
-        news = self.session.take()
-        self._show(news)
-        # Only now may the session tell of more: a slow window gets fewer, never later, frames.
-        self.session.acknowledge()
+        try:
+            news = self.session.take()
+            for event in news.events:
+                # Each by itself: one that cannot be shown must not take the others with it.
+                self.surprises.guard(self._on_event, event)
+            self.surprises.guard(self._show, news)
+        finally:
+            # Only now may the session tell of more: a slow window gets fewer, never later, frames.
+            self.session.acknowledge()
 
     def _show(self, news: News) -> None:
-        for event in news.events:
-            self._on_event(event)
         if news.frame is not None:
             self.stage.show_frame(news.frame)
         if news.result is not None:
