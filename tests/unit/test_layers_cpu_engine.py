@@ -1,5 +1,6 @@
 """The layers-cpu engine: what it loads, what it says, and how it fails."""
 
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +183,49 @@ def test_a_network_whose_parameters_are_a_folder_is_calibrated_too(tmp_path):
     options = EngineOptions(precision="int8", calibration=picture_path("start.jpg").parent)
     with closing(LayersCpuEngine().load(spec, options)) as runner:
         assert runner.info.precision == "int8"
+
+
+class _TakesTurns:
+    """A program's pace that takes another number of threads at each run."""
+
+    def __init__(self):
+        self.taken = 2
+
+    def threads(self):
+        return self.taken
+
+    def tell(self, threads, seconds):
+        self.taken = 3 - threads
+
+
+@pytest.mark.xfail(strict=True, reason="who reads what runs changes it")
+def test_what_runs_is_published_by_runs_and_only_read_by_readers(tmp_path):
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    spec = _spec(path, width=33, height=33)
+    with closing(LayersCpuEngine().load(spec, EngineOptions(threads=2))) as runner:
+        x = np.zeros(runner.info.input_shape, np.float32)
+        pace = runner.program._pace = _TakesTurns()
+        before = runner.info
+        pace.taken = 1
+        # What changed inside is seen with the next answer, whoever looks in between.
+        assert all(runner.info is before for _ in range(3))
+        expected, seen, ended = set(), set(), threading.Event()
+
+        def read():
+            while not ended.is_set():
+                seen.add((runner.info.threads, runner.info.output_width, runner.info.detail))
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for _ in range(50):
+            runner.run(x)
+            assert runner.info is runner.info
+            assert runner.info.threads == pace.taken
+            expected.add((pace.taken, before.output_width, before.detail))
+        ended.set()
+        for reader in readers:
+            reader.join()
+        assert seen <= expected | {(2, before.output_width, before.detail)}
+        last = runner.info
+    assert runner.info is last
