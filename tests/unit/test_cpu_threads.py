@@ -99,7 +99,7 @@ def test_a_late_helper_leaves_the_next_run_alone():
         all_of_it(program)
         program.run(x)
         # From now on this thread is all there is: it plays the helper that comes late.
-        program._finalizer()
+        program._helpers.close()
         program._helpers = None
         program.run(x)
         before, behind = (part for part in program._segments if isinstance(part, tuple))
@@ -137,6 +137,8 @@ def test_a_forgotten_program_is_collected_with_its_threads():
     del program
     gc.collect()
     assert gone() is None
+    for thread in helpers:
+        thread.join(DEADLINE_S)
     assert not any(thread.is_alive() for thread in helpers)
 
 
@@ -171,7 +173,6 @@ def held_helpers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Progr
                 assert not thread.is_alive()
 
 
-@pytest.mark.xfail(strict=True, reason="the finaliser joins its helpers")
 def test_a_finaliser_waits_for_nobody(monkeypatch):
     with held_helpers(monkeypatch) as make:
         programs = [make()]
@@ -187,7 +188,6 @@ def test_a_finaliser_waits_for_nobody(monkeypatch):
     assert not waited
 
 
-@pytest.mark.xfail(strict=True, reason="closing joins its helpers without limit")
 def test_closing_does_not_wait_for_ever(monkeypatch):
     with held_helpers(monkeypatch) as make:
         closer = threading.Thread(target=make().close, daemon=True)
@@ -197,7 +197,6 @@ def test_closing_does_not_wait_for_ever(monkeypatch):
     assert not waited
 
 
-@pytest.mark.xfail(strict=True, reason="the finaliser joins its helpers when the process ends")
 def test_a_process_ends_whatever_its_helpers_do():
     code = (
         "from dataclasses import replace\n"

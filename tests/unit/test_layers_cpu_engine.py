@@ -198,7 +198,6 @@ class _TakesTurns:
         self.taken = 3 - threads
 
 
-@pytest.mark.xfail(strict=True, reason="who reads what runs changes it")
 def test_what_runs_is_published_by_runs_and_only_read_by_readers(tmp_path):
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
     spec = _spec(path, width=33, height=33)

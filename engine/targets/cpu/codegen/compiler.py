@@ -19,6 +19,7 @@ from llvmlite import binding, ir
 
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.layers.base import Array
+from twinlens.engine.native import native_work
 from twinlens.engine.targets.cpu.codegen.driver import YIELD, Driver
 from twinlens.engine.targets.cpu.codegen.emit import Emitter
 from twinlens.engine.targets.cpu.codegen.isa import Isa
@@ -133,9 +134,10 @@ def load_object(data: bytes, isa: Isa) -> Machine:
     """Load an object file into this process."""
     _start()
     checkpoint()
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target_machine(isa))
-    engine.add_object_file(binding.ObjectFileRef.from_data(data))
-    engine.finalize_object()
+    with native_work("layers-cpu loads a plan"):
+        engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target_machine(isa))
+        engine.add_object_file(binding.ObjectFileRef.from_data(data))
+        engine.finalize_object()
     word, pointer = ctypes.c_int64, ctypes.c_void_p
     run = ctypes.CFUNCTYPE(None, pointer, pointer, word, word, word)
     serve = ctypes.CFUNCTYPE(word, pointer, pointer, word, word, word)

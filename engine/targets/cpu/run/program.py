@@ -14,6 +14,7 @@ from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import InferenceError, ModelError, ShapeError
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import Array, Layer, cast_like
+from twinlens.engine.native import native_work
 from twinlens.engine.targets import cache
 from twinlens.engine.targets.cpu.codegen import compiler
 from twinlens.engine.targets.cpu.codegen.driver import state_size
@@ -65,6 +66,7 @@ class Program:
         self.options = options = options or Options()
         self.isa = isa = isa or detect()
         self.name = graph.name
+        self._work = f"layers-cpu runs {graph.name}"
         lowered = Lowering(graph, isa, options.precision, options.ranges).run()
         self._lowered = lowered
         self.ops = [step for step in lowered.steps if isinstance(step, Op)]
@@ -108,12 +110,13 @@ class Program:
         self._helpers: Helpers | None = None
         self._lock = threading.Lock()
         if threads > 1:
-            self._helpers = Helpers(
-                self.machine, self._table_address, self._state_address, threads - 1
-            )
-            # The helpers read this memory until they have ended; the finalizer keeps it so long.
+            # The helpers read this memory until they have ended.
             kept = (self._arena, self._weights, self._scratch, self._state, self._table)
-            self._finalizer = weakref.finalize(self, _end, self._helpers, kept)
+            self._helpers = Helpers(
+                self.machine, self._table_address, self._state_address, threads - 1, kept
+            )
+            # A finaliser may run anywhere, so that it waits for nobody; the process's end does.
+            weakref.finalize(self, self._helpers.request_stop).atexit = False
         self._forget_weights()
 
     def _is_read(self, name: str) -> bool:
@@ -132,7 +135,8 @@ class Program:
             if data is not None:
                 return compiler.load_object(data, self.isa), True
         text = compiler.build(self.ops, constants, self.isa, self.scratch_size)
-        data = compiler.compile_object(text, self.isa)
+        with native_work(f"layers-cpu compiles {self.name}"):
+            data = compiler.compile_object(text, self.isa)
         if store is not None:
             cache.write(store, name, data)
         return compiler.load_object(data, self.isa), False
@@ -178,7 +182,8 @@ class Program:
             if isinstance(segment, Reference):
                 self._refer(segment, values)
             else:
-                self.machine.run(self._table_address, self._state_address, threads, *segment)
+                with native_work(self._work):
+                    self.machine.run(self._table_address, self._state_address, threads, *segment)
         self._pace.tell(threads, time.perf_counter() - start)
 
     @property
@@ -267,7 +272,7 @@ class Program:
         """End the threads and free the memory; may be called twice."""
         with self._lock:
             if self._helpers is not None:
-                self._finalizer()
+                self._helpers.close()
                 self._helpers = None
             self.machine = None  # type: ignore[assignment]
             self._arena = self._weights = self._scratch = np.empty(0, np.uint8)
@@ -277,12 +282,6 @@ def _packed(op: Op, isa: Isa) -> list[Array]:
     """A kernel's packed arrays; with large weights, packing takes the longest after compiling."""
     checkpoint()
     return op.constants(isa)
-
-
-def _end(helpers: Helpers, kept: object) -> None:
-    """End a forgotten program's threads."""
-    del kept
-    helpers.close()
 
 
 def _memory(size: int) -> Array:

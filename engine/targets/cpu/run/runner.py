@@ -64,9 +64,10 @@ class CompiledRunner:
 
     @property
     def info(self) -> RunnerInfo:
-        """What really runs; a small network may take fewer threads than it has."""
-        if self._program is not None and self._program.threads != self._info.threads:
-            self._info = replace(self._info, threads=self._program.threads)
+        """What really runs, as of the last answer; any thread may ask.
+
+        A small network may take fewer threads than it has.
+        """
         return self._info
 
     @property
@@ -85,10 +86,14 @@ class CompiledRunner:
             InferenceError: the tensor has another shape or type, a layer failed (names it), or
                 the runner is closed.
         """
-        if self._program is None:
+        program = self._program
+        if program is None:
             raise InferenceError(f"{TITLE}: the network was closed")
         checked_tensor(tensor, self._info.input_shape)
-        answer = self._program.run({self._face.input: tensor})[self._face.output]
+        answer = program.run({self._face.input: tensor})[self._face.output]
+        if program.threads != self._info.threads:
+            # Only whoever runs writes; readers see the one or the other, whole.
+            self._info = replace(self._info, threads=program.threads)
         return np.asarray(answer, np.float32).reshape(-1)
 
     def close(self) -> None:
