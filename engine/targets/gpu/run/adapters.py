@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from twinlens.engine.errors import EngineError, EngineUnavailableError
+from twinlens.engine.native import native_work
 
 TITLE = "Layers GPU"
 
@@ -22,6 +25,8 @@ _KINDS = {
     "Unknown": "other",
     "CPU": "software",
 }
+#: After this long without an answer a driver counts as hung.
+PATIENCE_S = 20.0
 _lock = threading.Lock()
 
 
@@ -81,7 +86,8 @@ def _found() -> tuple[tuple[Adapter, Any], ...]:
 
     with _without_device_select():
         _choose_backends()
-        pairs = [(_described(raw), raw) for raw in wgpu.gpu.enumerate_adapters_sync()]
+        known = _within(PATIENCE_S, wgpu.gpu.enumerate_adapters_sync)
+        pairs = [(_described(raw), raw) for raw in known]
     return tuple(sorted(pairs, key=lambda pair: _rank(pair[0])))
 
 
@@ -196,7 +202,10 @@ def open_device(raw: Any) -> Any:
     failure: Exception = RuntimeError()
     for attempt in (features, []):
         try:
-            return raw.request_device_sync(required_features=attempt)
+            return _within(PATIENCE_S, raw.request_device_sync, required_features=attempt)
+        except TimeoutError as why:
+            failure = why
+            break
         except _failures() as why:
             failure = why
     # It may have been unplugged: who looks next sees what there is then.
@@ -207,11 +216,35 @@ def open_device(raw: Any) -> Any:
     ) from failure
 
 
+def _within(patience_s: float, call: Callable[..., Any], **given: Any) -> Any:
+    """What a call of the driver gives, or raises, if it comes back in time.
+
+    Raises:
+        TimeoutError: it does not; a thread is left in it.
+    """
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            with native_work("layers-gpu asks the driver"):
+                answer.set_result(call(**given))
+        except BaseException as why:  # noqa: BLE001  # it is raised where the answer is awaited
+            answer.set_exception(why)
+
+    threading.Thread(target=run, name="twinlens-driver", daemon=True).start()
+    try:
+        return answer.result(patience_s)
+    except FutureTimeout:
+        if answer.done():  # the driver's own
+            raise
+        raise TimeoutError(f"no answer within {patience_s:g} s") from None
+
+
 def _failures() -> tuple[type[Exception], ...]:
-    """What wgpu raises when a call fails; asked for late, since wgpu takes its time to load."""
+    """What is raised when a call fails or hangs; asked for late, since wgpu loads slowly."""
     from twinlens.engine.targets.gpu.run.native import FAILURES
 
-    return FAILURES
+    return (*FAILURES, TimeoutError)
 
 
 def one_line(why: object) -> str:

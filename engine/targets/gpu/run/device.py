@@ -12,10 +12,12 @@ import numpy as np
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError
 from twinlens.engine.layers.base import Array
+from twinlens.engine.native import native_work
 from twinlens.engine.targets.gpu.codegen.tensor import Buffer
 from twinlens.engine.targets.gpu.kernels.base import Grid, Op, Target, bound_buffers
 from twinlens.engine.targets.gpu.run import native
 from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line, open_device
+from twinlens.engine.targets.gpu.run.native import PATIENCE_S
 
 #: What ``native.Calls`` records: a pipeline, its bind group, a grid.
 Call = tuple[Any, Any, Grid]
@@ -137,10 +139,11 @@ class Device:
 
     def _made(self, code: str) -> Any:
         try:
-            module = native.trusted_module(self.raw, code)
-            return self.raw.create_compute_pipeline(
-                layout="auto", compute={"module": module, "entry_point": "main"}
-            )
+            with native_work("layers-gpu compiles a shader"):
+                module = native.trusted_module(self.raw, code)
+                return self.raw.create_compute_pipeline(
+                    layout="auto", compute={"module": module, "entry_point": "main"}
+                )
         except native.FAILURES as why:
             raise EngineError(
                 f"{TITLE}: {self.adapter.title} refuses a shader: {one_line(why)}"
@@ -173,16 +176,36 @@ class Device:
         return self.raw.create_bind_group(layout=layout, entries=entries)
 
     def read(self, buffer: Any, size: int) -> Array:
-        """What lies in a buffer, once all work is done."""
-        data = self.raw.queue.read_buffer(buffer, 0, -(-size // 4) * 4)
-        return np.frombuffer(data, np.uint8)[:size]
+        """What lies in a buffer, once all work before is done.
+
+        Raises:
+            RuntimeError, wgpu.GPUError: the GPU failed, or does not answer.
+        """
+        staging = native.Staging(self.raw, size, write=False)
+        encoder = self.raw.create_command_encoder()
+        encoder.copy_buffer_to_buffer(buffer, 0, staging.buffer, 0, -(-size // 4) * 4)
+        self.submit(encoder.finish())
+        staging.request()
+        native.wait(self.raw, PATIENCE_S, staging)
+        try:
+            return staging.bytes()[:size].copy()
+        finally:
+            staging.give()
+
+    def settle(self) -> None:
+        """Wait until all that was submitted is done.
+
+        Raises:
+            RuntimeError: the GPU does not answer.
+        """
+        native.wait(self.raw, PATIENCE_S)
 
     def write(self, buffer: Any, array: Array) -> None:
         """Put an array into a buffer."""
         self.raw.queue.write_buffer(buffer, 0, np.ascontiguousarray(array))
 
     def submit(self, commands: Any) -> Any:
-        """Submit one command buffer; gives what ``native.wait`` takes.
+        """Submit one command buffer; gives its number.
 
         Raises:
             wgpu.GPUError: the device was lost.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,7 @@ from twinlens.engine.layers.base import Array
 from twinlens.engine.targets.gpu.run import native
 from twinlens.engine.targets.gpu.run.adapters import TITLE, one_line
 from twinlens.engine.targets.gpu.run.device import Call, Device
-from twinlens.engine.targets.gpu.run.native import Bytes, Calls, Staging
-
-#: After this long without an answer a GPU counts as hung.
-PATIENCE_S = 20.0
+from twinlens.engine.targets.gpu.run.native import PATIENCE_S, Bytes, Calls, Staging
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,6 @@ class _Slot:
         self.answer = Staging(device.raw, answer_size, write=False)
         self.inputs: dict[Feed, Staging] = {}
         self.ready: dict[Feed, Future[Any]] = {}
-        self.submission: Any = None
         self.ticket: Ticket | None = None
         self.timed: Feed | None = None
 
@@ -175,15 +172,15 @@ class Flight:
             staging = slot.inputs.get(feed)
             if staging is None:
                 staging = slot.inputs[feed] = Staging(self._device.raw, feed.size, write=True)
-            self._await(staging, slot.submission)
+            self._await(staging)
             fill(staging.bytes()[: feed.size])
             recorded = None if timed else slot.ready.pop(feed, None)
             if recorded is None:
                 commands = self._record(feed, slot, staging, timed=timed)
             else:
-                commands = recorded.result()
+                commands = self._recorded(recorded)
             staging.give()
-            slot.submission = self._device.submit(commands)
+            self._device.submit(commands)
             slot.answer.request()
             staging.request()
             slot.timed = feed if timed else None
@@ -193,6 +190,14 @@ class Flight:
             raise self._fail(why) from why
         slot.ticket = Ticket(self, slot, started_s)
         return slot.ticket
+
+    @staticmethod
+    def _recorded(commands: Future[Any]) -> Any:
+        """What the recorder made; it takes milliseconds."""
+        try:
+            return commands.result(PATIENCE_S)
+        except TimeoutError as why:
+            raise RuntimeError(f"nothing recorded within {PATIENCE_S:g} s") from why
 
     def _record(self, feed: Feed, slot: _Slot, staging: Staging, *, timed: bool = False) -> Any:
         """Record a frame's commands."""
@@ -237,8 +242,10 @@ class Flight:
     def fetch(self, ticket: Ticket, slot: _Slot, started_s: float) -> list[Array]:
         """Wait for a slot's answer; raises InferenceError."""
         slot.ticket = None
+        if self._lost is not None and not slot.answer.mapped:
+            raise self._lost
         try:
-            self._await(slot.answer, slot.submission)
+            self._await(slot.answer)
             parts = self._copied(slot.answer)
             total_ms = (time.perf_counter() - started_s) * 1e3
             if slot.timed is not None:
@@ -281,17 +288,9 @@ class Flight:
         """Notice what the GPU has finished, without waiting."""
         native.look(self._device.raw)
 
-    def _await(self, staging: Staging, submission: Any) -> None:
+    def _await(self, staging: Staging) -> None:
         """Wait until the processor has a staging buffer."""
-        if staging.mapped:
-            return
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not staging.mapped:
-            if staging.failed:
-                raise RuntimeError(staging.failed)
-            if time.monotonic() > deadline_s:
-                raise RuntimeError(f"no answer within {PATIENCE_S:g} s")
-            native.wait(self._device.raw, submission)
+        native.wait(self._device.raw, PATIENCE_S, staging)
 
     def _fail(self, why: Exception) -> InferenceError:
         self._lost = InferenceError(
@@ -304,7 +303,8 @@ class Flight:
         """Wait for all frames under way and end the thread; nothing is submitted any more."""
         self.finish()
         if self._recorder is not None:
-            self._recorder.shutdown(cancel_futures=True)
+            self._recorder.shutdown(wait=False, cancel_futures=True)
+            wait_for([made for slot in self._slots for made in slot.ready.values()], PATIENCE_S)
         self._slots.clear()
 
     def finish(self) -> None:

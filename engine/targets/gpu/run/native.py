@@ -7,6 +7,7 @@ hundred and fifty calls a frame. What is called here is declared in wgpu-native'
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,13 @@ from numpy.typing import NDArray
 from wgpu.backends.wgpu_native import GPUShaderModule, ffi, lib
 from wgpu.backends.wgpu_native._api import libf
 
+from twinlens.engine.native import native_work
+
 Bytes = NDArray[np.uint8]
+#: After this long without an answer a GPU counts as hung.
+PATIENCE_S = 20.0
+# How long to look without pauses; the pauses' share of what was waited, and the longest of them.
+_SPIN_S, _PAUSE, _LONGEST_S = 0.001, 0.03, 0.002
 #: What wgpu-py raises when a call fails.
 FAILURES = (RuntimeError, wgpu.GPUError)
 
@@ -83,7 +90,7 @@ def stamp(encoder: Any, queries: Any, place: int) -> None:
 
 
 def submit(device: Any, commands: Any) -> Any:
-    """Submit one command buffer; gives what ``wait`` takes."""
+    """Submit one command buffer; gives its number."""
     buffers = ffi.new("WGPUCommandBuffer[]", [commands._internal])
     number = lib.wgpuQueueSubmitForIndex(device.queue._internal, 1, buffers)
     return ffi.new("WGPUSubmissionIndex *", number)
@@ -109,14 +116,35 @@ class Pulse:
         lib.wgpuBindGroupLayoutRelease(layout)
 
 
-def wait(device: Any, submission: Any) -> None:
-    """Wait until a submission is done, and run the callbacks that are due."""
-    lib.wgpuDevicePoll(device._internal, True, submission)
+def look(device: Any) -> bool:
+    """Run the callbacks that are due; gives whether all that was submitted is done."""
+    return bool(lib.wgpuDevicePoll(device._internal, False, ffi.NULL))
 
 
-def look(device: Any) -> None:
-    """Run the callbacks that are due."""
-    lib.wgpuDevicePoll(device._internal, False, ffi.NULL)
+def wait(device: Any, patience_s: float, staging: Staging | None = None) -> None:
+    """Wait until the processor has a staging buffer, or else until all submitted work is done.
+
+    wgpu's own way to wait has no time limit. So it is looked at again and again: at once for as
+    long as a frame takes on a fast GPU, then after pauses that grow with what was waited already.
+
+    Raises:
+        RuntimeError: the GPU failed, or does not answer for that long.
+    """
+    if staging is not None and staging.mapped:
+        return
+    with native_work("layers-gpu waits for the GPU"):
+        started_s = time.perf_counter()
+        while True:
+            done = look(device)
+            if staging is not None and staging.failed:
+                raise RuntimeError(staging.failed)
+            if staging.mapped if staging is not None else done:
+                return
+            waited_s = time.perf_counter() - started_s
+            if waited_s > patience_s:
+                raise RuntimeError(f"no answer within {patience_s:g} s")
+            if waited_s > _SPIN_S:
+                time.sleep(min(waited_s * _PAUSE, _LONGEST_S))
 
 
 def timestamp_period_ns(device: Any) -> float:
