@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
+from helpers.eight_models import raw_parameters
 from helpers.live_window import LiveWindow, live_window
 from helpers.tflite_files import classifier
 from helpers.tiny_nets import tiny_classifier
@@ -22,12 +22,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed"),
 ]
 
-MNIST_SIZES = {
-    "conv1": (20 * 25, 20),
-    "conv2": (50 * 25 * 20, 50),
-    "fc1": (320 * 2450, 320),
-    "fc2": (10 * 320, 10),
-}
 AT_LEAST = 8
 ENGINES = {"layers-cpu": "1", "vision": "3"}
 
@@ -41,17 +35,6 @@ def hover(window: LiveWindow, path: Path) -> str:
 def told(window: LiveWindow, words: str) -> None:
     """Wait until the newest banner says so."""
     window.until(lambda report: report["banners"] and words in report["banners"][-1])
-
-
-def raw_parameters(folder: Path) -> Path:
-    """Files as the MPSCNN example has them, random numbers in them."""
-    folder.mkdir()
-    random = np.random.default_rng(5)
-    for name, (weights, biases) in MNIST_SIZES.items():
-        for part, count in (("W", weights), ("b", biases)):
-            values = random.normal(0, 0.05, count).astype("<f4")
-            (folder / f"{name}_{part}.bin").write_bytes(values.tobytes())
-    return folder
 
 
 def unknown_copy(path: Path) -> Path:

@@ -82,6 +82,7 @@ class Probe:
             "pad": self.window.pad.active,
             "strokes": self.window.pad.board.strokes if self.window.pad.board else 0,
             "wizard": self.wizard(),
+            "sheet": type(self.window.sheet).__name__ if self.window.sheet else "",
         }
 
     def wizard(self) -> dict[str, Any] | None:
