@@ -120,7 +120,6 @@ def test_space_is_the_buttons_only_while_it_has_the_focus(stand: Stand, qtbot: A
     assert window.session.state.paused
 
 
-@pytest.mark.xfail(strict=True, reason="a filter in Python sees every event of the application")
 def test_events_that_concern_nobody_run_no_python_code(stand: Stand) -> None:
     others, ran = [QObject(), QLabel("label", stand.window.stage)], []
 

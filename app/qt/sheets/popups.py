@@ -130,6 +130,7 @@ class Popups:
         self._banner = BannerPanel(
             banner, self._palette, self.unit, act, self.close_banner, self._stage
         )
+        self._stage.heed(self._banner)
         self._banner.place(self._stage.width(), self._stage.height(), self.unit)
         self._banner.show()
         self._banner.raise_()

@@ -25,12 +25,6 @@ SMALL_PX = 64
 """Largest input of a grey network that reads single signs, as MNIST's do."""
 _FOLLOW_MS = 30
 _BOARD = "Black board"
-_DRAWN = (
-    QEvent.Type.MouseButtonPress,
-    QEvent.Type.MouseButtonDblClick,
-    QEvent.Type.MouseMove,
-    QEvent.Type.MouseButtonRelease,
-)
 
 
 def reads_signs(recipe: Recipe) -> bool:
@@ -123,7 +117,7 @@ class Pad(QObject):
     def _wake(self, board: Board) -> None:
         stage = self._window.stage
         if not self.active:
-            stage.installEventFilter(self)
+            stage.hand = self._take
             stage.setCursor(Qt.CursorShape.CrossCursor)
         self.board, self._drawing = board, False
         self._make_tools()
@@ -143,7 +137,7 @@ class Pad(QObject):
 
     def _sleep(self) -> None:
         stage = self._window.stage
-        stage.removeEventFilter(self)
+        stage.hand = None
         stage.unsetCursor()
         stage.set_negative(False)
         stage.show_region(None)
@@ -166,6 +160,7 @@ class Pad(QObject):
                 ("Done", "Leave the drawing pad. Key D", self.toggle),
             ]
             self.tools = Tools(acts, self._window.stage)
+            self._window.stage.heed(self.tools)
             self.lay_out()
             self.tools.show()
             if self._window.popups.sheet is not None:
@@ -193,19 +188,8 @@ class Pad(QObject):
 
     # --- drawing ---------------------------------------------------------------------------
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Draw with the left button, a finger or a pen: Qt makes mouse events of all of them."""
-        if (
-            watched is self._window.stage
-            and event.type() in _DRAWN
-            and isinstance(event, QMouseEvent)
-            and self._take(event)
-        ):
-            event.accept()
-            return True
-        return super().eventFilter(watched, event)
-
     def _take(self, event: QMouseEvent) -> bool:
+        """Draw with the left button, a finger or a pen: Qt makes mouse events of all of them."""
         board, left = self.board, Qt.MouseButton.LeftButton
         if board is None:
             return False

@@ -19,12 +19,14 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDropEvent,
     QImage,
+    QKeyEvent,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from twinlens.app.core.session.types import Frame
 from twinlens.app.core.setup.recognition import Dropped, recognise
@@ -63,13 +65,17 @@ class Stage(QWidget):
 
     Attributes:
         top_taken: gives the height, in pixels, that controls take now at the top.
+        hand: takes what the pointer does on the picture; gives whether it has used it.
 
     Signals:
+        used: the pointer moves on it or on what stands on it, or a key is pressed there that
+            nothing else takes.
         painted: a frame was painted for the first time: its index and source id.
         resized: the stage has another size.
         dropped: a file or folder was dropped on it: a ``Dropped``.
     """
 
+    used = Signal()
     painted = Signal(int, int)
     resized = Signal()
     dropped = Signal(object)
@@ -84,6 +90,7 @@ class Stage(QWidget):
         self.recognise: Callable[[Path], Dropped] = recognise
         self.target = DropTarget(palette, self)
         self.top_taken: Callable[[], float] = lambda: 0.0
+        self.hand: Callable[[QMouseEvent], bool] | None = None
         self._negative = False
         self._region: Region | None = None
         self._image: QImage | None = None
@@ -173,6 +180,39 @@ class Stage(QWidget):
             row_places={index: row.now() for index, row in self._rows.items()},
             rows=len(top.rows) if top else 0,
         )
+
+    def heed(self, panel: QWidget) -> None:
+        """Let the pointer over a panel that stands here, and its buttons, count as use as well."""
+        for part in (panel, *panel.findChildren(QWidget)):
+            # What tracks the pointer and has no use for a move hands it on to what it stands on.
+            part.setMouseTracking(True)
+            if isinstance(part, QAbstractButton):
+                part.pressed.connect(self.used)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Notify of use, and let the hand go on."""
+        self.used.emit()
+        self._by_hand(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let the hand take it."""
+        self._by_hand(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let the hand take it."""
+        self._by_hand(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let the hand take it, else whatever the stage stands on."""
+        self._by_hand(event)
+
+    def _by_hand(self, event: QMouseEvent) -> None:
+        event.setAccepted(self.hand is not None and self.hand(event))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Notify of use."""
+        self.used.emit()
+        super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Tell of the new size."""

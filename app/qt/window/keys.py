@@ -1,15 +1,18 @@
-"""Keys and pointer: shortcuts, and what brings the controls back."""
+"""Keys: shortcuts, and which of them a widget that has the focus needs for itself.
+
+Qt asks nobody here about an event: shortcuts are told apart by switching those off that the
+focused widget needs. A filter on the application would see every event in Python, of widgets half
+built as well, and wait for the interpreter's lock each time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QWidget
 
-# A key that is a shortcut comes as ShortcutOverride only.
-_WAKING = (QEvent.Type.MouseMove, QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride)
 _BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _SLIDER_KEYS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
 
@@ -18,12 +21,12 @@ OWN_ARROWS = "ownArrows"
 
 
 class Keys(QObject):
-    """Binds keys of a window, and tells of every key and every move of the pointer in it.
+    """Binds keys of a window.
 
     Args:
         window: the window.
         bound: what each key does.
-        wake: called when somebody uses keys or pointer.
+        wake: called when a key is a shortcut, or takes the focus elsewhere in the window.
     """
 
     def __init__(
@@ -34,29 +37,32 @@ class Keys(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._wake = window, wake
-        for key, does in bound.items():
-            QShortcut(QKeySequence(key), window).activated.connect(does)
+        self._had_focus = False
+        self._shared: list[tuple[Qt.Key, QShortcut]] = []
+        # With a modifier, none of these keys is a button's or slider's.
+        taken = {QKeySequence(key).toString(): key for key in (*_BUTTON_KEYS, *_SLIDER_KEYS)}
+        for text, does in bound.items():
+            keys = QKeySequence(text)
+            shortcut = QShortcut(keys, window)
+            shortcut.activated.connect(wake)
+            shortcut.activated.connect(does)
+            if keys.toString() in taken:
+                self._shared.append((taken[keys.toString()], shortcut))
         application = QApplication.instance()
-        if application is not None:
-            application.installEventFilter(self)
+        if isinstance(application, QApplication):
+            application.focusChanged.connect(self._focus_moved)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Any move of the pointer in the window, and any key, brings the controls back.
-
-        A button or slider that has the focus gets its own keys before the shortcuts do.
-        """
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and isinstance(watched, QWidget)
-            and _needs(watched, event.key())
-        ):
-            event.accept()
-            return True
-        wakes = event.type() in _WAKING
-        if wakes and isinstance(watched, QWidget) and watched.window() is self._window:
+    # Without the widgets that the signal names: one of them may be half gone already.
+    def _focus_moved(self) -> None:
+        """A button or slider that has the focus gets its own keys, not the shortcuts."""
+        focused = QApplication.focusWidget()
+        inside = focused is not None and focused.window() is self._window
+        for key, shortcut in self._shared:
+            shortcut.setEnabled(focused is None or not inside or not _needs(focused, key))
+        # The first focus is the window's own, when it comes to the front.
+        if inside and self._had_focus:
             self._wake()
-        return super().eventFilter(watched, event)
+        self._had_focus = inside
 
 
 def _needs(widget: QWidget, key: int) -> bool:

@@ -146,6 +146,8 @@ class MainWindow(QMainWindow):
         self.stage.dropped.connect(self.intake.take)
         self.stage.recognise = self.intake.recognise
         self._bridge = NewsBridge(self._on_news, self)
+        self.stage.used.connect(self.controls.wake)
+        self.stage.heed(self.controls)
         Keys(self, bindings(self), self.controls.wake)
         self._restore_geometry()
         self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
