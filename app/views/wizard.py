@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.trial import LIVE, TrialState
-from twinlens.app.core.setup.wizard import Standing, Wizard, best, close_to, standing, top_of
+from twinlens.app.core.setup.wizard import (
+    Standing,
+    Wizard,
+    best,
+    close_to,
+    standing_on,
+    top_of,
+)
 from twinlens.app.overlays.build import short_label
 from twinlens.engine.found import Origin
 
@@ -72,23 +79,77 @@ class WizardView:
     missing: str
 
 
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """What a view is made of; none of it changes any more.
+
+    Attributes:
+        wizard: questions and answers; a copy.
+        pictures: golden pictures.
+        state: how far the trial has come.
+        shown: place of the picture that is shown.
+        bundled: how many of the pictures come with Twinlens.
+        pick: show the first picture that tells something, in place of one that does not, and of
+            what is live.
+    """
+
+    wizard: Wizard
+    pictures: tuple[Golden, ...]
+    state: TrialState
+    shown: int
+    bundled: int
+    pick: bool = False
+
+
+@dataclass(frozen=True)
+class ProofView:
+    """A view, and what the proof has found.
+
+    Attributes:
+        view: the sheet's changing parts.
+        winner: the candidate that proved best; None while there is no proof.
+    """
+
+    view: WizardView
+    winner: str | None
+
+
+def proof_view(proof: Proof) -> ProofView:
+    """The sheet as things are, with the candidate chosen that proved best.
+
+    Reads tens of thousands of labels when these are new, so it is no work for a window's thread.
+    """
+    wizard, state = proof.wizard.copy(), proof.state
+    known = [picture.index(wizard.labels) for picture in proof.pictures]
+    winner = best(_standings(wizard, known, state)) if state.done else None
+    wizard.prefer(winner)
+    shown = proof.shown
+    if proof.pick:
+        telling = _showable(known, proof.bundled)
+        if shown not in telling or shown == LIVE:
+            shown = telling[0]
+    return ProofView(_view(wizard, proof, known, shown), winner)
+
+
 def standings_of(
     wizard: Wizard, pictures: Sequence[Golden], state: TrialState
 ) -> dict[str, Standing]:
     """How each candidate has done so far."""
+    return _standings(wizard, [picture.index(wizard.labels) for picture in pictures], state)
+
+
+def _standings(
+    wizard: Wizard, known: Sequence[int | None], state: TrialState
+) -> dict[str, Standing]:
     return {
-        candidate.id: standing(pictures, state.answers.get(candidate.id, {}), wizard.labels)
+        candidate.id: standing_on(state.answers.get(candidate.id, {}), known)
         for candidate in wizard.candidates()
     }
 
 
-def showable(wizard: Wizard, pictures: Sequence[Golden], bundled: int) -> tuple[int, ...]:
+def _showable(known: Sequence[int | None], bundled: int) -> tuple[int, ...]:
     """Places of pictures that tell something: of a class that the model knows, or one's own."""
-    telling = [
-        at
-        for at, picture in enumerate(pictures)
-        if at >= bundled or picture.index(wizard.labels) is not None
-    ]
+    telling = [at for at, index in enumerate(known) if at >= bundled or index is not None]
     return (*telling, LIVE)
 
 
@@ -108,18 +169,24 @@ def wizard_view(
         shown: place of the picture that is shown.
         bundled: how many of the pictures come with Twinlens.
     """
-    stands = standings_of(wizard, pictures, state)
-    index = pictures[shown].index(wizard.labels) if shown >= 0 else None
+    proof = Proof(wizard, tuple(pictures), state, shown, bundled)
+    return _view(wizard, proof, [picture.index(wizard.labels) for picture in pictures], shown)
+
+
+def _view(wizard: Wizard, proof: Proof, known: Sequence[int | None], shown: int) -> WizardView:
+    state, bundled = proof.state, proof.bundled
+    stands = _standings(wizard, known, state)
+    index = known[shown] if shown >= 0 else None
     cells = tuple(
         _cell(wizard, state, candidate.id, stands[candidate.id], shown, index)
         for candidate in wizard.candidates()
     )
     return WizardView(
         cells=cells,
-        pictures=showable(wizard, pictures, bundled),
+        pictures=_showable(known, bundled),
         shown=shown,
-        caption=_caption(wizard, pictures, shown, index, bundled),
-        status=_status(wizard, pictures, state, stands),
+        caption=_caption(wizard, shown, index, bundled),
+        status=_status(wizard, len(known), state, stands),
         failed=state.error is not None,
         labels=_labels(wizard),
         missing=wizard.missing,
@@ -130,8 +197,8 @@ def _cell(
     wizard: Wizard, state: TrialState, id: str, stand: Standing, shown: int, index: int | None
 ) -> ProofCell:
     candidate = wizard.candidate(id)
-    shares = state.answers.get(id, {}).get(shown)
-    top = () if shares is None else top_of(shares, wizard.labels)
+    answer = state.answers.get(id, {}).get(shown)
+    top = () if answer is None else top_of(answer, wizard.labels)
     words = [f"{short_label(o.identifier)}{_APART}{_share(o.confidence)}" for o in top]
     sure = _share(stand.confidence)
     proof = f"{stand.right} of {stand.of} right, {sure} sure" if stand.of else ""
@@ -153,9 +220,7 @@ def _share(share: float) -> str:
     return f"{share * 100:.0f} %" if share < 0.995 or share == 1 else "99 %"
 
 
-def _caption(
-    wizard: Wizard, pictures: Sequence[Golden], shown: int, index: int | None, bundled: int
-) -> str:
+def _caption(wizard: Wizard, shown: int, index: int | None, bundled: int) -> str:
     if shown == LIVE:
         return "What is live now"
     if index is not None:
@@ -163,17 +228,12 @@ def _caption(
     return "Comes with Twinlens" if shown < bundled else "Your picture"
 
 
-def _status(
-    wizard: Wizard,
-    pictures: Sequence[Golden],
-    state: TrialState,
-    stands: dict[str, Standing],
-) -> str:
+def _status(wizard: Wizard, pictures: int, state: TrialState, stands: dict[str, Standing]) -> str:
     if state.error is not None:
         return f"Fed like this it does not run: {state.error.message}"
     if not state.done:
         tried = sum(at >= 0 for answers in state.answers.values() for at in answers)
-        return f"Trying {len(wizard.candidates())} × {len(pictures)} pictures: {tried} answered"
+        return f"Trying {len(wizard.candidates())} × {pictures} pictures: {tried} answered"
     winner = best(stands)
     if winner is None:
         if wizard.labels and any(stand.of for stand in stands.values()):

@@ -23,7 +23,6 @@ TRIES = 3
 SECONDS = 1.5
 
 
-@pytest.mark.xfail(strict=True, reason="the wizard computes its view on the window's thread")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("labels", LABELS)
 def test_no_sheet_holds_up_the_picture(

@@ -89,7 +89,7 @@ def test_labels_are_asked_and_the_keyboard_alone_answers(
     assert isinstance(focused, QPushButton)
     assert focused.text() == "Numbers"
     press_focused(stand, qtbot, Key.Key_Return)
-    assert sheet.use.isEnabled()
+    stand.until(sheet.use.isEnabled)
     for _ in range(60):
         if sheet.use.hasFocus():
             break
@@ -197,15 +197,15 @@ def test_label_files_are_dropped_and_wrong_ones_told_on_the_sheet(
     names = tmp_path / "names.txt"
     names.write_text("red\ngreen\n", encoding="utf-8")
     drop(stand, names)
-    assert "names.txt has 2 labels" in sheet.status.text()
+    stand.until(lambda: "names.txt has 2 labels" in sheet.status.text())
     assert sheet.status.objectName() == "error"
     assert not sheet.use.isEnabled()
     (tmp_path / "a.doc").write_bytes(b"\xd0\xcf\x11\xe0")
     drop(stand, tmp_path / "a.doc")
-    assert "a.doc" in sheet.status.text()
+    stand.until(lambda: "a.doc" in sheet.status.text())
     names.write_text("red\ngreen\nblue\n", encoding="utf-8")
     drop(stand, names)
-    assert sheet.use.isEnabled()
+    stand.until(sheet.use.isEnabled)
     assert sheet.labels.text() == "3 names, names.txt"
     assert stand.window.sheet is sheet
     assert stand.window.banner is None
@@ -233,7 +233,7 @@ def test_another_crop_is_proved_anew(stand: Stand, tmp_path: Path) -> None:
     chip = next(b for b in sheet.findChildren(QPushButton) if b.text() == "Scale to fit")
     chip.click()
     assert desk._trial is not first
-    assert chip.objectName() == "chosen"
+    stand.until(lambda: chip.objectName() == "chosen")
     stand.until(lambda: desk.trial.done)
     desk.confirm()
     stand.until(lambda: (tmp_path / "colors.toml").is_file())

@@ -22,6 +22,7 @@ from twinlens.app.core.setup.preflight import Preflight, preflight
 from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
 from twinlens.app.core.setup.wizard import (
     AS_SAID,
+    Answer,
     Standing,
     Wizard,
     best,
@@ -365,11 +366,11 @@ def test_without_known_pictures_there_is_no_proof(tmp_path: Path) -> None:
 
 def test_standing_counts_known_pictures_only() -> None:
     pictures = [plain("red"), plain("blue"), Golden(plain("red").picture, ())]
-    shares = np.array([0.5, 0.3, 0.2], np.float32)
-    answers = {0: shares, 1: shares, 2: shares, LIVE: shares}
+    answer = Answer.of(np.array([0.5, 0.3, 0.2], np.float32))
+    answers = {0: answer, 1: answer, 2: answer, LIVE: answer}
     assert standing(pictures, answers, COLORS) == Standing(1, 2, pytest.approx(0.35))
     assert standing(pictures, answers, ()) == Standing()
-    assert [o.identifier for o in top_of(shares, ())] == ["class 0", "class 1", "class 2"]
+    assert [o.identifier for o in top_of(answer, ())] == ["class 0", "class 1", "class 2"]
 
 
 def test_a_trial_tries_what_is_live_and_what_is_added(tmp_path: Path) -> None:
@@ -383,15 +384,15 @@ def test_a_trial_tries_what_is_live_and_what_is_added(tmp_path: Path) -> None:
     trial.watch(False)
     assert trial.add(plain("green")) == 1
     state = wait_for(trial, lambda state: state.done and 1 in state.answers["caffe BGR"])
-    assert int(state.answers["symmetric RGB"][1].argmax()) == 1
-    assert int(state.answers["symmetric RGB"][LIVE].argmax()) == 2
+    assert state.answers["symmetric RGB"][1].best[0] == 1
+    assert state.answers["symmetric RGB"][LIVE].best[0] == 2
     trial.request_stop()
     assert trial.join(WAIT_S)
 
 
 def test_a_model_that_does_not_run_says_so(tmp_path: Path) -> None:
     wizard = colors_wizard(tmp_path)
-    wizard._base = replace(wizard._base, width=9)
+    wizard.set_size(9)
 
     def fails(spec: ModelSpec) -> Runner:
         raise ModelFileError(f"{spec.title}: takes another size")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,9 +33,50 @@ class Golden:
 
     def index(self, labels: Sequence[str]) -> int | None:
         """The class that is right; None where no label, or more than one, is called so."""
-        wanted = {_plain(name) for name in self.names}
-        found = [at for at, label in enumerate(labels) if wanted & _names_of(label)]
-        return found[0] if len(found) == 1 else None
+        return label_index(labels).only(self.names) if self.names else None
+
+
+class LabelIndex:
+    """Classes by their names, however these are spelled.
+
+    Args:
+        labels: names of the classes, in order; read here and never again.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._classes: dict[str, tuple[int, ...]] = {}
+        for at, label in enumerate(labels):
+            for name in _names_of(label):
+                # Two are as good as many: which one is meant is not known.
+                self._classes[name] = (*self._classes.get(name, ())[:1], at)
+
+    def only(self, names: Iterable[str]) -> int | None:
+        """The one class that has one of these names; None where none has, or several."""
+        found = {at for name in names for at in self._classes.get(_plain(name), ())}
+        return found.pop() if len(found) == 1 else None
+
+
+_MOST_INDEXES = 4
+_indexes: dict[int, tuple[tuple[str, ...], LabelIndex]] = {}
+_indexing = threading.Lock()
+
+
+def label_index(labels: Sequence[str]) -> LabelIndex:
+    """The index of these labels; of the last few tuples it is made once, for all threads.
+
+    Tens of thousands of labels take tens of milliseconds, and a proof looks up ten classes for
+    each picture that is answered.
+    """
+    if not isinstance(labels, tuple):  # it may change
+        return LabelIndex(labels)
+    with _indexing:
+        # By identity, since a tuple's hash goes over all of it; kept with it, so that no other
+        # tuple comes to have the same one.
+        known = _indexes.pop(id(labels), None) or (labels, LabelIndex(labels))
+        _indexes[id(labels)] = known
+        while len(_indexes) > _MOST_INDEXES:
+            del _indexes[next(iter(_indexes))]
+        return known[1]
 
 
 @cache
@@ -78,10 +120,14 @@ def own_picture(path: Path) -> Golden:
     return Golden(read_image(path), tuple(name for name in names if name))
 
 
+_APART = str.maketrans("_-", "  ")
+
+
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    """As it is compared: in one case, one space for whatever stands between words."""
+    return " ".join(name.translate(_APART).split()).casefold()
 
 
 def _names_of(label: str) -> set[str]:
     """A label may give several names of one class (``"tench, Tinca tinca"``)."""
-    return {_plain(label), *map(_plain, label.split(","))}
+    return {_plain(name) for name in {label, *label.split(",")}}

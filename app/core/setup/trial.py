@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twinlens.app.core.setup.golden import Golden
-from twinlens.app.core.setup.wizard import Candidate, Shares
+from twinlens.app.core.setup.wizard import Answer, Candidate
 from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.api.observations import probabilities
 from twinlens.engine.api.protocol import ModelSpec, Runner
@@ -30,13 +30,13 @@ class TrialState:
     """How far a trial has come.
 
     Attributes:
-        answers: candidate's id → picture's place → probabilities.
+        answers: candidate's id → picture's place → its answer.
         done: every candidate has seen every golden picture.
         error: why the model cannot be tried like this; None while it can.
         count: grows whenever something has changed.
     """
 
-    answers: Mapping[str, Mapping[int, Shares]] = field(default_factory=dict)
+    answers: Mapping[str, Mapping[int, Answer]] = field(default_factory=dict)
     done: bool = False
     error: TwinlensError | None = None
     count: int = 0
@@ -69,7 +69,7 @@ class Trial:
         self._converters = {c.id: Converter(c.recipe) for c in self._candidates}
         self._changed = threading.Condition()
         self._pictures = list(pictures)
-        self._answers: dict[str, dict[int, Shares]] = {c.id: {} for c in self._candidates}
+        self._answers: dict[str, dict[int, Answer]] = {c.id: {} for c in self._candidates}
         self._error: TwinlensError | None = None
         self._count = 0
         self._watching = self._stopping = self._done = False
@@ -186,8 +186,9 @@ class Trial:
             if picture.region is not None:
                 converter = Converter(candidate.recipe, picture.region)
             shares = probabilities(runner.run(converter.convert(picture.picture)), self._spec)
+            answer = Answer.of(shares)
             with self._changed:
                 if self._stopping:
                     return
-                self._answers[candidate.id][at] = shares
+                self._answers[candidate.id][at] = answer
                 self._tell()

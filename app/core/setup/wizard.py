@@ -7,7 +7,9 @@ knows no window; what the candidates answer on pictures comes from a ``Trial``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.preflight import Preflight
-from twinlens.engine.api.observations import ClassificationObservation, top_k
+from twinlens.engine.api.observations import ClassificationObservation
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError
 from twinlens.engine.image import CropAndScale, Recipe
@@ -100,6 +102,25 @@ class Standing:
     confidence: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a candidate makes of a picture.
+
+    Attributes:
+        shares: probability of each class, (classes,) float32; nobody writes to it.
+        best: the ``TOP`` best classes, best first; of equals the lower one first.
+    """
+
+    shares: Shares
+    best: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shares: Shares) -> Answer:
+        """Rank an answer, once: of tens of thousands of classes it takes its time."""
+        order = np.argsort(-shares, kind="stable")[:TOP]
+        return cls(shares, tuple(int(index) for index in order))
+
+
 class Wizard:
     """Questions about one model, and the answers so far.
 
@@ -113,12 +134,16 @@ class Wizard:
         self.labels: tuple[str, ...] = spec.labels
         self.labels_from = "" if report.found.problem else report.found.origins["labels"].value
         self._labels_chosen = False
-        self._base = spec.recipe
+        self._take_base(spec.recipe)
         self.chosen = next(
             (c.id for c in self.candidates() if _alike(c.recipe, spec.recipe)),
             self.candidates()[0].id,
         )
         self.chosen_by_hand = False
+
+    def copy(self) -> Wizard:
+        """The answers as they are now, which later ones do not change; for another thread."""
+        return copy(self)
 
     @property
     def asks_values(self) -> bool:
@@ -166,6 +191,10 @@ class Wizard:
         Raises:
             LabelError: it cannot be read, or its number of names is not that of the classes.
         """
+        self.take_labels(self.labels_in(path), path.name)
+
+    def labels_in(self, path: Path) -> tuple[str, ...]:
+        """The labels in a file, which fit the model; changes nothing. Raises as ``read_labels``."""
         names, classes = read_labels(path), self.report.classes
         background = self.report.spec.background_outputs
         if classes is not None and len(names) == classes + background:
@@ -176,33 +205,46 @@ class Wizard:
                 f"{classes:,} classes",
                 hint=f"Choose a file with {classes:,} lines, one name a line.",
             )
-        self._take_labels(names, path.name)
+        return names
 
     def number_labels(self) -> None:
         """Let the classes be called by their numbers; nothing happens where none are known."""
         if self.report.classes:
-            self._take_labels(numbered(self.report.classes), "numbers")
+            self.take_labels(numbered(self.report.classes), "numbers")
 
-    def _take_labels(self, names: tuple[str, ...], source: str) -> None:
+    def take_labels(self, names: tuple[str, ...], source: str) -> None:
+        """Take labels that fit.
+
+        Args:
+            names: one for each class.
+            source: where they are from, for display.
+        """
         self.labels, self.labels_from, self._labels_chosen = names, source, True
 
     def set_crop(self, crop: CropAndScale) -> None:
         """Choose how pictures of another shape are fitted."""
-        self._base = replace(self._base, crop_and_scale=crop)
+        self._take_base(replace(self._base, crop_and_scale=crop))
 
     def set_layout(self, layout: str) -> None:
         """Choose the order of axes; raises ModelError for one that there is not."""
-        self._base = replace(self._base, layout=layout)
+        self._take_base(replace(self._base, layout=layout))
 
     def set_size(self, size: int) -> None:
         """Choose the side of a square input; raises ModelError for one that cannot be."""
-        self._base = replace(self._base, width=size, height=size)
+        self._take_base(replace(self._base, width=size, height=size))
 
     # --- what may be, and what is right ----------------------------------------------------
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Recipes that may be right, row by row; one only where the values are known."""
-        base = self._base
+        return tuple(self._candidates.values())
+
+    def _take_base(self, base: Recipe) -> None:
+        """What candidates have in common; they are made here, and not at each look-up."""
+        self._base = base
+        self._candidates = {candidate.id: candidate for candidate in self._made_of(base)}
+
+    def _made_of(self, base: Recipe) -> tuple[Candidate, ...]:
         if not self.asks_values:
             return (Candidate(AS_SAID, self._said(), base.color, base),)
         grey = base.color == "GRAY"
@@ -222,7 +264,7 @@ class Wizard:
         Raises:
             KeyError: there is none of that id.
         """
-        return {candidate.id: candidate for candidate in self.candidates()}[id]
+        return self._candidates[id]
 
     @property
     def trial_spec(self) -> ModelSpec:
@@ -248,13 +290,14 @@ class Wizard:
         return values | {"recipe": self.recipe.to_dict()}
 
 
+@cache
 def numbered(count: int) -> tuple[str, ...]:
     """Names for classes without names: ``"class 0"`` ..."""
     return tuple(f"class {number}" for number in range(count))
 
 
 def standing(
-    pictures: Sequence[Golden], answers: Mapping[int, Shares], labels: Sequence[str]
+    pictures: Sequence[Golden], answers: Mapping[int, Answer], labels: Sequence[str]
 ) -> Standing:
     """How a candidate has done.
 
@@ -263,15 +306,20 @@ def standing(
         answers: its answers by the picture's place; pictures that were not tried are missing.
         labels: names of the classes; none where they are not known yet.
     """
+    return standing_on(answers, [picture.index(labels) for picture in pictures])
+
+
+def standing_on(answers: Mapping[int, Answer], known: Sequence[int | None]) -> Standing:
+    """How a candidate has done on pictures whose classes, or None, are these; as ``standing``."""
     pairs = [
-        (shares, index)
-        for at, shares in answers.items()
-        if at >= 0 and (index := pictures[at].index(labels)) is not None and index < len(shares)
+        (answer, index)
+        for at, answer in answers.items()
+        if at >= 0 and (index := known[at]) is not None and index < len(answer.shares)
     ]
     if not pairs:
         return Standing()
-    right = sum(int(shares.argmax()) == index for shares, index in pairs)
-    confidence = sum(float(shares[index]) for shares, index in pairs) / len(pairs)
+    right = sum(answer.best[0] == index for answer, index in pairs)
+    confidence = sum(float(answer.shares[index]) for answer, index in pairs) / len(pairs)
     return Standing(right, len(pairs), confidence)
 
 
@@ -292,10 +340,14 @@ def close_to(id: str, standings: Mapping[str, Standing]) -> tuple[str, ...]:
     return tuple(sorted(near, key=lambda k: -standings[k].confidence))
 
 
-def top_of(shares: Shares, labels: Sequence[str]) -> tuple[ClassificationObservation, ...]:
+def top_of(answer: Answer, labels: Sequence[str]) -> tuple[ClassificationObservation, ...]:
     """The three best classes, by number where they have no names yet."""
-    names = tuple(labels) if len(labels) == len(shares) else numbered(len(shares))
-    return top_k(shares, names, TOP)
+    count = len(answer.shares)
+    names = labels if len(labels) == count else numbered(count)
+    return tuple(
+        ClassificationObservation(names[index], float(answer.shares[index]), index)
+        for index in answer.best
+    )
 
 
 def _coloured(base: Recipe, values: Values, order: str) -> Recipe:

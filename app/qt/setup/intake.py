@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.setup.preflight import Preflight, preflight
 from twinlens.app.core.setup.recognition import Dropped, Kind, recognise
+from twinlens.app.core.snapshots import Snapshots
 from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.pad import reads_signs
@@ -33,6 +34,7 @@ class Intake(QObject):
     Args:
         window: the window.
         background: reads files.
+        snapshots: compute what sheets show.
         load: loads a model on an engine, for the wizard's proof.
         look: looks at a model's file; called on another thread.
     """
@@ -41,12 +43,13 @@ class Intake(QObject):
         self,
         window: MainWindow,
         background: Background,
+        snapshots: Snapshots,
         load: Loader,
         look: Callable[[Path], Preflight] = preflight,
     ) -> None:
         super().__init__(window)
         self._window, self._background, self._look = window, background, look
-        self.desk = WizardDesk(window, background, load)
+        self.desk = WizardDesk(window, background, snapshots, load)
         self._checking = ""
 
     def recognise(self, path: Path) -> Dropped:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt, QTimer
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
@@ -15,12 +18,12 @@ from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.setup.golden import Golden, golden_pictures, own_picture
 from twinlens.app.core.setup.preflight import Preflight
 from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
-from twinlens.app.core.setup.wizard import Wizard, best
+from twinlens.app.core.setup.wizard import Wizard
+from twinlens.app.core.snapshots import Snapshots
 from twinlens.app.overlays import Banner
 from twinlens.app.qt.setup.wizard_sheet import WizardActions, WizardSheet
-from twinlens.app.qt.stage.stage import buffer_image
 from twinlens.app.qt.threads.bridge import Background
-from twinlens.app.views.wizard import WizardView, showable, standings_of, wizard_view
+from twinlens.app.views.wizard import Proof, ProofView, proof_view
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 
 _TICK_MS = 60
 _THUMB = (320, 180)
+_VIEW = "wizard"
+
+Thumb = NDArray[np.uint8]
+"""A small picture, (rows, columns, 3) B, G, R."""
 
 Confirmed = Callable[[ModelSpec, dict[str, Any]], None]
 """Gets the model as it was answered, and what is to be kept beside it."""
@@ -40,20 +47,24 @@ class WizardDesk(QObject):
 
     Args:
         window: the window.
-        background: reads golden pictures.
+        background: reads golden pictures and labels.
+        snapshots: compute what the sheet shows.
         load: loads a model on an engine, for the proof.
     """
 
-    def __init__(self, window: MainWindow, background: Background, load: Loader) -> None:
+    def __init__(
+        self, window: MainWindow, background: Background, snapshots: Snapshots, load: Loader
+    ) -> None:
         super().__init__(window)
         self._window, self._background, self._load = window, background, load
+        self._snapshots = snapshots
         self.wizard: Wizard | None = None
         self._confirmed: Confirmed | None = None
         self._engine_id = ""
         self._pictures: list[Golden] = []
-        self._bundled, self._shown = 0, LIVE
+        self._bundled, self._shown, self._pick = 0, LIVE, False
         self._said = ""
-        self._waiting: list[Golden] = []
+        self._waiting: list[tuple[Golden, Thumb]] = []
         self._trial: Trial | None = None
         self._seen = -1
         self._timer = QTimer(self)
@@ -91,23 +102,24 @@ class WizardDesk(QObject):
         self.wizard, self._confirmed = wizard, confirmed
         self._engine_id = engine_id
         self._pictures, self._bundled, self._shown, self._said = [], 0, LIVE, ""
-        self._waiting = []
+        self._waiting, self._pick = [], False
         self._open()
         channels = wizard.report.spec.recipe.channels
-        self._background.run(
-            "golden", lambda: golden_pictures(channels), self._got_pictures, self._no_pictures
-        )
+
+        def read() -> tuple[tuple[Golden, ...], tuple[Thumb, ...]]:
+            pictures = golden_pictures(channels)
+            return pictures, tuple(_thumb(golden) for golden in pictures)
+
+        self._background.run("golden", read, lambda got: self._got(*got), self._no_pictures)
 
     def _open(self) -> None:
         wizard, actions = self.wizard, self._actions()
         if wizard is None:
             return
-        view = self._view(wizard)
-        thumbs = {at: _thumb(golden) for at, golden in enumerate(self._pictures)}
+        # Without pictures no class is looked up: nothing that a window would have to wait for.
+        view = proof_view(self._proof(wizard)).view
         self._window.popups.open_panel(
-            lambda palette, unit, stage: WizardSheet(
-                wizard, view, thumbs, actions, palette, unit, stage
-            ),
+            lambda palette, unit, stage: WizardSheet(wizard, view, actions, palette, unit, stage),
             self._closed,
         )
         if self.sheet is not None:
@@ -128,32 +140,26 @@ class WizardDesk(QObject):
 
     # --- the proof -------------------------------------------------------------------------
 
-    def _got_pictures(self, pictures: tuple[Golden, ...]) -> None:
+    def _got(self, pictures: Sequence[Golden], thumbs: Sequence[Thumb]) -> None:
         if self.sheet is None:
             return
         self._pictures, self._bundled = list(pictures), len(pictures)
-        for at, golden in enumerate(pictures):
-            self.sheet.add_picture(at, _thumb(golden))
-        self._show_telling()
+        for at, thumb in enumerate(thumbs):
+            self.sheet.add_picture(at, _image(thumb))
+        self._pick = True
         self._try()
+        self._refresh()
         self._take_waiting()
 
     def _take_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for golden in waiting:
-            self._got_own(golden)
+        for golden, thumb in waiting:
+            self._got_own(golden, thumb)
 
     def _no_pictures(self, error: Exception) -> None:
         self._tell(error)
         self._try()
         self._take_waiting()
-
-    def _show_telling(self) -> None:
-        """Show a picture that tells something, in place of one that does not."""
-        if self.wizard is not None:
-            telling = showable(self.wizard, self._pictures, self._bundled)
-            if self._shown not in telling or self._shown == LIVE:
-                self._shown = telling[0]
 
     def _try(self) -> None:
         """Begin the proof anew, since something that it depends on has changed."""
@@ -191,17 +197,16 @@ class WizardDesk(QObject):
         if self._trial is None:
             self._timer.stop()
             return
-        state = self._trial.state
-        if state.count != self._seen:
-            self._seen = state.count
-            wizard = self.wizard
-            if wizard is not None and state.done:
-                wizard.prefer(best(standings_of(wizard, self._pictures, state)))
+        # A view that is still computed is of the state before; the next tick asks anew.
+        if self._trial.state.count != self._seen and not self._snapshots.pending(_VIEW):
             self._refresh()
 
-    def _view(self, wizard: Wizard) -> WizardView:
-        view = wizard_view(wizard, self._pictures, self.trial, self._shown, self._bundled)
-        return replace(view, status=self._said, failed=True) if self._said else view
+    def _proof(self, wizard: Wizard) -> Proof:
+        """What is to be shown, as it is now."""
+        state = self.trial
+        self._seen = state.count
+        pictures = tuple(self._pictures)
+        return Proof(wizard.copy(), pictures, state, self._shown, self._bundled, self._pick)
 
     def say(self, text: str) -> None:
         """Tell of something that went wrong, on the sheet itself, until the next answer."""
@@ -216,10 +221,35 @@ class WizardDesk(QObject):
         else:
             self.say(f"{type(error).__name__}: {error}")
 
-    def _refresh(self) -> None:
-        if self.sheet is not None and self.wizard is not None:
-            self.sheet.show_view(self._view(self.wizard))
-            self._window.popups.place_sheet()
+    def _refresh(self, then: Callable[[], object] | None = None) -> None:
+        """Have the sheet show how things are; ``then`` is called when it does."""
+        wizard = self.wizard
+        if self.sheet is None or wizard is None:
+            return
+        compute = partial(proof_view, self._proof(wizard))
+        # What a person has just answered must not be overtaken by a view of before.
+        self._snapshots.forget(_VIEW)
+        self._snapshots.ask(_VIEW, compute, partial(self._show, wizard, then), self._window.tell)
+
+    def _show(self, wizard: Wizard, then: Callable[[], object] | None, proved: ProofView) -> None:
+        sheet = self.sheet
+        if sheet is None or wizard is not self.wizard:
+            return
+        wizard.prefer(proved.winner)
+        view, self._pick = proved.view, False
+        if view.shown != self._shown:
+            self._shown = view.shown
+            self._watch()
+        if self._said:
+            view = replace(view, status=self._said, failed=True)
+        sheet.show_view(view)
+        self._window.popups.place_sheet()
+        if then is not None:
+            then()
+
+    def _watch(self) -> None:
+        if self._trial is not None:
+            self._trial.watch(self._shown == LIVE)
 
     # --- what a person answers -------------------------------------------------------------
 
@@ -232,9 +262,8 @@ class WizardDesk(QObject):
 
     def show_picture(self, place: int) -> None:
         """Show what the candidates make of another picture."""
-        self._shown, self._said = place, ""
-        if self._trial is not None:
-            self._trial.watch(place == LIVE)
+        self._shown, self._said, self._pick = place, "", False
+        self._watch()
         self._refresh()
 
     def set_crop(self, crop: CropAndScale) -> None:
@@ -258,14 +287,16 @@ class WizardDesk(QObject):
 
     def take_labels(self, path: Path) -> None:
         """Take labels from a file, or say why not."""
-        if self.wizard is None:
+        wizard = self.wizard
+        if wizard is None:
             return
-        try:
-            self.wizard.read_labels(path)
-        except TwinlensError as error:
-            self._tell(error)
-            return
-        self._labels_changed()
+
+        def done(names: tuple[str, ...]) -> None:
+            if wizard is self.wizard:
+                wizard.take_labels(names, path.name)
+                self._labels_changed()
+
+        self._background.run("wizard labels", lambda: wizard.labels_in(path), done, self._tell)
 
     def _number_labels(self) -> None:
         if self.wizard is not None:
@@ -273,19 +304,14 @@ class WizardDesk(QObject):
             self._labels_changed()
 
     def _labels_changed(self) -> None:
-        wizard, had = self.wizard, self.sheet is not None and self.sheet.pick.hasFocus()
-        if wizard is None:
-            return
-        self._said = ""
-        self._show_telling()
+        had = self.sheet is not None and self.sheet.pick.hasFocus()
+        self._said, self._pick = "", True
         if self.trial.error is not None:
             self._try()
-        elif self._trial is not None:
-            self._trial.watch(self._shown == LIVE)
-            if self.trial.done:
-                wizard.prefer(best(standings_of(wizard, self._pictures, self.trial)))
-        self._refresh()
-        if had and self.sheet is not None:
+        self._refresh(self._focus_first if had else None)
+
+    def _focus_first(self) -> None:
+        if self.sheet is not None:
             self.sheet.focus_first()
 
     def _pick_labels(self) -> None:
@@ -298,18 +324,22 @@ class WizardDesk(QObject):
     def take_picture(self, path: Path) -> None:
         """Prove on a picture of one's own as well."""
 
-        self._background.run("own picture", lambda: own_picture(path), self._got_own, self._tell)
+        def read() -> tuple[Golden, Thumb]:
+            golden = own_picture(path)
+            return golden, _thumb(golden)
 
-    def _got_own(self, golden: Golden) -> None:
+        self._background.run("own picture", read, lambda got: self._got_own(*got), self._tell)
+
+    def _got_own(self, golden: Golden, thumb: Thumb) -> None:
         if self.sheet is None:
             return
         if self._trial is None:  # those that come with Twinlens have not come yet
-            self._waiting.append(golden)
+            self._waiting.append((golden, thumb))
             return
-        self._said = ""
+        self._said, self._pick = "", False
         self._pictures.append(golden)
         self._shown = len(self._pictures) - 1
-        self.sheet.add_picture(self._shown, _thumb(golden))
+        self.sheet.add_picture(self._shown, _image(thumb))
         self._trial.watch(False)
         self._trial.add(golden)
         self._refresh()
@@ -351,6 +381,7 @@ class WizardDesk(QObject):
 
     def _end(self) -> None:
         self.wizard = self._confirmed = None
+        self._snapshots.forget(_VIEW)
         self._timer.stop()
         self._leaving.stop()
         self._end_trial()
@@ -360,10 +391,13 @@ class WizardDesk(QObject):
         self._end()
 
 
-def _thumb(golden: Golden) -> QImage:
-    image = buffer_image(golden.picture)
-    return image.scaled(
-        *_THUMB,
-        Qt.AspectRatioMode.KeepAspectRatio,
-        Qt.TransformationMode.SmoothTransformation,
-    )
+def _thumb(golden: Golden) -> Thumb:
+    """A small picture of it; called on another thread."""
+    from twinlens.engine.image.thumbnail import thumbnail  # with it comes OpenCV
+
+    return thumbnail(golden.picture, *_THUMB)
+
+
+def _image(thumb: Thumb) -> QImage:
+    height, width = thumb.shape[:2]
+    return QImage(thumb.data, width, height, 3 * width, QImage.Format.Format_BGR888).copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,7 +60,6 @@ class WizardSheet(Panel):
     Args:
         wizard: questions and answers; read, never changed.
         view: what it shows first.
-        pictures: thumbnails by the pictures' places; those of the wizard's own come later.
         actions: what its parts do.
         palette: colours of the theme.
         unit: 1 % of the window's height.
@@ -72,7 +71,6 @@ class WizardSheet(Panel):
         self,
         wizard: Wizard,
         view: WizardView,
-        pictures: Mapping[int, QImage],
         actions: WizardActions,
         palette: Palette,
         unit: float,
@@ -108,8 +106,6 @@ class WizardSheet(Panel):
         self.status = caption("", "detail", self)
         self._outer.addWidget(self.status)
         self._add_thumb(LIVE, None, "Live")
-        for place, picture in pictures.items():
-            self.add_picture(place, picture)
         self.restyle(palette, unit)
         self.show_view(view)
 

@@ -55,6 +55,7 @@ from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.qt.stage.theme import palette_of
 from twinlens.app.qt.threads.bridge import Background, NewsBridge
 from twinlens.app.qt.threads.memory import Memory
+from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.bindings import bindings
 from twinlens.app.qt.window.choose import Choose
@@ -99,6 +100,7 @@ class MainWindow(QMainWindow):
         self.workers = Workers()
         self.surprises = Surprises(self.tell)
         self._background = Background(self.workers, self.surprises.report, self)
+        self.snapshots = window_snapshots(self, "twinlens-views")
         self._memory = Memory(store, self._background, self._unsaved, self)
         self.pad = Pad(self)
 
@@ -136,7 +138,7 @@ class MainWindow(QMainWindow):
         self.progress = ProgressLine(self.stage)
         self.popups = Popups(self.stage, self.controls, palette)
         self.bench = Bench(self, load)
-        self.intake = Intake(self, self._background, load)
+        self.intake = Intake(self, self._background, self.snapshots, load)
         self.crossover = Crossover(self, load)
         self.auto = Auto(self, load, self._background)
         self._stats_timer = QTimer(self)
@@ -205,6 +207,7 @@ class MainWindow(QMainWindow):
         self._stats_timer.stop()
         self.bench.stop()
         self.crossover.stop()
+        self.snapshots.request_stop()
         self._background.stop()
         self.auto.cancel()
         self.intake.stop()
@@ -212,6 +215,7 @@ class MainWindow(QMainWindow):
         if self.session is not None:
             self.session.request_stop()
         self.workers.request_stop()
+        self.snapshots.join(_STOP_WITHIN_S)
         self._memory.save_now()
         for left in self.workers.join(deadline_s):
             _log.info("%s did not end in time", left.name)
