@@ -132,7 +132,11 @@ class Store:
 
     def record(self, card: Card) -> Pulled | None:
         """What was fetched for this card, also when it was removed since."""
-        return self._records().get(card.id)
+        return self.records().get(card.id)
+
+    def records(self) -> dict[str, Pulled]:
+        """What was fetched, by the cards' ids; the record is read once for all of them."""
+        return self._records()
 
     def install(self, card: Card, staged: Path, pulled: Pulled) -> None:
         """Put a finished folder in place in one step, and write down what it is.

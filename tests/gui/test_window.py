@@ -156,6 +156,7 @@ def test_sheets_open_by_key_and_every_row_has_a_name(
     stand: Stand, qtbot: Any, key: Any, title: str
 ) -> None:
     press(qtbot, stand, key)
+    stand.until(lambda: stand.window.sheet is not None)
     sheet = stand.window.sheet
     assert isinstance(sheet, Sheet)
     assert sheet.title == title
@@ -224,6 +225,7 @@ def test_dropped_letter_is_refused_with_what_is_taken(stand: Stand, tmp_path: Pa
     letter = tmp_path / "letter.doc"
     letter.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 a letter")
     drop(stand, letter)
+    stand.until(lambda: stand.window.banner is not None)
     banner = stand.window.banner
     assert banner is not None
     assert "letter.doc" in banner.title

@@ -57,7 +57,6 @@ def drop(stand: Stand, path: Path) -> None:
     stand.window.stage.dropEvent(event)
 
 
-@pytest.mark.xfail(strict=True, reason="the catalog is read a card at a time, on this thread")
 def test_the_catalog_is_read_once_and_elsewhere(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +74,6 @@ def test_the_catalog_is_read_once_and_elsewhere(
         assert here not in threads
 
 
-@pytest.mark.xfail(strict=True, reason="what hovers is looked at on the window's thread")
 def test_a_file_that_does_not_answer_holds_up_neither_picture_nor_drop(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +124,6 @@ def test_the_wizards_labels_are_read_elsewhere(
     assert threading.get_ident() not in threads
 
 
-@pytest.mark.xfail(strict=True, reason="what a source is, is found out on the window's thread")
 def test_what_a_source_is_is_found_out_elsewhere(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

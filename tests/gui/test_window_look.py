@@ -182,6 +182,7 @@ def test_sheets_follow_the_theme_and_cut_no_words(
     menus = window.menus
     for opens in (menus.source, menus.engine, menus.model, menus.views):
         opens()
+        stand.until(lambda: window.sheet is not None)
         sheet = window.sheet
         assert isinstance(sheet, Sheet)
         assert window.stage.rect().contains(sheet.geometry())
@@ -285,6 +286,7 @@ def test_the_whole_window_says_what_a_drop_will_do(
     stage.dragEnterEvent(event)
     assert event.isAccepted()
     target = stage.target
+    stand.until(lambda: target.dropped is not None)
     assert target.dropped is not None
     assert target.dropped.says == says
     assert target.geometry() == stage.rect()

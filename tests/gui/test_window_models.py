@@ -49,6 +49,7 @@ def stand(qtbot: Any, tmp_path: Path, root: Path) -> Iterator[Stand]:
 
 def opened(stand: Stand) -> ModelsPage:
     stand.window.shelf.toggle()
+    stand.until(lambda: stand.window.shelf.page is not None)
     page = stand.window.shelf.page
     assert page is not None
     return page
@@ -63,6 +64,7 @@ def action(page: ModelsPage, model: str) -> ModelAction:
 def test_the_key_opens_and_closes_it(stand: Stand, qtbot: Any) -> None:
     stage = stand.window.stage
     qtbot.keyClick(stage, Qt.Key.Key_M, Qt.KeyboardModifier.ShiftModifier)
+    stand.until(lambda: stand.window.shelf.page is not None)
     page = stand.window.shelf.page
     assert page is not None
     assert not stand.window.stage.mirror
@@ -82,13 +84,14 @@ def test_the_model_sheet_leads_to_it_and_lists_what_was_fetched(stand: Stand) ->
     window.shelf.act("quick")
     stand.until(lambda: window.banner is not None)
     window.menus.model()
+    stand.until(lambda: isinstance(window.sheet, Sheet))
     sheet = window.sheet
     assert isinstance(sheet, Sheet)
     names = [button.accessibleName() for button in sheet.buttons]
     assert "Net quick" in names
     assert "Net slow" not in names
     sheet.buttons[names.index("More models …")].click()
-    assert window.shelf.page is not None
+    stand.until(lambda: window.shelf.page is not None)
 
 
 def test_pull_then_use_by_keys_alone(stand: Stand, qtbot: Any, root: Path) -> None:
@@ -272,11 +275,12 @@ def test_a_damaged_catalog_of_ones_own_is_told(stand: Stand, root: Path) -> None
     window = stand.window
     (root / "catalog.toml").write_text("[[model]")
     window.shelf.toggle()
+    stand.until(lambda: window.banner is not None)
     assert window.shelf.page is None
     assert window.banner is not None
     assert "catalog.toml" in window.banner.title
     window.menus.model()
-    assert isinstance(window.sheet, Sheet)
+    stand.until(lambda: isinstance(window.sheet, Sheet))
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -74,7 +74,7 @@ def test_d_opens_the_pad_and_closes_it(stand: Stand) -> None:
     assert window.banner is None
     assert window.windowTitle().startswith("Drawing pad")
     QTest.keyClick(window.stage, Key.Key_D)
-    assert window.choose.source_text == "fake clip"
+    stand.until(lambda: window.choose.source_text == "fake clip")
     stand.until(lambda: not window.pad.active)
     assert window.pad.tools is None
     assert window.stage.cursor().shape() == Qt.CursorShape.ArrowCursor
@@ -90,6 +90,8 @@ def test_a_stroke_is_ink_where_the_mouse_went_and_is_answered(stand: Stand) -> N
     assert shown[350, 550] < 20
     assert shown[250, 600] > 250
     assert window.last_result is not None
+    # The picture of the stroke is on the screen before its answer is there.
+    stand.until(lambda: window.last_result.frame.buffer.rows()[250, 500, 0] == 0)  # type: ignore[union-attr]
     network = window.last_result.frame.buffer.rows()[..., 0]
     assert (network[250, 500], network[250, 600]) == (0, 255)
     stand.until(lambda: window.stage._region is not None)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.tiny_nets import COLORS, color_reader, tiny_classifier
 from twinlens.app.core.session.loading import load_from_registry
+from twinlens.app.core.setup.recognition import recognise
 from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.overlays import BannerKind
 from twinlens.app.qt.setup.wizard_sheet import WizardSheet
@@ -44,9 +45,10 @@ def drop(stand: Stand, path: Path) -> None:
 
 def asked(stand: Stand, path: Path) -> WizardSheet:
     """Drop a model and wait until the sheet is there and the bundled pictures were tried."""
-    drop(stand, path)
-    stand.until(lambda: stand.window.intake.desk.sheet is not None)
     desk = stand.window.intake.desk
+    before = desk.sheet
+    drop(stand, path)
+    stand.until(lambda: desk.sheet not in (None, before))
     stand.until(lambda: desk.trial.done)
     assert desk.sheet is not None
     return desk.sheet
@@ -138,7 +140,7 @@ def test_pictures_that_are_dropped_prove_the_recipe(stand: Stand, tmp_path: Path
     desk = stand.window.intake.desk
     assert desk.wizard is not None
     assert desk.wizard.chosen == "imagenet RGB"
-    hovering = stand.window.intake.recognise(picture_of("red", tmp_path / "pictures"))
+    hovering = stand.window.intake.offer(recognise(picture_of("red", tmp_path / "pictures")))
     assert hovering.says == "Prove the model on red_1.png"
     for color in COLORS:
         drop(stand, picture_of(color, tmp_path / "pictures"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from PySide6.QtCore import QMimeData, QObject, QPoint, QPointF, Qt, QUrl, Signal
+from PySide6.QtCore import QEventLoop, QMimeData, QObject, QPoint, QPointF, Qt, QUrl, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
@@ -104,6 +104,8 @@ class Probe:
         stage, copy = self.window.stage, Qt.DropAction.CopyAction
         left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
         QApplication.sendEvent(stage, QDragEnterEvent(QPoint(50, 50), copy, data, left, none))
+        while stage.target.dropped is None:  # it is looked at on another thread
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         target = stage.target.dropped
         say({"event": "hover", "text": target.says if target else ""})
         QApplication.sendEvent(stage, QDropEvent(QPointF(50, 50), copy, data, left, none))

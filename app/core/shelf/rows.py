@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinlens.models.catalog.cards import FORMATS, Card
-from twinlens.models.catalog.store import State, Store
+from twinlens.engine.errors import TwinlensError
+from twinlens.models.catalog.cards import FORMATS, Card, cards
+from twinlens.models.catalog.store import Pulled, State, Store
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,58 @@ class ModelRow:
         return text if self.verified or self.state is State.NO_DOWNLOAD else f"{text}, unverified"
 
 
+@dataclass(frozen=True)
+class Catalog:
+    """The catalog as it was when it was read.
+
+    Attributes:
+        cards: the models.
+        rows: the same, for display.
+        problem: why the user's own catalog is left out; None where it is not.
+    """
+
+    cards: tuple[Card, ...] = ()
+    rows: tuple[ModelRow, ...] = ()
+    problem: TwinlensError | None = None
+
+    @property
+    def at_hand(self) -> tuple[Card, ...]:
+        """Models that can be used at once."""
+        usable = (State.EMBEDDED, State.HERE)
+        pairs = zip(self.cards, self.rows, strict=True)
+        return tuple(card for card, row in pairs if row.state in usable)
+
+
+def read_catalog(store: Store) -> Catalog:
+    """Look at all models; reads files, so it is no work for a window's thread."""
+    known, problem = cards(), None
+    try:
+        known = store.cards()
+    except TwinlensError as error:
+        problem = error
+    return Catalog(known, _rows(known, store), problem)
+
+
 def model_rows(store: Store) -> tuple[ModelRow, ...]:
     """All models of the catalog, in its order.
 
     Raises:
         ModelError: the user's own catalog is damaged.
     """
-    return tuple(model_row(card, store) for card in store.cards())
+    return _rows(store.cards(), store)
+
+
+def _rows(known: tuple[Card, ...], store: Store) -> tuple[ModelRow, ...]:
+    records = store.records()
+    return tuple(_row(card, store, records.get(card.id)) for card in known)
 
 
 def model_row(card: Card, store: Store) -> ModelRow:
     """What is shown about one model."""
-    record = store.record(card)
+    return _row(card, store, store.record(card))
+
+
+def _row(card: Card, store: Store, record: Pulled | None) -> ModelRow:
     size = card.bytes or (record.bytes if record else 0)
     part = store.part(card)
     return ModelRow(
@@ -76,7 +117,7 @@ def model_row(card: Card, store: Store) -> ModelRow:
         accuracy="–" if card.top1 is None else f"{card.top1:.1f} %",
         licence=card.licence,
         state=store.state(card),
-        verified=store.verified(card),
+        verified=card.verified or card.embedded or record is not None,
         kept_bytes=part.stat().st_size if part.is_file() else 0,
     )
 

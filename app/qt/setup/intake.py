@@ -18,6 +18,7 @@ from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.pad import reads_signs
 from twinlens.app.qt.threads.bridge import Background
+from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.modelfile import read_labels
@@ -26,6 +27,10 @@ from twinlens.models.identify.kept import keep
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
+
+
+_DROP = "drop"
+_STOP_WITHIN_S = 1.0
 
 
 class Intake(QObject):
@@ -49,16 +54,37 @@ class Intake(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._background, self._look = window, background, look
+        # Of its own: a mount that does not answer must not hold up anything else.
+        self._looks = window_snapshots(self, "twinlens-drop")
         self.desk = WizardDesk(window, background, snapshots, load)
         self._checking = ""
 
-    def recognise(self, path: Path) -> Dropped:
-        """What a path is, and what would be done with it now."""
-        dropped = recognise(path)
-        if self.desk.sheet is None:
-            return dropped
-        if dropped.kind is Kind.PICTURE:
-            return replace(dropped, says=f"Prove the model on {path.name}")
+    def hover(self, path: Path) -> None:
+        """Find out what would be done with a path, and show it on the stage's target."""
+
+        def show(dropped: Dropped) -> None:
+            self._window.stage.target.show_dropped(path, self.offer(dropped))
+
+        self._looks.forget(_DROP)
+        self._looks.ask(_DROP, partial(recognise, path), show)
+
+    def drop(self, path: Path) -> None:
+        """Find out what a path is, then use it."""
+
+        def done(dropped: Dropped) -> None:
+            self._checking = ""
+            self._window.refresh()
+            self.take(dropped)
+
+        self._checking = path.name
+        self._window.refresh()
+        self._looks.forget(_DROP)
+        self._looks.ask(_DROP, partial(recognise, path), done, self._failed)
+
+    def offer(self, dropped: Dropped) -> Dropped:
+        """What would be done now with something that was looked at."""
+        if self.desk.sheet is not None and dropped.kind is Kind.PICTURE:
+            return replace(dropped, says=f"Prove the model on {dropped.path.name}")
         return dropped
 
     def take(self, dropped: Dropped) -> None:
@@ -95,7 +121,9 @@ class Intake(QObject):
 
     def stop(self) -> None:
         """Ask all threads to end; called when the window closes, returns at once."""
+        self._looks.request_stop()
         self.desk.stop()
+        self._looks.join(_STOP_WITHIN_S)
 
     def _failed(self, error: Exception) -> None:
         self._checking = ""

@@ -26,6 +26,7 @@ _CAMERA_FORMATS = (
 _VIDEO_FILTER = (
     "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
 )
+_MODEL = "Model"
 _FORMATS = "ONNX, TensorFlow Lite, Core ML, parameters"
 _MODEL_FILTER = (
     "Models (*.onnx *.tflite *.mlmodel *.safetensors *.npz *.h5 *.hdf5 *.keras);;All files (*)"
@@ -131,13 +132,20 @@ class Menus:
             self._window.popups.refresh_sheet(engine_sheet.TITLE, engine_sheet.rows(self._window))
 
     def model(self) -> None:
-        """The catalog and files."""
+        """The catalog and files; what is at hand is looked at first, elsewhere."""
+        window = self._window
+        if window.popups.shows(_MODEL):
+            window.close_sheet()
+        else:
+            window.shelf.open_read(self._open_model)
+
+    def _open_model(self) -> None:
         window = self._window
         state = window.session.state if window.session else None
         serving = state.spec.id if state else ""
         use = window.choose.model
         rows: list[SheetRow] = [Heading("Catalog")]
-        for card in window.shelf.at_hand():
+        for card in window.shelf.catalog.at_hand:
             act = self._then_close(partial(use, card.id))
             rows.append(Row(card.title, card.accuracy, act, card.id == serving))
         rows.append(Row("More models …", "Published classifiers. Key Shift M", window.shelf.toggle))
@@ -154,7 +162,7 @@ class Menus:
         for path in recent[:4]:
             act = self._then_close(partial(use, path))
             rows.append(Row(Path(path).name, path, act, Path(path).stem == serving))
-        window.open_sheet("Model", rows)
+        window.open_sheet(_MODEL, rows)
 
     def _pick_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", _MODEL_FILTER)

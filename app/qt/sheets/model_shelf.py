@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
 from twinlens.app.core.shelf.pulls import Finished, Pulls
-from twinlens.app.core.shelf.rows import ModelRow, megabytes, model_rows
+from twinlens.app.core.shelf.rows import Catalog, megabytes, read_catalog
+from twinlens.app.core.snapshots import Snapshots
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.sheets.models_page import ModelsPage
 from twinlens.app.views.models import ModelAction, ModelLine, model_lines
 from twinlens.engine.errors import DownloadCancelledError, TwinlensError
-from twinlens.models.catalog.cards import Card, cards
-from twinlens.models.catalog.store import State, Store
+from twinlens.models.catalog.cards import Card
+from twinlens.models.catalog.store import Store
 
 if TYPE_CHECKING:
     from twinlens.app.qt.threads.bridge import Background
     from twinlens.app.qt.window.window import MainWindow
 
 _TICK_MS = 100
+_CATALOG = "catalog"
 
 
 class ModelShelf(QObject):
@@ -32,7 +35,11 @@ class ModelShelf(QObject):
         window: the window.
         store: where models are kept.
         background: removes models.
+        files: look at the catalog and at what is kept.
         pulls: downloads; None makes them.
+
+    Attributes:
+        catalog: the catalog as it was seen last; empty before the first time.
     """
 
     def __init__(
@@ -40,12 +47,15 @@ class ModelShelf(QObject):
         window: MainWindow,
         store: Store,
         background: Background,
+        files: Snapshots,
         pulls: Pulls | None = None,
     ) -> None:
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
         self.pulls = pulls or Pulls(store)
-        self._rows: tuple[ModelRow, ...] = ()
+        self._files = files
+        self.catalog = Catalog()
+        self._once_read: list[Callable[[], object]] = []
         self._errors: dict[str, str] = {}
         self._removing: set[str] = set()
         self._timer = QTimer(self)
@@ -58,25 +68,43 @@ class ModelShelf(QObject):
         sheet = self._window.popups.sheet
         return sheet if isinstance(sheet, ModelsPage) else None
 
-    def at_hand(self) -> tuple[Card, ...]:
-        """Cards of models that can be used at once."""
-        try:
-            known = self._store.cards()
-        except TwinlensError:
-            known = cards()  # one's own catalog is damaged; the page says so
-        usable = (State.EMBEDDED, State.HERE)
-        return tuple(card for card in known if self._store.state(card) in usable)
+    def read(self, then: Callable[[], object]) -> None:
+        """Look at the catalog anew, and call ``then`` when it has been seen."""
+        self._once_read.append(then)
+        self._files.ask(_CATALOG, partial(read_catalog, self._store), self._seen, self._unseen)
+
+    def open_read(self, open_sheet: Callable[[], object]) -> None:
+        """Look at the catalog anew, then open a sheet, unless another was opened meanwhile."""
+        popups = self._window.popups
+        before = popups.sheet
+
+        def then() -> None:
+            if popups.sheet is before:
+                open_sheet()
+
+        self.read(then)
+
+    def _seen(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        waiting, self._once_read = self._once_read, []
+        for then in waiting:
+            then()
+
+    def _unseen(self, error: Exception) -> None:
+        self._window.tell(error)
+        self._seen(self.catalog)
 
     def toggle(self) -> None:
         """Open the page, or close it."""
-        popups = self._window.popups
         if self.page is not None:
-            popups.close_sheet()
-            return
-        try:
-            self._rows = model_rows(self._store)
-        except TwinlensError as error:
-            self._window.tell(error)
+            self._window.popups.close_sheet()
+        else:
+            self.open_read(self._open)
+
+    def _open(self) -> None:
+        popups = self._window.popups
+        if self.catalog.problem is not None:
+            self._window.tell(self.catalog.problem)
             return
         popups.close_sheet()
         popups.open_panel(
@@ -124,19 +152,19 @@ class ModelShelf(QObject):
 
         def removed(freed: int) -> None:
             banner = Banner(f"{card.title} is removed", f"{megabytes(freed)} freed.")
-            self._window.show_banner(banner)
-            ended()
+            self.read(partial(ended, banner))
 
         def failed(error: Exception) -> None:
             if isinstance(error, TwinlensError):
                 self._errors[model] = f"{error.message} {error.hint}".strip()
             else:
                 self._window.tell(error)
-            ended()
+            self.read(ended)
 
-        def ended() -> None:
+        def ended(banner: Banner | None = None) -> None:
+            if banner is not None:
+                self._window.show_banner(banner)
             self._removing.discard(model)
-            self._rows = model_rows(self._store)
             self._tick()
 
         # Elsewhere: another process may hold the store's lock while it puts a model in its place.
@@ -154,25 +182,29 @@ class ModelShelf(QObject):
         self._timer.start()
 
     def _card(self, model: str) -> Card:
-        return next(card for card in self._store.cards() if card.id == model)
+        return next(card for card in self.catalog.cards if card.id == model)
 
     def _lines(self) -> tuple[ModelLine, ...]:
         session = self._window.session
         serving = session.state.spec.id if session is not None else ""
-        return model_lines(self._rows, serving, self.pulls.progress(), self._errors)
+        return model_lines(self.catalog.rows, serving, self.pulls.progress(), self._errors)
 
     def _tick(self) -> None:
         """Show how far downloads are; rests when there is nothing to show."""
         finished = self.pulls.take_finished()
+        if finished:
+            self.read(partial(self._ended, finished))
+        page = self.page
+        if page is None:
+            if not self.pulls.progress():
+                self._timer.stop()
+        elif not self._files.pending(_CATALOG):  # else it would show what has ended as not begun
+            page.show_lines(self._lines())
+
+    def _ended(self, finished: Sequence[Finished]) -> None:
         for ended in finished:
             self._tell(ended)
-        if finished:
-            self._rows = model_rows(self._store)
-        page = self.page
-        if page is not None:
-            page.show_lines(self._lines())
-        elif not self.pulls.progress():
-            self._timer.stop()
+        self._tick()
 
     def _tell(self, ended: Finished) -> None:
         card, error = ended.card, ended.error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
@@ -25,34 +27,53 @@ class DropTarget(QWidget):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._palette, self._covers = palette, parent
+        self._path: Path | None = None
         self._dropped: Dropped | None = None
+        self._says = self._hint = ""
         self.hide()
 
     @property
     def dropped(self) -> Dropped | None:
-        """What hovers."""
+        """What hovers; None also while that is not known yet."""
         return self._dropped
 
-    def show_dropped(self, dropped: Dropped | None) -> None:
-        """Show what a drop would do; None takes the target away."""
-        self._dropped = dropped
-        self.setVisible(dropped is not None)
-        if dropped is not None:
-            self.setAccessibleName(dropped.says)
-            self.setGeometry(self._covers.rect())
-            self.raise_()
-            self.update()
+    def show_path(self, path: Path) -> None:
+        """Show that something hovers that is being looked at."""
+        self._path, self._dropped = path, None
+        self._show(f"Looking at {path.name} …", "")
+
+    def show_dropped(self, path: Path, dropped: Dropped) -> None:
+        """Show what a drop would do, unless something else hovers by now, or nothing.
+
+        Args:
+            path: what was looked at; ``dropped`` may mean a file in it.
+            dropped: what it is.
+        """
+        if path == self._path:
+            self._dropped = dropped
+            self._show(dropped.says, dropped.hint)
+
+    def clear(self) -> None:
+        """Take the target away."""
+        self._path = self._dropped = None
+        self.hide()
+
+    def _show(self, says: str, hint: str) -> None:
+        self._says, self._hint = says, hint
+        self.setAccessibleName(says)
+        self.setGeometry(self._covers.rect())
+        self.show()
+        self.raise_()
+        self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint ground, dashed edge, and one large line with a smaller one below."""
         del event
-        if self._dropped is None:
-            return
         unit, area = self.height() / 100, QRectF(self.rect())
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(area, color(self._palette.scrim, _GROUND_OPACITY))
-        taken = self._dropped.kind is not Kind.NOTHING
+        taken = self._dropped is None or self._dropped.kind is not Kind.NOTHING
         edge = self._palette.on_picture if taken else PALETTES["dark"].warning
         pen = QPen(color(edge, 0.85), 0.4 * unit)
         pen.setStyle(Qt.PenStyle.DashLine)
@@ -63,11 +84,9 @@ class DropTarget(QWidget):
         painter.end()
 
     def _paint_words(self, painter: QPainter, area: QRectF, unit: float) -> None:
-        if self._dropped is None:
-            return
         wrapped = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
         large, small = font(4.2 * unit), font(2.4 * unit)
-        says, hint = self._dropped.says, self._dropped.hint
+        says, hint = self._says, self._hint
         head = QFontMetricsF(large).boundingRect(area, int(wrapped), says).height()
         tail = QFontMetricsF(small).boundingRect(area, int(wrapped), hint).height() if hint else 0.0
         top = area.center().y() - (head + tail + unit) / 2

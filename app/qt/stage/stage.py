@@ -29,7 +29,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from twinlens.app.core.session.types import Frame
-from twinlens.app.core.setup.recognition import Dropped, recognise
 from twinlens.app.overlays import Overlays, Palette, engine_color
 from twinlens.app.qt.stage.drop_target import DropTarget
 from twinlens.app.qt.stage.painters import PAINTERS, Canvas, paint_scrim
@@ -72,12 +71,15 @@ class Stage(QWidget):
             nothing else takes.
         painted: a frame was painted for the first time: its index and source id.
         resized: the stage has another size.
-        dropped: a file or folder was dropped on it: a ``Dropped``.
+        hovered: a file or folder is held over it: its path. What a drop would do is shown by
+            ``target``, once that is known.
+        dropped: a file or folder was dropped on it: its path.
     """
 
     used = Signal()
     painted = Signal(int, int)
     resized = Signal()
+    hovered = Signal(object)
     dropped = Signal(object)
 
     def __init__(self, palette: Palette, parent: QWidget | None = None) -> None:
@@ -87,7 +89,6 @@ class Stage(QWidget):
         self.setAcceptDrops(True)
         self.palette_ = palette
         self.mirror = False
-        self.recognise: Callable[[Path], Dropped] = recognise
         self.target = DropTarget(palette, self)
         self.top_taken: Callable[[], float] = lambda: 0.0
         self.hand: Callable[[QMouseEvent], bool] | None = None
@@ -220,24 +221,25 @@ class Stage(QWidget):
         self.resized.emit()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
-        """Say what a drop would do."""
-        dropped = self._dropped(event)
-        if dropped is not None:
-            self.target.show_dropped(dropped)
+        """Take whatever is a file; what a drop would do is found out meanwhile."""
+        path = _path_of(event)
+        if path is not None:
+            self.target.show_path(path)
             event.acceptProposedAction()
+            self.hovered.emit(path)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802 - Qt's name
         """Take the target away."""
-        self.target.show_dropped(None)
+        self.target.clear()
         event.accept()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
         """Tell what was dropped."""
-        self.target.show_dropped(None)
-        dropped = self._dropped(event)
-        if dropped is not None:
-            self.dropped.emit(dropped)
+        self.target.clear()
+        path = _path_of(event)
+        if path is not None:
             event.acceptProposedAction()
+            self.dropped.emit(path)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint the picture, the scrim, then each overlay by its painter."""
@@ -294,11 +296,10 @@ class Stage(QWidget):
             if overlay is not None:
                 PAINTERS[type(overlay)](painter, overlay, canvas)
 
-    def _dropped(self, event: QDropEvent) -> Dropped | None:
-        urls = event.mimeData().urls()
-        if not urls or not urls[0].isLocalFile():
-            return None
-        return self.recognise(Path(urls[0].toLocalFile()))
+
+def _path_of(event: QDropEvent) -> Path | None:
+    urls = event.mimeData().urls()
+    return Path(urls[0].toLocalFile()) if urls and urls[0].isLocalFile() else None
 
 
 class _Fading:

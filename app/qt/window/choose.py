@@ -15,7 +15,6 @@ from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.threads.bridge import Background
 from twinlens.assets import clip_path
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
-from twinlens.engine.errors import TwinlensError
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
@@ -158,16 +157,18 @@ class Choose:
         window = self._window
         if window.session is None:
             return
-        try:
-            source = self._make_source(text)
-        except TwinlensError as error:
-            window.tell(error)
-            return
-        self.source_text = text
-        window.popups.close_banner()
-        window.session.use_source(source)
-        recent = window.settings.with_recent_source(text)
-        window.remember(source=text, recent_sources=recent.recent_sources)
+
+        def made(source: Source) -> None:
+            if window.session is None:
+                return
+            self.source_text = text
+            window.popups.close_banner()
+            window.session.use_source(source)
+            recent = window.settings.with_recent_source(text)
+            window.remember(source=text, recent_sources=recent.recent_sources)
+
+        # Elsewhere: a path is looked at to know what it is, and a system asked for its cameras.
+        self._background.run("source", lambda: self._make_source(text), made, window.tell)
 
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""

@@ -101,6 +101,7 @@ class MainWindow(QMainWindow):
         self.surprises = Surprises(self.tell)
         self._background = Background(self.workers, self.surprises.report, self)
         self.snapshots = window_snapshots(self, "twinlens-views")
+        self._files = window_snapshots(self, "twinlens-files")
         self._memory = Memory(store, self._background, self._unsaved, self)
         self.pad = Pad(self)
 
@@ -130,7 +131,7 @@ class MainWindow(QMainWindow):
         self.menus = Menus(self)
         store_of_models = Store()
         pulls = Pulls(store_of_models, workers=self.workers)
-        self.shelf = ModelShelf(self, store_of_models, self._background, pulls)
+        self.shelf = ModelShelf(self, store_of_models, self._background, self._files, pulls)
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
@@ -145,8 +146,8 @@ class MainWindow(QMainWindow):
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.refresh)
         self.stage.resized.connect(self._lay_out)
-        self.stage.dropped.connect(self.intake.take)
-        self.stage.recognise = self.intake.recognise
+        self.stage.hovered.connect(self.intake.hover)
+        self.stage.dropped.connect(self.intake.drop)
         self._bridge = NewsBridge(self._on_news, self)
         self.stage.used.connect(self.controls.wake)
         self.stage.heed(self.controls)
@@ -208,6 +209,7 @@ class MainWindow(QMainWindow):
         self.bench.stop()
         self.crossover.stop()
         self.snapshots.request_stop()
+        self._files.request_stop()
         self._background.stop()
         self.auto.cancel()
         self.intake.stop()
@@ -216,6 +218,7 @@ class MainWindow(QMainWindow):
             self.session.request_stop()
         self.workers.request_stop()
         self.snapshots.join(_STOP_WITHIN_S)
+        self._files.join(_STOP_WITHIN_S)
         self._memory.save_now()
         for left in self.workers.join(deadline_s):
             _log.info("%s did not end in time", left.name)
