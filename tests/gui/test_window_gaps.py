@@ -11,8 +11,8 @@ import pytest
 from helpers.gaps import LABELS, SHEETS, Gaps, MeasuredWindow
 
 MOST_MS = 150.0
-"""Longest time without a new picture. The goal is 50; machines that others use as well add to it,
-and ``tests/bench/bench_gaps.py`` prints what there is."""
+"""Longest time without a new picture, less what the process waited for a processor. The goal is 50,
+which ``tests/bench/bench_gaps.py`` is to show on a machine at rest."""
 
 MOST_BUSY_MS = 75.0
 """Most processor time that the window's own thread takes between two pictures."""
@@ -47,4 +47,4 @@ def _best_of(measured: MeasuredWindow, sheet: str) -> Gaps:
 
 
 def _over(gaps: Gaps) -> bool:
-    return gaps.largest_ms > MOST_MS or gaps.busy_ms > MOST_BUSY_MS
+    return gaps.quiet_ms > MOST_MS or gaps.busy_ms > MOST_BUSY_MS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +38,35 @@ def counted(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> l
 def wizard_of(folder: Path, labels: Sequence[str] = LABELS) -> Wizard:
     metadata = {"labels": json.dumps(list(labels))}
     return Wizard(preflight(tiny_classifier(folder / "net.onnx", len(labels), metadata=metadata)))
+
+
+SPACES = (" ", "_", "-", "  ", "_-", "\t", "\u00a0", "\u2003", "\n", "\x1c", "")
+
+
+def alike(name: str) -> str:
+    """By the letter what the index does to a whole text."""
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+
+
+@pytest.mark.parametrize("spaces", [SPACES[:5], SPACES])
+def test_names_are_found_as_by_reading_label_by_label(spaces: tuple[str, ...]) -> None:
+    draw = random.Random(0)
+    letters = (*spaces, "a", "B", "ß", ",", "İ")
+    labels = tuple("".join(draw.choice(letters) for _ in range(6)) for _ in range(300))
+    names_of = [{alike(part) for part in (label, *label.split(","))} for label in labels]
+    index = golden.LabelIndex(labels)
+    for name in {part for label in labels for part in (label, *label.split(","))}:
+        named = [at for at, names in enumerate(names_of) if alike(name) in names]
+        assert index.only((name,)) == (named[0] if len(named) == 1 else None), name
+
+
+def test_an_answer_is_ranked_as_by_sorting_all_of_it() -> None:
+    rng = np.random.default_rng(0)
+    for classes in (1, 2, 3, 4, 500):
+        for levels in (1, 2, 5, 1000):
+            shares = rng.integers(0, levels, classes).astype(np.float32) / levels
+            ranked = sorted(zip(-shares, range(classes), strict=True))
+            assert wizard.Answer.of(shares).best == tuple(at for _, at in ranked[: wizard.TOP])
 
 
 def test_labels_are_normalised_once_however_often_a_class_is_looked_up(

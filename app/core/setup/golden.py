@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 from twinlens.app.core.drawing.digits import STROKES, drawn
@@ -33,27 +34,60 @@ class Golden:
 
     def index(self, labels: Sequence[str]) -> int | None:
         """The class that is right; None where no label, or more than one, is called so."""
-        return label_index(labels).only(self.names) if self.names else None
+        return label_index(labels).only(self.names) if self.names and labels else None
 
 
 class LabelIndex:
-    """Classes by their names, however these are spelled.
+    """Finds classes by their names, however these are spelled.
+
+    A label may give several names of one class (``"tench, Tinca tinca"``). All labels are one text
+    that is searched, since a thread that goes over tens of thousands of them one by one keeps the
+    others from the interpreter meanwhile.
 
     Args:
         labels: names of the classes, in order; read here and never again.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        self._classes: dict[str, tuple[int, ...]] = {}
-        for at, label in enumerate(labels):
-            for name in _names_of(label):
-                # Two are as good as many: which one is meant is not known.
-                self._classes[name] = (*self._classes.get(name, ())[:1], at)
+        text = "\n".join(labels)
+        if text.count("\n") != len(labels) - 1 or not text.replace("\n", "").isprintable():
+            text = "\n".join(map(_plain, labels))  # there is white space of other kinds
+        text = text.replace("_", " ").replace("-", " ").casefold()
+        while "  " in text:
+            text = text.replace("  ", " ")
+        self._labels = f"\n{text}\n".replace(" \n", "\n").replace("\n ", "\n")
+        self._names = self._labels.replace(" ,", ",").replace(", ", ",")
+        self._known: dict[tuple[str, ...], int | None] = {}
 
-    def only(self, names: Iterable[str]) -> int | None:
+    def only(self, names: tuple[str, ...]) -> int | None:
         """The one class that has one of these names; None where none has, or several."""
-        found = {at for name in names for at in self._classes.get(_plain(name), ())}
-        return found.pop() if len(found) == 1 else None
+        if names not in self._known:
+            found: set[int] = set()
+            for name in names:
+                found |= self._classes(_plain(name))
+            self._known[names] = found.pop() if len(found) == 1 else None
+        return self._known[names]
+
+    def _classes(self, name: str) -> set[int]:
+        """Two of the classes that are called so, if there are as many."""
+        found = _lines(self._labels, f"\n{name}\n")
+        if "," not in name:
+            for before, after in product("\n,", repeat=2):
+                found |= _lines(self._names, f"{before}{name}{after}")
+        return found
+
+
+def _lines(text: str, part: str) -> set[int]:
+    """Numbers of the first lines with a part of a text that begins with a line's end; two at most.
+
+    A line begins behind its end's letter, so that the part may begin with it.
+    """
+    found: set[int] = set()
+    at = text.find(part)
+    while at >= 0 and len(found) < 2:
+        found.add(text.count("\n", 0, at + 1) - 1)
+        at = text.find(part, at + 1)
+    return found
 
 
 _MOST_INDEXES = 4
@@ -64,8 +98,8 @@ _indexing = threading.Lock()
 def label_index(labels: Sequence[str]) -> LabelIndex:
     """The index of these labels; of the last few tuples it is made once, for all threads.
 
-    Tens of thousands of labels take tens of milliseconds, and a proof looks up ten classes for
-    each picture that is answered.
+    Tens of thousands of labels take milliseconds, and a proof looks up ten classes each time that
+    something is answered.
     """
     if not isinstance(labels, tuple):  # it may change
         return LabelIndex(labels)
@@ -126,8 +160,3 @@ _APART = str.maketrans("_-", "  ")
 def _plain(name: str) -> str:
     """As it is compared: in one case, one space for whatever stands between words."""
     return " ".join(name.translate(_APART).split()).casefold()
-
-
-def _names_of(label: str) -> set[str]:
-    """A label may give several names of one class (``"tench, Tinca tinca"``)."""
-    return {_plain(name) for name in {label, *label.split(",")}}

@@ -117,7 +117,9 @@ class Answer:
     @classmethod
     def of(cls, shares: Shares) -> Answer:
         """Rank an answer, once: of tens of thousands of classes it takes its time."""
-        order = np.argsort(-shares, kind="stable")[:TOP]
+        least = np.partition(shares, -TOP)[-TOP] if len(shares) > TOP else shares.min(initial=0.0)
+        high = np.flatnonzero(shares >= least)  # equals of the last one, too
+        order = high[np.argsort(-shares[high], kind="stable")][:TOP]
         return cls(shares, tuple(int(index) for index in order))
 
 
