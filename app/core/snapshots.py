@@ -19,9 +19,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from twinlens.app.core.workers import CancelToken, Worker, Workers
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,17 +55,24 @@ class Snapshots:
         notify: called from that thread when there is something for ``deliver``, and not again
             before ``deliver`` was called. It must neither block nor raise.
         name: of the thread, which starts with the first request.
+        workers: who owns the thread; None means nobody else.
     """
 
-    def __init__(self, notify: Callable[[], None], name: str = "twinlens-snapshots") -> None:
+    def __init__(
+        self,
+        notify: Callable[[], None],
+        name: str = "twinlens-snapshots",
+        workers: Workers | None = None,
+    ) -> None:
         self._notify, self._name = notify, name
+        self._workers = workers or Workers()
         self._changed = threading.Condition()
         self._waiting: dict[str, _Asked] = {}
         self._ready: dict[str, _Done] = {}
         self._eras: dict[str, int] = {}
         self._running: _Asked | None = None
         self._notified = self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._worker: Worker | None = None
 
     def ask(
         self,
@@ -83,9 +93,8 @@ class Snapshots:
             if self._stopping:
                 return
             self._waiting[key] = _Asked(key, self._eras.get(key, 0), compute, show, failed)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            if self._worker is None:
+                self._worker = self._workers.start(self._name, self._run, wake=self._wake)
             self._changed.notify_all()
 
     def forget(self, key: str) -> None:
@@ -119,15 +128,14 @@ class Snapshots:
             self._stopping = True
             self._waiting.clear()
             self._ready.clear()
-            self._changed.notify_all()
+            worker = self._worker
+        if worker is not None:
+            worker.request_stop()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; False when time is up."""
-        thread = self._thread
-        if thread is None:
-            return True
-        thread.join(timeout_s)
-        return not thread.is_alive()
+        worker = self._worker
+        return worker is None or worker.join(time.monotonic() + timeout_s)
 
     def _take(self) -> _Done | None:
         with self._changed:
@@ -142,19 +150,23 @@ class Snapshots:
     def _holds(self, asked: _Asked, key: str) -> bool:
         return asked.key == key and asked.era == self._eras.get(key, 0)
 
-    def _run(self) -> None:
-        while (asked := self._next()) is not None:
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self, token: CancelToken) -> None:
+        while (asked := self._next(token)) is not None:
             done = _compute(asked)
             with self._changed:
                 self._running = None
-                if self._holds(asked, asked.key) and not self._stopping:
+                if self._holds(asked, asked.key) and not token.cancelled:
                     self._ready[asked.key] = done
                     self._tell()
 
-    def _next(self) -> _Asked | None:
+    def _next(self, token: CancelToken) -> _Asked | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or bool(self._waiting))
-            if self._stopping:
+            self._changed.wait_for(lambda: token.cancelled or bool(self._waiting))
+            if token.cancelled:
                 return None
             self._running = self._waiting.pop(next(iter(self._waiting)))
             return self._running
