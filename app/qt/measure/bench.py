@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from twinlens.app.core.measure.bench import (
@@ -19,7 +19,6 @@ from twinlens.app.core.session.types import Result
 from twinlens.app.qt.measure.bench_sheet import BenchActions, BenchSheet
 from twinlens.app.qt.measure.measuring_desk import MeasuringDesk
 from twinlens.app.views.bench import bench_chart, bench_text
-from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import Converter
 
 if TYPE_CHECKING:
@@ -72,24 +71,20 @@ class Bench(MeasuringDesk[BenchSheet]):
             return
         if self._wait_for(others=window.crossover.running or window.auto.measuring):
             return
-        try:
-            make = self._comparison(serving, result)
-        except TwinlensError as error:
-            window.tell(error)
-            return
         self._of = serving
         self.table = BenchTable(serving.spec.title)
-        self._run(make)
+        self._run(self._comparison(serving, result))
 
     def _comparison(
         self, serving: EngineReady, result: Result
-    ) -> Callable[[Callable[[], bool]], Comparison]:
-        # A converter of its own: what it gives is not overwritten by the next frame.
-        tensor = Converter(serving.spec.recipe).convert(result.frame.buffer)
+    ) -> Callable[[Callable[[], bool]], Iterator[BenchTable]]:
         cases, skipped = self._plan()
 
-        def make(stop: Callable[[], bool]) -> Comparison:
-            return Comparison(
+        def compare(stop: Callable[[], bool]) -> Iterator[BenchTable]:
+            # On the measuring thread; by a converter of its own, so that the next frame does not
+            # overwrite what it gives.
+            tensor = Converter(serving.spec.recipe).convert(result.frame.buffer)
+            yield from Comparison(
                 serving.spec,
                 cases,
                 tensor,
@@ -99,7 +94,7 @@ class Bench(MeasuringDesk[BenchSheet]):
                 stop=stop,
             )
 
-        return make
+        return compare
 
     def _plan(self) -> tuple[tuple[Case, ...], tuple[Skipped, ...]]:
         chosen = self._window.settings.threads
