@@ -1,7 +1,7 @@
 """Time between two paints of the window while each sheet is open.
 
 ``quiet`` is the largest gap without what the process waited for a processor meanwhile, ``own`` the
-most processor time that the window's thread used in one: both are free of what else runs.
+most processor time that the window's thread used in one: what else runs hardly shows in them.
 
 Run ``QT_QPA_PLATFORM=offscreen python tests/bench/bench_gaps.py``; ``--sheets`` takes some of them.
 """

@@ -56,9 +56,9 @@ class Gaps:
         per_s: painted frames a second.
         largest_ms: largest time between two of them.
         p95_ms: 95th percentile of these times.
-        quiet_ms: largest time between two of them, less what the process's threads waited for a
-            processor meanwhile: what would be left if nothing else ran on the machine. As
-            ``largest_ms`` where the system does not tell.
+        quiet_ms: largest time between two of them, less what that thread of the process waited for
+            a processor meanwhile that waited most: about what would be left if nothing else ran
+            on the machine. As ``largest_ms`` where the system does not tell.
         busy_ms: most processor time that the window's own thread used between two of them.
         turn_ms: longest time in which the window's event loop did not come round.
     """
@@ -96,10 +96,8 @@ def _waited_s() -> dict[str, float]:
 
 
 def _quiet_s(one: _Paint, other: _Paint) -> float:
-    waited_s = sum(
-        after - one.waited_s.get(thread, 0.0) for thread, after in other.waited_s.items()
-    )
-    return max(0.0, other.wall_s - one.wall_s - waited_s)
+    waits = (after - one.waited_s.get(thread, 0.0) for thread, after in other.waited_s.items())
+    return other.wall_s - one.wall_s - max(waits, default=0.0)
 
 
 class GapMeter:

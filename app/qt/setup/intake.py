@@ -18,7 +18,6 @@ from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.pad import reads_signs
 from twinlens.app.qt.threads.bridge import Background
-from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.modelfile import read_labels
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 
 _DROP = "drop"
-_STOP_WITHIN_S = 1.0
 
 
 class Intake(QObject):
@@ -54,8 +52,6 @@ class Intake(QObject):
     ) -> None:
         super().__init__(window)
         self._window, self._background, self._look = window, background, look
-        # Of its own: a mount that does not answer must not hold up anything else.
-        self._looks = window_snapshots(self, "twinlens-drop")
         self.desk = WizardDesk(window, background, snapshots, load)
         self._checking = ""
 
@@ -65,8 +61,7 @@ class Intake(QObject):
         def show(dropped: Dropped) -> None:
             self._window.stage.target.show_dropped(path, self.offer(dropped))
 
-        self._looks.forget(_DROP)
-        self._looks.ask(_DROP, partial(recognise, path), show)
+        self._background.run(_DROP, partial(recognise, path), show, self._window.tell)
 
     def drop(self, path: Path) -> None:
         """Find out what a path is, then use it."""
@@ -78,8 +73,7 @@ class Intake(QObject):
 
         self._checking = path.name
         self._window.refresh()
-        self._looks.forget(_DROP)
-        self._looks.ask(_DROP, partial(recognise, path), done, self._failed)
+        self._background.run(_DROP, partial(recognise, path), done, self._failed)
 
     def offer(self, dropped: Dropped) -> Dropped:
         """What would be done now with something that was looked at."""
@@ -121,9 +115,7 @@ class Intake(QObject):
 
     def stop(self) -> None:
         """Ask all threads to end; called when the window closes, returns at once."""
-        self._looks.request_stop()
         self.desk.stop()
-        self._looks.join(_STOP_WITHIN_S)
 
     def _failed(self, error: Exception) -> None:
         self._checking = ""

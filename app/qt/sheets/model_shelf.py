@@ -10,7 +10,6 @@ from PySide6.QtCore import QObject, QTimer
 
 from twinlens.app.core.shelf.pulls import Finished, Pulls
 from twinlens.app.core.shelf.rows import Catalog, megabytes, read_catalog
-from twinlens.app.core.snapshots import Snapshots
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.sheets.models_page import ModelsPage
 from twinlens.app.views.models import ModelAction, ModelLine, model_lines
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
 
 _TICK_MS = 100
-_CATALOG = "catalog"
 
 
 class ModelShelf(QObject):
@@ -34,8 +32,7 @@ class ModelShelf(QObject):
     Args:
         window: the window.
         store: where models are kept.
-        background: removes models.
-        files: look at the catalog and at what is kept.
+        background: looks at the catalog and at what is kept, and removes models.
         pulls: downloads; None makes them.
 
     Attributes:
@@ -47,13 +44,11 @@ class ModelShelf(QObject):
         window: MainWindow,
         store: Store,
         background: Background,
-        files: Snapshots,
         pulls: Pulls | None = None,
     ) -> None:
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
         self.pulls = pulls or Pulls(store)
-        self._files = files
         self.catalog = Catalog()
         self._once_read: list[Callable[[], object]] = []
         self._errors: dict[str, str] = {}
@@ -71,7 +66,8 @@ class ModelShelf(QObject):
     def read(self, then: Callable[[], object]) -> None:
         """Look at the catalog anew, and call ``then`` when it has been seen."""
         self._once_read.append(then)
-        self._files.ask(_CATALOG, partial(read_catalog, self._store), self._seen, self._unseen)
+        look = partial(read_catalog, self._store)
+        self._background.run("catalog", look, self._seen, self._unseen)
 
     def open_read(self, open_sheet: Callable[[], object]) -> None:
         """Look at the catalog anew, then open a sheet, unless another was opened meanwhile."""
@@ -198,7 +194,7 @@ class ModelShelf(QObject):
         if page is None:
             if not self.pulls.progress():
                 self._timer.stop()
-        elif not self._files.pending(_CATALOG):  # else it would show what has ended as not begun
+        elif not self._once_read:  # else it would show what has ended as not begun
             page.show_lines(self._lines())
 
     def _ended(self, finished: Sequence[Finished]) -> None:

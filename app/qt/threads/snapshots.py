@@ -1,26 +1,32 @@
-"""Snapshots that are delivered on the window's thread."""
+"""Snapshots that are shown on the window's thread."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject
 
 from twinlens.app.core.snapshots import Snapshots
 from twinlens.app.core.workers import Workers
-from twinlens.app.qt.threads.bridge import NewsBridge
+from twinlens.app.qt.threads.bridge import Deliveries, log_only
 
 
-def window_snapshots(parent: QObject, name: str, workers: Workers | None = None) -> Snapshots:
-    """Make snapshots whose ``deliver`` runs on the thread of ``parent``, by a queued signal.
+def window_snapshots(
+    parent: QObject,
+    workers: Workers | None = None,
+    unexpected: Callable[[Exception], object] = log_only,
+) -> Snapshots:
+    """Make snapshots that are delivered on the thread of ``parent``, by a queued signal.
 
     Args:
         parent: lives on the window's thread, and as long as they do.
-        name: of the thread that computes.
-        workers: who owns that thread; None means nobody else.
+        workers: the owner of the thread that computes; None makes one.
+        unexpected: gets what showing one raises.
     """
+    deliveries = Deliveries(unexpected, parent)
 
-    def deliver() -> None:
-        made.deliver()
+    def notify() -> None:
+        deliveries.post(made.deliver)
 
-    bridge = NewsBridge(deliver, parent)
-    made = Snapshots(bridge.notify, name, workers)
+    made = Snapshots(notify, "twinlens-views", workers)
     return made

@@ -100,8 +100,7 @@ class MainWindow(QMainWindow):
         self.workers = Workers()
         self.surprises = Surprises(self.tell)
         self._background = Background(self.workers, self.surprises.report, self)
-        self.snapshots = window_snapshots(self, "twinlens-views")
-        self._files = window_snapshots(self, "twinlens-files")
+        self.snapshots = window_snapshots(self, self.workers, self.surprises.report)
         self._memory = Memory(store, self._background, self._unsaved, self)
         self.pad = Pad(self)
 
@@ -131,7 +130,7 @@ class MainWindow(QMainWindow):
         self.menus = Menus(self)
         store_of_models = Store()
         pulls = Pulls(store_of_models, workers=self.workers)
-        self.shelf = ModelShelf(self, store_of_models, self._background, self._files, pulls)
+        self.shelf = ModelShelf(self, store_of_models, self._background, pulls)
         self.controls = Controls(
             self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
         )
@@ -209,7 +208,6 @@ class MainWindow(QMainWindow):
         self.bench.stop()
         self.crossover.stop()
         self.snapshots.request_stop()
-        self._files.request_stop()
         self._background.stop()
         self.auto.cancel()
         self.intake.stop()
@@ -217,8 +215,6 @@ class MainWindow(QMainWindow):
         if self.session is not None:
             self.session.request_stop()
         self.workers.request_stop()
-        self.snapshots.join(_STOP_WITHIN_S)
-        self._files.join(_STOP_WITHIN_S)
         self._memory.save_now()
         for left in self.workers.join(deadline_s):
             _log.info("%s did not end in time", left.name)
