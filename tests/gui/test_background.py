@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-import pytest
 from PySide6.QtCore import QRunnable
 
 from twinlens.app.qt.threads.bridge import Background
@@ -13,10 +12,6 @@ from twinlens.app.qt.threads.bridge import Background
 TASKS = 40
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a QThreadPool's wrapper keeps the wrappers of all runnables that Qt has deleted",
-)
 def test_no_wrapper_outlives_what_qt_deletes_by_itself(qtbot: Any) -> None:
     """Such a wrapper is taken for whatever comes to lie at its address, and ends the process.
 

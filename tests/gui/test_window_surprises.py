@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -116,3 +119,39 @@ def test_reads_that_never_end_do_not_keep_settings_from_the_disk(
     QTimer.singleShot(3000, slow_reads.set)
     stand.until(path.exists)
     assert not slow_reads.is_set(), "the settings waited for the reads"
+
+
+_RAISING = """
+import os, runpy, signal, sys, threading
+from twinlens.app.qt.window.window import MainWindow
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+ticks = []
+def tick(self):
+    ticks.append(1)
+    if len(ticks) == 8:
+        os.kill(os.getpid(), signal.SIGTERM)
+    raise KeyError("surprise")
+def show_banner(self, banner, act=None):
+    print(banner.title, flush=True)
+MainWindow.refresh, MainWindow.show_banner = tick, show_banner
+sys.argv = ["twinlens", "--settings", sys.argv[1], "--source", "clip", "--engine", "vision"]
+runpy.run_module("twinlens.app", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of POSIX")
+def test_a_timer_that_raises_is_shown_once_and_ends_nothing(tmp_path: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _RAISING, str(tmp_path / "settings.json")],
+        env=os.environ
+        | {"QT_QPA_PLATFORM": "offscreen", "QT_LOGGING_RULES": "qt.multimedia.ffmpeg=false"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if "surprise" in line] == [
+        "Something unexpected happened: KeyError: 'surprise'"
+    ]
+    assert done.stderr.count("KeyError: 'surprise'") == 1, "in the log, once"

@@ -19,6 +19,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from twinlens.app.core.settings import SettingsStore
+from twinlens.app.core.way_out import WAY_OUT
 from twinlens.app.qt.main import make_application, make_window
 
 
@@ -157,4 +158,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    WAY_OUT.leave(main())

@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_STOP_WITHIN_S = 1.5
+_STOP_WITHIN_S = 1.0
 
 
 class Session:
