@@ -5,7 +5,8 @@ OpenCV is loaded only when a picture is read or converted.
 
 from typing import TYPE_CHECKING, Any
 
-from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
+from twinlens.engine.image.buffer import PixelBuffer
+from twinlens.engine.image.pixel_format import PixelFormat
 from twinlens.engine.image.recipe import CropAndScale, Recipe, Region
 
 if TYPE_CHECKING:

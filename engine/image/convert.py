@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
+from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.geometry import Rect, place, upright_to_stored
+from twinlens.engine.image.pixel_format import PixelFormat
 from twinlens.engine.image.pixels import planar_bgr, turn_upright
 from twinlens.engine.image.recipe import CropAndScale, Recipe, Region
 from twinlens.engine.image.resize import nearest, shrink

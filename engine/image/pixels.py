@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.image.buffer import PixelBuffer, PixelFormat
+from twinlens.engine.image.pixel_format import PixelFormat
 
 Pixels = NDArray[np.uint8]
+
+
+class Stored(Protocol):
+    """What is asked of a picture's bytes; ``PixelBuffer`` has it."""
+
+    @property
+    def data(self) -> Pixels:
+        """The bytes."""
+        ...
+
+    @property
+    def format(self) -> PixelFormat:
+        """What they mean."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels in a row."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Bytes from one row of the first plane to the next."""
+        ...
+
+    def rows(self) -> Pixels:
+        """Pixels of a packed format, (height, width, channels)."""
+        ...
+
 
 _TO_BGR = {
     PixelFormat.RGB8: cv2.COLOR_RGB2BGR,
@@ -20,7 +56,7 @@ _TO_BGR = {
 }
 
 
-def stored_bgr(buffer: PixelBuffer) -> Pixels:
+def stored_bgr(buffer: Stored) -> Pixels:
     """Pixels as they are stored, (height, width, 3) B, G, R; shares memory for BGR8."""
     if buffer.format.is_planar:
         return planar_bgr(buffer, 0, 0, buffer.width, buffer.height)
@@ -30,7 +66,7 @@ def stored_bgr(buffer: PixelBuffer) -> Pixels:
     return cv2.cvtColor(rows, _TO_BGR[buffer.format])  # type: ignore[return-value]
 
 
-def planar_bgr(buffer: PixelBuffer, x: int, y: int, width: int, height: int) -> Pixels:
+def planar_bgr(buffer: Stored, x: int, y: int, width: int, height: int) -> Pixels:
     """Part of an NV12 or I420 buffer, (height, width, 3) B, G, R; all four numbers are even."""
     strided, stride = np.lib.stride_tricks.as_strided, buffer.stride
     luma = strided(buffer.data[y * stride + x :], (height, width), (stride, 1), writeable=False)

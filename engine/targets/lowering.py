@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.graph import Graph, Node, part_activations
@@ -43,6 +43,9 @@ class Kernel(Protocol):
         """The tensor that it writes."""
         ...
 
+
+#: ``rule(lowering, node)`` of each kind of layer.
+Rules: TypeAlias = Mapping[type[Layer], Callable[..., bool]]
 
 T = TypeVar("T", bound=Placed)
 K = TypeVar("K", bound=Kernel)
@@ -117,7 +120,7 @@ class Lowering(ABC, Generic[T, K]):
         self._references: dict[str, Reference[T]] = {}
         self._integers: set[str] = set()
 
-    def translate(self, rules: Mapping[type[Layer], Callable[..., bool]]) -> Lowered[T, K]:
+    def translate(self, rules: Rules) -> Lowered[T, K]:
         """Translate all nodes.
 
         Args:

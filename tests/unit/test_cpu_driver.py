@@ -9,6 +9,7 @@ from helpers.cpu_nets import everything
 from twinlens.engine.targets.cpu.codegen import compiler
 from twinlens.engine.targets.cpu.kernels.base import Op
 from twinlens.engine.targets.cpu.plan.lower import Lowering
+from twinlens.engine.targets.cpu.plan.rules import RULES
 
 
 def function(text: str, name: str) -> str:
@@ -20,7 +21,7 @@ def function(text: str, name: str) -> str:
 
 @each_isa()
 def test_the_driver_stores_nothing_that_others_read_by_halves(isa):
-    lowered = Lowering(everything(0), isa).run()
+    lowered = Lowering(everything(0), isa).translate(RULES)
     ops = [step for step in lowered.steps if isinstance(step, Op)]
     constants = compiler.Constants.plan([[a.nbytes for a in op.constants(isa)] for op in ops])
     text = compiler.build(ops, constants, isa)

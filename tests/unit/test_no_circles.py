@@ -18,7 +18,6 @@ import twinlens.engine
 ROOT = Path(twinlens.engine.__file__).parents[1]
 ROOMS = ("app", "assets", "engine", "models")
 
-_ENGINE = pytest.mark.xfail(strict=True, reason="pictures, Core ML and both plans go in circles")
 _APP = pytest.mark.xfail(strict=True, reason="its modules reach through the window")
 
 
@@ -97,15 +96,12 @@ def of(room: str, found: list[list[str]]) -> str:
     return "\n".join(" ↔ ".join(each) for each in mine)
 
 
-@pytest.mark.parametrize("room", ["app", "assets", pytest.param("engine", marks=_ENGINE), "models"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_file_reaches_itself(room):
     assert of(room, circles(graph(typing=False))) == ""
 
 
-@pytest.mark.parametrize(
-    "room",
-    [pytest.param("app", marks=_APP), "assets", pytest.param("engine", marks=_ENGINE), "models"],
-)
+@pytest.mark.parametrize("room", [pytest.param("app", marks=_APP), *ROOMS[1:]])
 def test_types_make_pairs_at_most(room):
     large = [circle for circle in circles(graph(typing=True)) if len(circle) > 2]
     assert of(room, large) == ""

@@ -37,6 +37,7 @@ from twinlens.engine.targets.cpu.codegen.isa import Isa
 from twinlens.engine.targets.cpu.kernels.base import Op
 from twinlens.engine.targets.cpu.kernels.product import BFloatProduct
 from twinlens.engine.targets.cpu.plan.lower import Lowering, steps_of
+from twinlens.engine.targets.cpu.plan.rules import RULES
 from twinlens.engine.targets.cpu.run.program import Options
 from twinlens.engine.targets.quantized import without_pairs
 
@@ -90,7 +91,7 @@ def answer_of(
 
 def code_of(graph: Graph, isa: Isa, precision: str = "fp32", ranges: object = None) -> str:
     """A network's kernels as LLVM IR."""
-    lowered = Lowering(graph, isa, precision, ranges).run()
+    lowered = Lowering(graph, isa, precision, ranges).translate(RULES)
     ops = [step for step in lowered.steps if isinstance(step, Op)]
     constants = compiler.Constants.plan([[a.nbytes for a in op.constants(isa)] for op in ops])
     return compiler.build(ops, constants, isa)
@@ -223,7 +224,7 @@ def test_values_without_a_finite_range_stay_in_floats(ends):
     net = Layers(x=(1, COUNT, 1, 1))
     middle = net.add(MaxPool2d((1, 1)), "x")
     net.add(ReLU(), middle)
-    lowered = Lowering(net.graph(), isas()[0], "int8", {middle: ends, "x": ends}).run()
+    lowered = Lowering(net.graph(), isas()[0], "int8", {middle: ends, "x": ends}).translate(RULES)
     assert {stored.tensor.dtype for stored in lowered.values.values()} == {"f32"}
     assert steps_of(0.0, 255.0) == (1.0, 0)
 

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from twinlens.engine.formats.coreml.program import OperationStep
+from twinlens.engine.formats.coreml.operation import OperationStep
 from twinlens.engine.formats.coreml.weights import small_integers
 from twinlens.engine.formats.values import LARGEST
 from twinlens.engine.layers.base import Array

@@ -7,8 +7,8 @@ from typing import Any
 
 from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape, read_coreml
 from twinlens.engine.formats.coreml.importer import biases, kind_of, output_name, scaler_of
+from twinlens.engine.formats.coreml.operation import Constants
 from twinlens.engine.formats.coreml.program import (
-    Constants,
     classify_operation,
     main_block,
     probabilities_name,

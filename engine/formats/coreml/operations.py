@@ -1,6 +1,6 @@
 """Operations of ML Programs as layers: one function for each kind, and a table of them.
 
-Those that slide a window over a picture are in ``coreml_windows``.
+Those that slide a window over a picture are in ``windows``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from twinlens.engine.formats.coreml import compressed as coreml_compressed
 from twinlens.engine.formats.coreml.layer import gelu_of
-from twinlens.engine.formats.coreml.program import OperationStep
+from twinlens.engine.formats.coreml.operation import OperationStep
 from twinlens.engine.formats.coreml.windows import conv, conv_transpose, pool
 from twinlens.engine.layers import (
     ELU,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twinlens.engine.formats.coreml.program import OperationStep
+from twinlens.engine.formats.coreml.operation import OperationStep
 from twinlens.engine.layers import (
     AvgPool2d,
     Conv2d,

@@ -64,11 +64,9 @@ class Lowering(lowering.Lowering[Tensor, Op]):
             name: ends for name, ends in (ranges or {}).items() if all(map(isfinite, ends))
         }
 
-    def run(self) -> Lowered:
-        """Translate all nodes."""
-        from twinlens.engine.targets.cpu.plan.rules import RULES
-
-        lowered = self.translate(RULES)
+    def translate(self, rules: lowering.Rules) -> Lowered:
+        """Translate all nodes; a kernel that runs in stages becomes several."""
+        lowered = super().translate(rules)
         steps: list[Step] = []
         for step in lowered.steps:
             steps += step.parts() if isinstance(step, Op) else (step,)

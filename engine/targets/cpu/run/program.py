@@ -23,6 +23,7 @@ from twinlens.engine.targets.cpu.codegen.tensor import ALIGNMENT, Tensor
 from twinlens.engine.targets.cpu.kernels.base import ARENA, INPUT, SCRATCH, WEIGHTS, Op
 from twinlens.engine.targets.cpu.plan import memory
 from twinlens.engine.targets.cpu.plan.lower import Lowering, Step, Stored
+from twinlens.engine.targets.cpu.plan.rules import RULES
 from twinlens.engine.targets.cpu.run.threads import Helpers, Pace
 from twinlens.engine.targets.lowering import Reference, needed
 
@@ -67,7 +68,7 @@ class Program:
         self.isa = isa = isa or detect()
         self.name = graph.name
         self._work = f"layers-cpu runs {graph.name}"
-        lowered = Lowering(graph, isa, options.precision, options.ranges).run()
+        lowered = Lowering(graph, isa, options.precision, options.ranges).translate(RULES)
         self._lowered = lowered
         self.ops = [step for step in lowered.steps if isinstance(step, Op)]
         self._segments = _segments(lowered.steps)

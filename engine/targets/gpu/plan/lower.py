@@ -49,12 +49,6 @@ class Lowering(lowering.Lowering[Tensor, Op]):
         super().__init__(graph, has_code)
         self.target, self.winograd, self.most_front = target, winograd, most_front
 
-    def run(self) -> Lowered:
-        """Translate all nodes."""
-        from twinlens.engine.targets.gpu.plan.rules import RULES
-
-        return self.translate(RULES)
-
     def fresh(self, name: str) -> Tensor | None:
         """A tensor for a value that no kernel writes; None if kernels cannot hold it."""
         size = pixels(self.shape(name))

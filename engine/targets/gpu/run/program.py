@@ -17,6 +17,7 @@ from twinlens.engine.targets.gpu.kernels.base import Op, Target
 from twinlens.engine.targets.gpu.kernels.move import Input
 from twinlens.engine.targets.gpu.plan import memory
 from twinlens.engine.targets.gpu.plan.lower import Lowered, Lowering, Stored
+from twinlens.engine.targets.gpu.plan.rules import RULES
 from twinlens.engine.targets.gpu.run.adapters import TITLE, Adapter, one_line
 from twinlens.engine.targets.gpu.run.device import Call, Device
 from twinlens.engine.targets.gpu.run.flight import Feed, Flight, Ticket
@@ -116,7 +117,9 @@ class Program:
         winograd = options.winograd
         if winograd is None:
             winograd = WINOGRAD_FROM_SOFTWARE if target.software else WINOGRAD_FROM
-        self._lowered = lowered = Lowering(graph, target, winograd, options.most_front).run()
+        self._lowered = lowered = Lowering(graph, target, winograd, options.most_front).translate(
+            RULES
+        )
         groups = memory.pieces(needed(lowered), share=options.share)
         self.arena_size = device.place(groups)
         ops = [step for step in lowered.steps if isinstance(step, Op)]
