@@ -1,11 +1,53 @@
-"""Files that are written whole or not at all."""
+"""Files: what the system says of a path that is read, and files written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+
+from twinlens.engine.errors import TwinlensError
+
+_MOST_LETTERS = 80
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, error: type[TwinlensError]) -> Iterator[None]:
+    """Make an error of ours of whatever the system says of a path that is read meanwhile.
+
+    It is looked at first: later versions of Python take a path that cannot be looked at, on a
+    mount that is gone or without rights, for one where nothing is.
+
+    Args:
+        path: a file or folder; nothing needs to be there.
+        error: what is raised.
+
+    Raises:
+        TwinlensError: ``error``: no file can have that name, or the system refuses it; says why.
+    """
+    name = _shown(str(path))
+    try:
+        if "\0" in str(path):
+            raise error(f"{name} is no name of a file: it has a NUL in it")
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise error(f"{name} is no name of a file: this system cannot write it") from None
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            Path(path).stat()
+        yield
+    except OSError as why:
+        hint = "Check its rights and where it lies, or choose another one."
+        raise error(f"{name} cannot be read: {why.strerror or why}", hint=hint) from why
+
+
+def _shown(name: str) -> str:
+    """A name in letters that every window and terminal shows, and not too many of them."""
+    plain = name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+    half = _MOST_LETTERS // 2
+    return plain if len(plain) <= _MOST_LETTERS else f"{plain[:half]}…{plain[-half:]}"
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False, durable: bool = False) -> None:

@@ -161,8 +161,11 @@ class SettingsStore:
             {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "extra"}
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(values, indent=2, ensure_ascii=False)
-        write_whole(self.path, text.encode(), private=True, durable=True)
+        try:
+            data = json.dumps(values, indent=2, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # a file's name that is no text, which JSON spells out
+            data = json.dumps(values, indent=2).encode()
+        write_whole(self.path, data, private=True, durable=True)
 
     def update(self, **changes: Any) -> Settings:
         """Load, change and save in one go; returns what was saved.

@@ -16,6 +16,7 @@ from twinlens.app.sources.stream import SCHEMES, NetworkStream
 from twinlens.app.sources.video import VIDEO_SUFFIXES, VideoFile
 from twinlens.assets import clip_path
 from twinlens.engine.errors import SourceError
+from twinlens.engine.files import reading
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -118,7 +119,8 @@ def _make_stream(text: str, options: SourceOptions) -> Source:
 
 def _make_pictures(text: str, options: SourceOptions) -> Source:
     path = Path(text)
-    paths = pictures_in(path) if path.is_dir() else [path]
+    with reading(path, SourceError):
+        paths = pictures_in(path) if path.is_dir() else [path]
     if not paths:
         raise SourceError(f"{path}: has no pictures", hint="Choose a folder with pictures.")
     return Pictures(paths, path.name or str(path), realtime=options.realtime)
@@ -130,7 +132,8 @@ def _make_video(text: str, options: SourceOptions) -> Source:
 
 def _is_picture(text: str) -> bool:
     path = Path(text)
-    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_picture(path)
+    with reading(path, SourceError):
+        return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_picture(path)
 
 
 def _named(name: str) -> Callable[[str], bool]:
@@ -168,7 +171,7 @@ def open_source(
         realtime, loop, size, fps: see ``SourceOptions``.
 
     Raises:
-        SourceError: the text means no source; names the forms.
+        SourceError: the text means no source (names the forms), or a path that cannot be looked at.
     """
     options = SourceOptions(realtime=realtime, loop=loop, size=size, fps=fps)
     for kind in SOURCES:

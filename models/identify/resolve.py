@@ -8,6 +8,7 @@ from pathlib import Path
 from twinlens.engine import modelfile
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
+from twinlens.engine.files import reading
 from twinlens.engine.found import PARTS, Found, Origin
 from twinlens.engine.modelfile import inspect, read_labels
 from twinlens.engine.params import holds_parameters
@@ -66,26 +67,28 @@ def find(
     chosen = networks.split_name(str(name_or_path))
     if chosen is not None:
         network, path = chosen
-        return networks.find(
-            path,
-            network=network,
-            labels=labels,
-            imagenet_labels=imagenet_labels,
-            kept=kept_for(path),
-        )
+        with reading(path, ModelFileError):
+            return networks.find(
+                path,
+                network=network,
+                labels=labels,
+                imagenet_labels=imagenet_labels,
+                kept=kept_for(path),
+            )
     path = Path(name_or_path)
-    if not path.exists():
-        message = f"model {str(name_or_path)!r}: no such file or catalog name"
-        raise _unknown(message, known)
-    recognised = _recognise(path, known)
-    if recognised is not None:
-        # A label file that somebody put beside a known model is meant.
-        beside = path.with_suffix(".labels.txt")
-        return _found(recognised, path, labels or (beside if beside.is_file() else None))
-    kept = kept_for(path)
-    if holds_parameters(path):
-        return networks.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
-    return modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
+    with reading(path, ModelFileError):
+        if not path.exists():
+            message = f"model {str(name_or_path)!r}: no such file or catalog name"
+            raise _unknown(message, known)
+        recognised = _recognise(path, known)
+        if recognised is not None:
+            # A label file that somebody put beside a known model is meant.
+            beside = path.with_suffix(".labels.txt")
+            return _found(recognised, path, labels or (beside if beside.is_file() else None))
+        kept = kept_for(path)
+        if holds_parameters(path):
+            return networks.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
+        return modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
 
 
 def card_of(name: str, store: Store) -> Card:

@@ -99,6 +99,7 @@ class Intake(QObject):
     def open(self, path: Path) -> None:
         """Look at a model, ask what is not known of it, then use it."""
         if self._window.session is None:
+            self._window.choose.model(str(path))
             return
         self._window.stop_measuring()
         if self.desk.sheet is not None:  # the newer model takes the older one's place

@@ -67,7 +67,7 @@ class Memory(QObject):
             return
         try:
             self._store.update(**changes)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _log.info("settings cannot be saved: %s", error)
         finally:
             self._disk.release()

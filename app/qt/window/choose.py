@@ -29,6 +29,7 @@ class Choose:
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
         background: runs ``resolve``.
+        begin: begins the session with a model, where none could be read at the start.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Choose:
         make_source: Callable[[str], Source],
         resolve: Callable[[str], ModelSpec],
         background: Background,
+        begin: Callable[[ModelSpec], None],
     ) -> None:
         self._window, self.engines = window, tuple(engines)
         self._make_source, self._resolve, self._background = make_source, resolve, background
+        self._begin = begin
         self.source_text = ""
         self._failed_source = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
@@ -155,15 +158,12 @@ class Choose:
     def source(self, text: str) -> None:
         """Change to another source; the old one plays until the new one delivers."""
         window = self._window
-        if window.session is None:
-            return
 
         def made(source: Source) -> None:
-            if window.session is None:
-                return
             self.source_text = text
             window.popups.close_banner()
-            window.session.use_source(source)
+            if window.session is not None:  # else it begins with that
+                window.session.use_source(source)
             recent = window.settings.with_recent_source(text)
             window.remember(source=text, recent_sources=recent.recent_sources)
 
@@ -196,11 +196,12 @@ class Choose:
             answered: called once it answers.
         """
         window = self._window
-        if window.session is None:
-            return
         window.stop_measuring()
         self._asked_model = (spec, name, answered)
-        window.session.use_model(spec)
+        if window.session is None:
+            self._begin(spec)
+        else:
+            window.session.use_model(spec)
         window.refresh()
 
     # --- what becomes of it ----------------------------------------------------------------

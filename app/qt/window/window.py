@@ -109,7 +109,9 @@ class MainWindow(QMainWindow):
 
         self._make_source = watched
         self._resolve, self._make_session = resolve, make_session
-        self.choose = Choose(self, engines, self._make_source, resolve, self._background)
+        self.choose = Choose(
+            self, engines, self._make_source, resolve, self._background, self._begin
+        )
         self.look = Look(self)
         self.session: Session | None = None
         self._stopped = False
@@ -165,21 +167,41 @@ class MainWindow(QMainWindow):
         wanted = model or self.settings.model
         self.progress.set_busy(True)
 
+        def nothing(error: Exception) -> None:
+            # All menus work: the session begins with what is chosen there.
+            self.tell(error, "Choose another model: L")
+            self.progress.set_busy(False)
+            self.stage.show_overlays(Overlays(notice=Notice("No model can be read", dim=True)))
+
         def failed(error: Exception) -> None:
+            if not wanted:
+                nothing(error)
+                return
             self.tell(error, "The embedded model is used instead.")
-            if wanted:
-                self._background.run("start", lambda: self._resolve(""), self._begin, self.tell)
+            self._background.run("start", lambda: self._resolve(""), self._begin, nothing)
 
         self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
 
     def _begin(self, spec: ModelSpec) -> None:
-        if self._stopped:
+        """Start the session on a model, and on the source asked for by then or the clip."""
+        text = self.choose.source_text
+
+        def made(source: Source) -> None:
+            if text != self.choose.source_text:  # another one was chosen meanwhile
+                self._begin(spec)
+            else:
+                self._run_session(source, spec)
+
+        def failed(error: Exception) -> None:
+            self.tell(error, "The bundled clip plays instead.")
+            made(self._make_source("clip"))
+
+        # Elsewhere, as a path is looked at: what it lies on may not answer.
+        self._background.run("start", lambda: self._make_source(text), made, failed)
+
+    def _run_session(self, source: Source, spec: ModelSpec) -> None:
+        if self._stopped or self.session is not None:
             return
-        try:
-            source = self._make_source(self.choose.source_text)
-        except TwinlensError as error:
-            self.tell(error)
-            source = self._make_source("clip")
         self.session = self._make_session(
             source,
             spec,
@@ -234,7 +256,7 @@ class MainWindow(QMainWindow):
     def _restore_geometry(self) -> None:
         self.resize(1280, 720)
         if self.settings.window_geometry:
-            saved = QByteArray.fromBase64(self.settings.window_geometry.encode("ascii"))
+            saved = QByteArray.fromBase64(self.settings.window_geometry.encode("ascii", "replace"))
             self.restoreGeometry(saved)
 
     # --- news ------------------------------------------------------------------------------
