@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, Qt, QTimer
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from helpers.tiny_nets import tiny_classifier
 from twinlens import models
@@ -183,7 +183,8 @@ class MeasuredWindow:
     """
 
     def __init__(self, folder: Path, labels: int) -> None:
-        self.application = make_application()
+        # In a test there is one already, for which some settings come too late.
+        self.application = QApplication.instance() or make_application()
         self._labels = labels
         self._asks = labelled_model(folder, labels, asks=True)
         self.window = make_window(SettingsStore(folder / "settings.json"))
