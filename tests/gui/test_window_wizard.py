@@ -255,7 +255,7 @@ def test_the_sheet_keeps_its_answers_and_cuts_nothing(
     window.resize(*size)
     stand.feed(1)
     assert window.sheet is sheet
-    assert sheet.table.cells["caffe BGR"].isChecked()
+    stand.until(sheet.table.cells["caffe BGR"].isChecked)
     assert window.stage.rect().contains(sheet.geometry())
     pixels_of(window)
     for widget in (*sheet.findChildren(QLabel), *sheet.findChildren(QPushButton)):
