@@ -28,7 +28,7 @@ INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended."""
 
 #: When everything has ended, or is left behind, after the end was asked for.
-WITHIN_S = 1.5
+WITHIN_S = 1.3
 _FLUSH_S = 0.2
 
 

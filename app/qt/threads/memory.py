@@ -15,7 +15,7 @@ from twinlens.app.qt.threads.bridge import Background
 
 _log = logging.getLogger(__name__)
 _SAVE_MS = 250
-_LAST_WAIT_S = 1.0
+_LAST_WAIT_S = 0.8
 
 
 class Memory(QObject):
@@ -41,7 +41,7 @@ class Memory(QObject):
         self.settings = store.load()
         self._store, self._background, self._failed = store, background, failed
         self._unsaved: dict[str, Any] = {}
-        self._told = self._saving = False
+        self._told = self._saving = self._ending = False
         self._disk = threading.Lock()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -52,16 +52,21 @@ class Memory(QObject):
         """Change settings; they hold at once, whatever the disk says."""
         self.settings = replace(self.settings, **changes)
         self._unsaved.update(changes)
-        if not self._timer.isActive():
+        if not self._timer.isActive() and not self._ending:
             self._timer.start()
         return self.settings
+
+    def hold(self) -> None:
+        """From now on keep what changes for ``save_now``: whoever saves is about to end."""
+        self._ending = True
+        self._timer.stop()
 
     def save_now(self) -> None:
         """Save what is not saved yet, on this thread; for the end.
 
         Waits a moment for what is being saved, and gives up where the disk does not answer.
         """
-        self._timer.stop()
+        self.hold()
         changes, self._unsaved = self._unsaved, {}
         if not changes or not self._disk.acquire(timeout=_LAST_WAIT_S):
             return
@@ -88,7 +93,7 @@ class Memory(QObject):
 
     def _saved(self, _: object = None) -> None:
         self._saving = False
-        if self._unsaved:
+        if self._unsaved and not self._ending:
             self._timer.start()
 
     def _failure(self, error: Exception) -> None:

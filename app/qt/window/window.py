@@ -226,6 +226,7 @@ class MainWindow(QMainWindow):
             return
         self._stopped = True
         deadline_s = time.monotonic() + _STOP_WITHIN_S
+        self._memory.hold()
         self._stats_timer.stop()
         self.bench.stop()
         self.crossover.stop()
@@ -237,6 +238,9 @@ class MainWindow(QMainWindow):
         if self.session is not None:
             self.session.request_stop()
         self.workers.request_stop()
+        if self.isHidden():
+            # What still ends must not keep the picture of a window on the screen.
+            QGuiApplication.sync()
         self._memory.save_now()
         for left in self.workers.join(deadline_s):
             _log.info("%s did not end in time", left.name)
@@ -248,8 +252,6 @@ class MainWindow(QMainWindow):
             geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
             self.remember(window_geometry=geometry)
             self.hide()
-            # What still ends must not keep the picture of a window on the screen.
-            QGuiApplication.sync()
             self.stop()
         event.accept()
 
