@@ -6,22 +6,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from twinlens.engine.image import Recipe
     from twinlens.engine.vision import Model
 
 __all__ = ["load_model"]
 
 
-def load_model(name_or_path: str | Path, *, labels: Path | None = None) -> Model:
-    """Load a model of the catalog, or an ONNX file, for the vision API.
+def load_model(
+    name_or_path: str | Path,
+    *,
+    labels: Path | None = None,
+    recipe: Recipe | None = None,
+    compute_units: tuple[str, ...] | None = None,
+    threads: int | None = None,
+) -> Model:
+    """Load a model of the catalog, or a model file, for the vision API.
 
     Args:
-        name_or_path: a catalog name, or the path of an ONNX file.
+        name_or_path: a catalog name, or the path of a model file.
         labels: label file that overrides the model's own.
+        recipe: how pictures are fed; None takes it from ``NAME.toml``, the file or conventions.
+        compute_units: ONNX Runtime execution providers, best first; None is the CPU.
+        threads: compute threads; None suits a window.
 
     Raises:
-        ModelError: there is no such model, or it cannot be used.
+        ModelError: there is no such model, or it cannot be used; names it and says why.
+        EngineUnavailableError: a compute unit is not here.
     """
+    from twinlens.engine.api.protocol import EngineOptions
     from twinlens.engine.vision import Model
-    from twinlens.models.identify.resolve import resolve
+    from twinlens.models.identify.resolve import identify
 
-    return Model(resolve(name_or_path, labels=labels))
+    found = identify(name_or_path, labels=labels)
+    network = found.network
+    if recipe is not None:
+        network = network.with_spec(recipe=recipe, notes=())
+    options = EngineOptions(threads=threads, providers=compute_units)
+    return Model(network, options=options, metadata=found.known.metadata)

@@ -106,7 +106,7 @@ def comparison(args: argparse.Namespace) -> Comparison:
     from twinlens.engine.api import registry
     from twinlens.engine.image import Converter
 
-    spec = resolve_model(args)
+    network = resolve_model(args)
     precisions = args.precisions.split(",") if args.precisions else None
     cases, skipped = plan(_engines(args.engines), precisions, args.threads or default_threads())
     source = open_source("clip", realtime=False)
@@ -117,9 +117,9 @@ def comparison(args: argparse.Namespace) -> Comparison:
         source.close()
     if frame is None:
         raise EngineError("the bundled clip has no frame to measure with")
-    tensor = Converter(spec.recipe).convert(frame.buffer)
+    tensor = Converter(network.spec.recipe).convert(frame.buffer)
     return Comparison(
-        spec, cases, tensor, registry.load, calibration_of(args), skipped, args.rounds
+        network, cases, tensor, registry.load, calibration_of(args), skipped, args.rounds
     )
 
 

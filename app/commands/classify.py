@@ -35,7 +35,8 @@ def execute(args: argparse.Namespace) -> int:
     from twinlens.app.core.session.types import Frame
     from twinlens.engine.image import read_image
 
-    spec, runner = load_runner(args)
+    network, runner = load_runner(args)
+    spec = network.spec
     failed = 0
     with Pipeline(runner, spec, crop_and_scale=crop_of(args), top=args.top) as pipeline:
         for index, path in enumerate(args.paths):

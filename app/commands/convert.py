@@ -18,7 +18,7 @@ from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import TwinlensError
 
 if TYPE_CHECKING:
-    from twinlens.engine.api.protocol import ModelSpec
+    from twinlens.engine.api.protocol import ModelSpec, Network
     from twinlens.engine.graph import Graph
     from twinlens.engine.params import AxisOrder
 
@@ -85,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Convert and tell what was written."""
     from twinlens.app.core.outputs import check_outputs, outputs
-    from twinlens.models.identify.resolve import find
+    from twinlens.models.identify.resolve import identify
 
     name = form_of(args.target, args.to)
     order = order_of(args.order, name)
@@ -93,11 +93,12 @@ def execute(args: argparse.Namespace) -> int:
     targets = [target, *(target.with_suffix(ending) for ending in form.beside)]
     _check_target(target, name, force=args.force)
     check_outputs(targets, force=args.force)
-    found = find(args.source, labels=args.labels)
-    if args.labels is not None and found.problem is not None:
+    found = identify(args.source, labels=args.labels)
+    if found.problem is not None and (args.labels is not None or found.model is None):
         raise found.problem
-    graph = _graph(found.spec, fold=args.fold)
-    job = Job(graph, found.spec, target, args.half, order)
+    network = found.network_as(found.known.spec)
+    graph = _graph(network, fold=args.fold)
+    job = Job(graph, network.spec, target, args.half, order)
     with outputs(targets, force=args.force) as folder:
         form.write(job, folder)
     written = [path for path in targets if path.exists()]
@@ -177,21 +178,20 @@ def _refuse(message: str) -> NoReturn:
     raise TwinlensError(message, hint="Give another name.")
 
 
-def _graph(spec: ModelSpec, *, fold: bool) -> Graph:
-    from twinlens.engine.api.observations import check_labels
-    from twinlens.engine.formats import load_graph
+def _graph(network: Network, *, fold: bool) -> Graph:
+    from twinlens.engine.api.labels import check_labels
     from twinlens.engine.graph.passes import fold_batch_norm, remove_identities
 
-    graph = load_graph(spec, open_sizes=spec.recipe.input_shape)
-    if spec.labels:
-        check_labels(spec, prod(graph.shapes[graph.outputs[0]]))
+    graph = network.graph
+    if network.spec.labels:
+        check_labels(network, prod(graph.shapes[graph.outputs[0]]))
     return fold_batch_norm(remove_identities(graph)) if fold else graph
 
 
 def _write_onnx(job: Job, folder: Path) -> None:
     from twinlens.engine.formats import onnx_from_graph
     from twinlens.engine.formats.onnx.half import halve
-    from twinlens.engine.modelfile import metadata_of
+    from twinlens.models.identify.embedded import metadata_of
 
     model = onnx_from_graph(job.graph, metadata=metadata_of(job.spec))
     if job.half:
@@ -201,7 +201,7 @@ def _write_onnx(job: Job, folder: Path) -> None:
 
 def _write_dat(job: Job, folder: Path) -> None:
     from twinlens.engine.params import write_raw
-    from twinlens.engine.sidecar import INSIDE, write_values
+    from twinlens.models.identify.sidecar import INSIDE, write_values
 
     inner = folder / job.target.name
     inner.mkdir()
@@ -238,7 +238,7 @@ def _write_python(job: Job, folder: Path) -> None:
 
 
 def _write_settings(job: Job, folder: Path, values: dict[str, Any]) -> None:
-    from twinlens.engine.sidecar import write_values
+    from twinlens.models.identify.sidecar import write_values
 
     write_values((folder / job.target.name).with_suffix(".toml"), values)
 

@@ -86,8 +86,8 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
         try:
             source.open()
             frame = source.read()
-            spec = resolve_model(args)
-            with Pipeline(registry.load(spec, engine_id), spec) as pipeline:
+            network = resolve_model(args)
+            with Pipeline(registry.load(network, engine_id), network.spec) as pipeline:
                 if frame is None:
                     raise TwinlensError("the bundled clip has no frames")
                 result = pipeline.process(frame)

@@ -73,7 +73,8 @@ def execute(args: argparse.Namespace) -> int:
     from twinlens.engine.image import read_image
 
     truth = read_truth(args.truth)
-    spec, runner = load_runner(args)
+    network, runner = load_runner(args)
+    spec = network.spec
     wrong_index = max(index for _, index in truth)
     if wrong_index >= len(spec.labels):
         raise ImageError(

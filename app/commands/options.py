@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 
 if TYPE_CHECKING:
     from twinlens.engine.image import CropAndScale
@@ -107,16 +107,16 @@ def crop_of(args: argparse.Namespace) -> CropAndScale | None:
     return CropAndScale(args.crop) if args.crop else None
 
 
-def resolve_model(args: argparse.Namespace) -> ModelSpec:
+def resolve_model(args: argparse.Namespace) -> Network:
     """Turn --model and --labels into a model."""
     from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
     return resolve(args.model or DEFAULT_MODEL, labels=args.labels)
 
 
-def load_runner(args: argparse.Namespace) -> tuple[ModelSpec, Runner]:
+def load_runner(args: argparse.Namespace) -> tuple[Network, Runner]:
     """Load what --model, --engine and the precision options ask for."""
     from twinlens.engine.api import registry
 
-    spec = resolve_model(args)
-    return spec, registry.load(spec, args.engine, engine_options(args))
+    network = resolve_model(args)
+    return network, registry.load(network, args.engine, engine_options(args))

@@ -91,8 +91,8 @@ class EveryFrame:
     def __init__(self, source: Source, args: argparse.Namespace) -> None:
         from twinlens.app.core.session.pipeline import Pipeline
 
-        spec, runner = load_runner(args)
-        self._pipeline = Pipeline(runner, spec, crop_and_scale=crop_of(args), top=args.top)
+        network, runner = load_runner(args)
+        self._pipeline = Pipeline(runner, network.spec, crop_and_scale=crop_of(args), top=args.top)
         self._source = source
 
     def __iter__(self) -> Iterator[Result]:

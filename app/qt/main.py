@@ -24,7 +24,7 @@ from twinlens.app.qt.window.window import MainWindow
 from twinlens.app.sources import open_source
 from twinlens.assets import icon_path, picture_path
 from twinlens.engine.api import registry
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
@@ -175,5 +175,5 @@ def _make_source(text: str, window: MainWindow) -> Source:
     )
 
 
-def _resolve(name: str, labels: Path | None) -> ModelSpec:
+def _resolve(name: str, labels: Path | None) -> Network:
     return resolve(name or DEFAULT_MODEL, labels=labels)

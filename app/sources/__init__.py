@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinlens.app.core.session.source import Source, SourceInfo
-from twinlens.app.core.setup.recognition import PICTURE_SUFFIXES, is_picture
 from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
 from twinlens.app.sources.drawing import Drawing
 from twinlens.app.sources.picture import Pictures, pictures_in
@@ -17,6 +16,7 @@ from twinlens.app.sources.video import VIDEO_SUFFIXES, VideoFile
 from twinlens.assets import clip_path
 from twinlens.engine.errors import SourceError
 from twinlens.engine.files import reading
+from twinlens.models.identify.kinds import PICTURE_SUFFIXES, is_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",

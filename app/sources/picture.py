@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame
-from twinlens.app.core.setup.recognition import PICTURE_SUFFIXES
 from twinlens.app.sources.pacing import Pacer
 from twinlens.engine.errors import ImageError, SourceError
 from twinlens.engine.image import PixelBuffer, read_image
+from twinlens.models.identify.kinds import PICTURE_SUFFIXES
 
 _FPS = 10.0
 _SECONDS_A_PICTURE = 3.0

@@ -16,7 +16,7 @@ from twinlens.app.core.setup.wizard import (
     top_of,
 )
 from twinlens.app.overlays.build import short_label
-from twinlens.engine.found import Origin
+from twinlens.models.identify.facts import Origin
 
 _APART = "\u2002"
 """Between a class, which may be a number, and its share."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.errors import InferenceError, LabelError
+from twinlens.engine.errors import InferenceError
 
 if TYPE_CHECKING:
     from twinlens.engine.api.protocol import ModelSpec
@@ -66,22 +66,6 @@ class ClassificationObservation:
         points = self.curve.points if self.curve else ()
         wanted = [p for p in points if p[1] >= for_precision]
         return bool(wanted) and wanted[0][2] >= minimum and self.confidence >= wanted[0][0]
-
-
-def check_labels(spec: ModelSpec, output_width: int) -> None:
-    """Hold the number of labels against the number of outputs.
-
-    Raises:
-        LabelError: they differ; names both numbers.
-    """
-    wanted = output_width - spec.background_outputs
-    if len(spec.labels) != wanted:
-        behind = f" behind {spec.background_outputs} background" if spec.background_outputs else ""
-        raise LabelError(
-            f"{spec.path.name}: {len(spec.labels)} labels for {wanted} outputs{behind}",
-            hint=f"Give a label file with {wanted} lines: --labels FILE, or "
-            f"{spec.path.stem}.labels.txt beside the model.",
-        )
 
 
 def probabilities(raw: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:

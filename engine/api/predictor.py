@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.observations import probabilities, top_k
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
-from twinlens.engine.errors import LabelError
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, Runner
 from twinlens.engine.image import PixelBuffer
-from twinlens.engine.sidecar import read_values, sidecar_path
 
 if TYPE_CHECKING:
     from twinlens.engine.image import Converter
 
-__all__ = ["Image", "Predictor", "labels_beside"]
+__all__ = ["Image", "Predictor"]
 
 Image = PixelBuffer | NDArray[np.uint8] | str | Path | bytes
 """A picture: path or bytes of a file, a PixelBuffer, or uint8 pixels, B, G, R (A) or grey."""
@@ -34,7 +32,7 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Callable[[], ModelSpec], engine: str, options: EngineOptions | None = None
+        self, model: Callable[[], Network], engine: str, options: EngineOptions | None = None
     ) -> None:
         self._model = model
         self._engine = engine
@@ -79,23 +77,7 @@ class Predictor:
             from twinlens.engine.api import registry
             from twinlens.engine.image import Converter
 
-            spec = self._model()
-            runner = registry.load(spec, self._engine, self._options)
-            self._loaded = (spec, runner, Converter(spec.recipe))
+            network = self._model()
+            runner = registry.load(network, self._engine, self._options)
+            self._loaded = (network.spec, runner, Converter(network.spec.recipe))
         return self._loaded
-
-
-def labels_beside(path: Path) -> tuple[str, ...]:
-    """Names of the classes in ``NAME.toml`` beside a file.
-
-    Raises:
-        LabelError: there are none.
-        ModelError: the file cannot be read; says why.
-    """
-    beside = sidecar_path(path)
-    if not beside.is_file():
-        raise LabelError(f"{beside}: does not exist; it should have the labels of {path.name}")
-    labels = read_values(beside).get("labels")
-    if not labels:
-        raise LabelError(f"{beside}: has no labels, which should be there for {path.name}")
-    return tuple(labels)

@@ -6,10 +6,11 @@ served by a worker process or a remote machine.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,11 @@ OutputKind = Literal["probabilities", "logits"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A classifier: where its file is and how to feed and read it.
+    """A classifier: how to feed and to read it. Where it lies is not part of what it is.
 
     Attributes:
         id: short name, stable (catalog name, or the file's stem).
         title: name that is shown, e.g. ``MobileNet-v2``.
-        path: the model file.
         recipe: how a picture becomes the model's input.
         labels: one name per class, class 0 first.
         background_outputs: outputs in front of class 0 that stand for no class
@@ -35,19 +35,79 @@ class ModelSpec:
             answer, so that a class has the same index whichever network names it.
         output: whether the network already ends in a softmax.
         notes: assumptions made about the file, for display (``"labels: ImageNet, assumed"``).
-        assemble: builds the network from layers by hand, taking its parameters from ``path``;
-            None where ``path`` is a model file that says itself what the network is.
     """
 
     id: str
     title: str
-    path: Path
     recipe: Recipe
     labels: tuple[str, ...]
     background_outputs: int = 0
     output: OutputKind = "probabilities"
     notes: tuple[str, ...] = ()
-    assemble: Callable[[], Graph] | None = None
+
+
+class GraphSource:
+    """A network's graph, made once, when somebody first needs it; used by any thread.
+
+    Args:
+        build: makes the graph, not optimised; gets the shape that the recipe makes, for axes
+            whose sizes the network leaves open.
+        open_axes: whether there are such axes, so that another shape needs another graph.
+    """
+
+    def __init__(
+        self, build: Callable[[tuple[int, ...]], Graph], *, open_axes: bool = False
+    ) -> None:
+        self._build, self._open_axes = build, open_axes
+        self._lock = threading.Lock()
+        self._made: tuple[tuple[int, ...], Graph] | None = None
+
+    def graph(self, shape: tuple[int, ...]) -> Graph:
+        """The graph for an input of that shape; raises what ``build`` raises."""
+        key = shape if self._open_axes else ()
+        with self._lock:
+            if self._made is None or self._made[0] != key:
+                self._made = (key, self._build(shape))
+            return self._made[1]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What an engine loads: what a model is, and its graph.
+
+    Two networks are equal where they are fed and read alike and share the source of their graph;
+    a file that was identified anew is another network, since it may have changed.
+
+    Attributes:
+        spec: how it is fed and read.
+        source: makes its graph.
+        path: what it was identified from, for messages; None where it lies nowhere.
+        onnx: an ONNX file, or the contents of one, that ONNX Runtime can read by itself; None
+            where there is none.
+    """
+
+    spec: ModelSpec
+    source: GraphSource
+    path: Path | None = None
+    onnx: Path | bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """What errors call it: its file, or its title."""
+        return self.spec.title if self.path is None else self.path.name
+
+    @property
+    def graph(self) -> Graph:
+        """Its graph as it is stored, not optimised; made at the first call.
+
+        Raises:
+            ModelError: the file cannot be read or needs what the layers lack.
+        """
+        return self.source.graph(self.spec.recipe.input_shape)
+
+    def with_spec(self, **changes: Any) -> Network:
+        """The same network, fed or read in another way: fields of ``ModelSpec`` by name."""
+        return replace(self, spec=replace(self.spec, **changes))
 
 
 @dataclass(frozen=True)
@@ -152,8 +212,8 @@ class Engine(Protocol):
         """What the engine computes in elsewhere, but not on this machine: each with the reason."""
         ...
 
-    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
-        """Load a network, ready to run.
+    def load(self, network: Network, options: EngineOptions) -> Runner:
+        """Load a network, ready to run. No file is opened but by ONNX Runtime, for its own.
 
         Raises:
             ModelError: the model cannot be used; nothing was changed.

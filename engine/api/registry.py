@@ -10,8 +10,8 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from twinlens.engine.api.observations import check_labels
-from twinlens.engine.api.protocol import Engine, EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.labels import check_labels
+from twinlens.engine.api.protocol import Engine, EngineOptions, Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import EngineError, EngineUnavailableError
 
@@ -61,8 +61,8 @@ def check_precision(engine_id: str, precision: str) -> None:
     )
 
 
-def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) -> Runner:
-    """Load a model on an engine, ready to run.
+def load(network: Network, engine_id: str, options: EngineOptions | None = None) -> Runner:
+    """Load a network on an engine, ready to run.
 
     Raises:
         EngineError: the engine does not exist, or not here; says why.
@@ -77,9 +77,9 @@ def load(spec: ModelSpec, engine_id: str, options: EngineOptions | None = None) 
             hint="`twinlens doctor` lists the engines.",
         )
     checkpoint()
-    runner = engine.load(spec, options or EngineOptions())
+    runner = engine.load(network, options or EngineOptions())
     try:
-        check_labels(spec, runner.info.output_width)
+        check_labels(network, runner.info.output_width)
     except Exception:
         runner.close()
         raise

@@ -1,17 +1,17 @@
 """Model files as graphs of layers, and graphs as ONNX."""
 
-from twinlens.engine.formats.load import load_graph
+from twinlens.engine.formats.document import CORE_ML, ONNX, TFLITE, Document, ModelFormat
 from twinlens.engine.formats.onnx.export import onnx_bytes, onnx_from_graph
 from twinlens.engine.formats.onnx.importer import graph_from_onnx, load_onnx
-from twinlens.engine.formats.recognize import Format, peek, recognize
 
 __all__ = [
-    "Format",
+    "CORE_ML",
+    "ONNX",
+    "TFLITE",
+    "Document",
+    "ModelFormat",
     "graph_from_onnx",
-    "load_graph",
     "load_onnx",
     "onnx_bytes",
     "onnx_from_graph",
-    "peek",
-    "recognize",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
+from twinlens.engine.api.protocol import EngineOptions, Network, RunnerInfo
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     EngineError,
@@ -51,8 +51,8 @@ class VisionEngine:
         """None: no machine has more."""
         return {}
 
-    def load(self, model: ModelSpec, options: EngineOptions) -> VisionRunner:
-        """Load a model file.
+    def load(self, network: Network, options: EngineOptions) -> VisionRunner:
+        """Load a network: its own ONNX file, or the graph written as one in memory.
 
         Raises:
             ModelFileError: ONNX Runtime does not take the file; says why in one sentence.
@@ -66,24 +66,25 @@ class VisionEngine:
                 f"{self.title} computes as the model file has it, not in {options.precision!r}",
                 hint="Choose fp32 or auto, or another engine.",
             )
-        return VisionRunner(model, options)
+        return VisionRunner(network, options)
 
 
 class VisionRunner:
     """A model in a live ONNX Runtime session."""
 
-    def __init__(self, model: ModelSpec, options: EngineOptions) -> None:
-        self._title = model.title
-        source, precision = _source(model)
-        self._session: Any = open_session(source, options, model.path.name)
+    def __init__(self, network: Network, options: EngineOptions) -> None:
+        recipe = network.spec.recipe
+        self._title = network.spec.title
+        source, precision = _source(network)
+        self._session: Any = open_session(source, options, network.name)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._running: Any = None
-        self._integers = model.recipe.dtype == "uint8"
-        shape = model.recipe.input_shape
-        _check_input(model, self._session)
+        self._integers = recipe.dtype == "uint8"
+        shape = recipe.input_shape
+        _check_input(network, self._session)
         checkpoint()
-        width = self._run(np.zeros(shape, model.recipe.dtype)).size
+        width = self._run(np.zeros(shape, recipe.dtype)).size
         self._info = RunnerInfo(
             engine_id=VisionEngine.id,
             engine_title=VisionEngine.title,
@@ -216,29 +217,29 @@ def one_line(error: Exception) -> str:
     return text.rsplit(" : ", maxsplit=1)[-1].strip()[:200] or type(error).__name__
 
 
-def _source(model: ModelSpec) -> tuple[Path | bytes, str]:
-    """(the model's own ONNX file, or the ONNX form of anything else; what it computes in)."""
-    from twinlens.engine.formats import Format, load_graph, onnx_bytes, recognize
+def _source(network: Network) -> tuple[Path | bytes, str]:
+    """(the network's own ONNX file, or the ONNX form of anything else; what it computes in)."""
+    if network.onnx is not None:
+        return network.onnx, "fp32"
+    from twinlens.engine.formats import onnx_bytes
     from twinlens.engine.layers import QuantizeLinear
 
-    if model.assemble is None and recognize(model.path) is Format.ONNX:
-        return model.path, "fp32"
-    graph = load_graph(model, open_sizes=model.recipe.input_shape)
+    graph = network.graph
     checkpoint()
     rounded = any(isinstance(node.layer, QuantizeLinear) for node in graph.nodes)
     return onnx_bytes(graph), "int8" if rounded else "fp32"
 
 
-def _check_input(model: ModelSpec, session: Any) -> None:
+def _check_input(network: Network, session: Any) -> None:
     inputs = session.get_inputs()
-    shape = model.recipe.input_shape
+    shape = network.spec.recipe.input_shape
     given = inputs[0].shape
     fits = len(given) == len(shape) and all(
         not isinstance(own, int) or own == wanted for own, wanted in zip(given, shape, strict=True)
     )
     if len(inputs) != 1 or not fits:
         raise ShapeError(
-            f"{model.path.name}: takes {[list(i.shape) for i in inputs]}, "
+            f"{network.name}: takes {[list(i.shape) for i in inputs]}, "
             f"but the recipe makes {list(shape)}"
         )
 

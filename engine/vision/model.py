@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.engine.api.observations import check_labels
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
-from twinlens.engine.errors import EngineError
+from twinlens.engine.api.labels import check_labels
+from twinlens.engine.api.protocol import EngineOptions, GraphSource, ModelSpec, Network
+from twinlens.engine.errors import EngineError, LabelError
+from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
-from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.vision.engine import VisionEngine
 
 
@@ -44,52 +43,51 @@ class ModelDescription:
 class Model:
     """A loaded classifier; the role that Core ML's MLModel has.
 
-    Make it with ``Model.load``; use it as a context manager or ``close`` it to free its session.
+    Make it with ``twinlens.models.load_model``; use it as a context manager or ``close`` it to
+    free its session.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
+        network: Network,
         *,
         options: EngineOptions | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        self.spec = spec
-        self._runner = VisionEngine().load(spec, options or EngineOptions())
-        check_labels(spec, self._runner.info.output_width)
+        self.spec = network.spec
+        self._runner = VisionEngine().load(network, options or EngineOptions())
+        try:
+            check_labels(network, self._runner.info.output_width)
+        except LabelError:
+            self._runner.close()
+            raise
         self._metadata = dict(metadata or {})
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        recipe: Recipe | None = None,
-        labels: Path | None = None,
-        compute_units: tuple[str, ...] | None = None,
-        threads: int | None = None,
+    def from_onnx(
+        cls, data: bytes, spec: ModelSpec, *, options: EngineOptions | None = None
     ) -> Model:
-        """Load an ONNX file.
+        """Load the contents of an ONNX file; ``twinlens.models.load_model`` takes files.
 
         Args:
-            path: the file.
-            recipe: how pictures are fed; None takes it from ``NAME.toml``, the file's metadata or
-                conventions, see ``twinlens.engine.modelfile``.
-            labels: label file; None takes them from beside or inside the file.
-            compute_units: ONNX Runtime execution providers, best first; None is the CPU.
-            threads: compute threads; None suits a window.
+            data: the contents; weights are inside.
+            spec: how pictures are fed, and how the answer is read.
+            options: threads and providers.
 
         Raises:
-            ModelError: the file cannot be used; names it and says why.
-            EngineUnavailableError: a compute unit is not here.
+            ModelError: it cannot be used; names it by its title and says why.
+            EngineUnavailableError: a provider is not here.
         """
-        from dataclasses import replace
 
-        spec = spec_of(Path(path), labels=labels)
-        if recipe is not None:
-            spec = replace(spec, recipe=recipe, notes=())
-        options = EngineOptions(threads=threads, providers=compute_units)
-        return cls(spec, options=options, metadata=inspect(Path(path)).metadata)
+        def build(shape: tuple[int, ...]) -> Graph:
+            from twinlens.engine.formats import graph_from_onnx
+            from twinlens.engine.formats.onnx.file import parse_model
+
+            model = parse_model(data, spec.title)
+            return graph_from_onnx(model, name=spec.title, open_sizes=shape)
+
+        network = Network(spec, GraphSource(build, open_axes=True), onnx=data)
+        return cls(network, options=options)
 
     @property
     def description(self) -> ModelDescription:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinlens.engine.errors import DownloadError, ModelError
-from twinlens.engine.modelfile import read_labels
 from twinlens.models.catalog.archive import unpack
 from twinlens.models.catalog.cards import FOLDER, Card, Remote
 from twinlens.models.catalog.download import Fetched, Progress, fetch
 from twinlens.models.catalog.store import LABELS, Pulled, Store, sha256_of
+from twinlens.models.identify.labels import read_labels
 
 _PAGE_STARTS = (b"<!doctype", b"<html", b"version https://git-lfs")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.errors import ModelError
-from twinlens.engine.sidecar import read_values, sidecar_path, write_values
 from twinlens.models.catalog.store import sha256_of
+from twinlens.models.identify.sidecar import read_values, sidecar_path, write_values
 
 VARIABLE = "TWINLENS_RECIPES"
 """Environment variable that names another folder."""
@@ -49,7 +49,7 @@ def keep(path: Path, values: Mapping[str, Any]) -> Path:
 
     Args:
         path: the model's file or folder.
-        values: as ``twinlens.engine.sidecar`` says.
+        values: as ``twinlens.models.identify.sidecar`` says.
 
     Returns:
         The file that was written.

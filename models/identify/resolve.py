@@ -1,94 +1,283 @@
-"""The models that Twinlens knows, and what a name or a file stands for."""
+"""What a name or a path is: the one door by which every model comes in."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from twinlens.engine import modelfile
-from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.errors import LabelError, ModelError, ModelFileError
+from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, OutputKind
+from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
 from twinlens.engine.files import reading
-from twinlens.engine.found import PARTS, Found, Origin
-from twinlens.engine.modelfile import inspect, read_labels
-from twinlens.engine.params import holds_parameters
+from twinlens.engine.formats import ONNX, Document
+from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
+from twinlens.models.identify.embedded import settings_in
+from twinlens.models.identify.facts import PARTS, Origin, Subject
+from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
-from twinlens.models.networks import table as networks
+from twinlens.models.identify.kinds import Glance, Kind, document, glance
+from twinlens.models.identify.labels import Labels, find_labels, read_labels
+from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
+from twinlens.models.identify.sidecar import read_sidecar
+from twinlens.models.networks.table import Architecture, match_parameters, split_name
 
 __all__ = [
     "DEFAULT_MODEL",
     "Card",
+    "Identified",
+    "Kind",
     "card_of",
     "cards",
-    "find",
+    "glance",
+    "identify",
     "imagenet_labels",
     "resolve",
-    "spec_for",
 ]
 
 DEFAULT_MODEL = "twinlens-208"
 """The embedded model that the app starts on."""
 
+MAX_BYTES = 2 << 30
+"""Largest model that is opened; every reader of files holds to it as well."""
 
-def resolve(
+_IMAGENET = 1000
+
+
+def identify(
     name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
-) -> ModelSpec:
-    """Find what a catalog name or a path stands for.
+) -> Identified:
+    """Tell what a catalog name or a path is, and what is known of it.
+
+    Weights are not interpreted; a model file is parsed at most once, and its graph is made of
+    what was parsed.
 
     Args:
         name_or_path: a card's id; the path of a model file, of a Core ML package, or of bare
             parameters (a folder of raw files, HDF5, safetensors, npz) of a network that is
-            assembled by hand; or that network's id, a colon and such a path.
+            assembled by hand; or that network's id, a colon and such a path; or the path of
+            anything else.
         labels: label file that overrides the model's own.
         store: where fetched models are; None means the user's folder.
 
+    Returns:
+        What it is. What is no model, and a model whose labels are missing or do not fit, has a
+        ``problem``.
+
     Raises:
-        ModelError: there is no such model (names those that there are), or it was not fetched.
-        ModelFileError: the file is not a model that can be used.
+        ModelError: there is nothing of that name or path (names what there is), or it was not
+            fetched.
+        ModelFileError: the file is a model, but damaged, too large, or no classifier of pictures.
         ParameterError: parameters do not fit their network; names all that do not.
-        LabelError: labels are missing or their number is wrong.
     """
-    return find(name_or_path, labels=labels, store=store).checked()
-
-
-def find(
-    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
-) -> Found:
-    """Find out what is known of a model, with labels or without; else as ``resolve``."""
     store = store or Store()
-    known = store.cards()
-    card = _find(str(name_or_path), known)
+    known, name = store.cards(), str(name_or_path)
+    card = _find(name, known)
     if card is not None:
-        if not card.embedded:
-            return _found(card, _fetched(card, store), labels or store.labels(card))
-        return _found(card, FOLDER / card.file, labels)
-    chosen = networks.split_name(str(name_or_path))
+        if card.embedded:
+            return _of_card(card, FOLDER / card.file, Asked(name, labels))
+        own = store.labels(card)
+        return _of_card(card, _fetched(card, store), Asked(name, labels, fetched_labels=own))
+    chosen = split_name(name)
     if chosen is not None:
-        network, path = chosen
+        architecture, path = chosen
         with reading(path, ModelFileError):
-            return networks.find(
-                path,
-                network=network,
-                labels=labels,
-                imagenet_labels=imagenet_labels,
-                kept=kept_for(path),
-            )
+            return _of_parameters(path, Asked(name, labels), architecture)
     path = Path(name_or_path)
     with reading(path, ModelFileError):
         if not path.exists():
-            message = f"model {str(name_or_path)!r}: no such file or catalog name"
-            raise _unknown(message, known)
-        recognised = _recognise(path, known)
-        if recognised is not None:
-            # A label file that somebody put beside a known model is meant.
-            beside = path.with_suffix(".labels.txt")
-            return _found(recognised, path, labels or (beside if beside.is_file() else None))
-        kept = kept_for(path)
-        if holds_parameters(path):
-            return networks.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
-        return modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels, kept=kept)
+            raise _unknown(f"model {name!r}: no such file or catalog name", known)
+        return _of_path(glance(path), Asked(name, labels, by_path=True), known)
+
+
+def resolve(
+    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+) -> Network:
+    """What an engine loads for a catalog name or a path: ``identify``'s network.
+
+    Raises:
+        LabelError: labels are missing or their number is wrong.
+        ModelError: as ``identify``; or it is no model.
+    """
+    return identify(name_or_path, labels=labels, store=store).network
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked about.
+
+    Attributes:
+        name: the name or path, as it was given.
+        labels: label file that overrides all others.
+        fetched_labels: label file that was fetched with a model of the catalog.
+        by_path: whether a path was given, so that what lies beside it is meant as well.
+    """
+
+    name: str
+    labels: Path | None = None
+    fetched_labels: Path | None = None
+    by_path: bool = False
+
+
+def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
+    """What was glanced at, looked at closely."""
+    path = seen.path
+    if seen.kind not in (Kind.MODEL, Kind.PARAMETERS, Kind.NOTHING, Kind.LABELS):
+        problem = ModelFileError(f"{path}: is a {seen.kind.value}, expected a model")
+        return Identified(asked.name, path, seen.kind, seen.format, problem=problem)
+    _check_size(path)
+    recognised = _recognise(path, known)
+    if recognised is not None:
+        return _of_card(recognised, path, asked)
+    if seen.kind is Kind.PARAMETERS:
+        return _of_parameters(path, asked)
+    if seen.kind is Kind.MODEL:
+        return _of_document(document(path), asked, seen.format)
+    return _no_model(seen, asked)
+
+
+def _of_document(
+    file: Document, asked: Asked, format: str, *, kept: bool = True, card: Card | None = None
+) -> Identified:
+    """A model file that says itself what it is."""
+    path, described = file.path, file.described
+    sidecar = read_sidecar(path, kept_for(path) if kept else None)
+    beside, inside = sidecar.values, settings_in(described)
+    background = int(beside.get("background_outputs", inside.get("background_outputs", -1)))
+    if background < 0:
+        background = int(described.output_width == _IMAGENET + 1)
+    output: OutputKind = "probabilities" if described.ends_in_softmax else "logits"
+    subject = Subject(
+        path,
+        outputs=described.output_width,
+        background=background,
+        beside=beside,
+        beside_origin=sidecar.origin,
+        given=asked.labels or asked.fetched_labels,
+        described=described,
+        imagenet=imagenet_labels,
+    )
+    labels = find_labels(subject)
+    title = card.title if card else beside.get("title") or inside.get("title") or path.stem
+    fed = recipe_of_file(subject, described)
+    spec = ModelSpec(
+        id=card.id if card else path.stem,
+        title=str(title),
+        recipe=fed.recipe,
+        labels=labels.names,
+        background_outputs=background,
+        output=beside.get("output", inside.get("output", output)),
+        notes=_notes(labels, fed.notes),
+    )
+    model = Model(
+        spec,
+        file.source,
+        _origins(fed.origins, labels),
+        described.output_width,
+        file.onnx,
+        described.metadata,
+        labels.source,
+    )
+    return Identified(asked.name, path, Kind.MODEL, format, model, labels.problem)
+
+
+def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
+    """A model of the catalog; its file is looked at only for what the card leaves out."""
+    file = document(path)
+    if card.recipe is None:
+        return _of_document(file, asked, FORMATS[card.format], kept=False, card=card)
+    output = card.output
+    if output is None:
+        output = "probabilities" if file.described.ends_in_softmax else "logits"
+    published = asked.fetched_labels or (FOLDER / card.labels if card.labels else None)
+    subject = Subject(
+        path,
+        title=card.title,
+        background=card.background_outputs,
+        given=asked.labels,
+        published=lambda: read_labels(published) if published else (),
+        published_origin=Origin.CARD,
+        look_beside=asked.by_path,
+    )
+    labels = find_labels(subject)
+    spec = ModelSpec(
+        id=card.id,
+        title=card.title,
+        recipe=card.recipe,
+        labels=labels.names,
+        background_outputs=card.background_outputs,
+        output=output,
+    )
+    origins = _origins(dict.fromkeys(PARTS, Origin.CARD), labels)
+    model = Model(spec, file.source, origins, onnx=file.onnx, labels_source=labels.source)
+    return Identified(asked.name, path, Kind.MODEL, FORMATS[card.format], model, labels.problem)
+
+
+def _of_parameters(
+    path: Path, asked: Asked, architecture: Architecture | None = None
+) -> Identified:
+    """Bare parameters of a network that is assembled by hand."""
+    match = match_parameters(path, architecture)
+    network, published = match.architecture, match.published
+    sidecar = read_sidecar(path, kept_for(path))
+    beside = sidecar.values
+    background = int(beside.get("background_outputs", match.classes == _IMAGENET + 1))
+    subject = Subject(
+        path,
+        title=network.title,
+        outputs=match.classes,
+        background=background,
+        beside=beside,
+        beside_origin=sidecar.origin,
+        given=asked.labels,
+        published=lambda: network.labels,
+        imagenet=imagenet_labels,
+    )
+    labels = find_labels(subject)
+    fed = recipe_of_network(subject, published.recipe, certain=published.naming is not OWN)
+    spec = ModelSpec(
+        id=path.stem,
+        title=str(beside.get("title") or network.title),
+        recipe=fed.recipe,
+        labels=labels.names,
+        background_outputs=background,
+        notes=_notes(labels, fed.notes),
+    )
+    model = Model(
+        spec,
+        GraphSource(lambda shape: match.graph()),
+        _origins(fed.origins, labels),
+        match.classes,
+        labels_source=labels.source,
+    )
+    form = f"Parameters of {network.title}"
+    return Identified(asked.name, path, Kind.PARAMETERS, form, model, labels.problem)
+
+
+def _no_model(seen: Glance, asked: Asked) -> Identified:
+    """What does not look like a model; a reader of models says what is wrong with it."""
+    try:
+        return _of_document(document(seen.path), asked, ONNX.title)
+    except CancelledError:
+        raise
+    except TwinlensError as problem:
+        return Identified(asked.name, seen.path, seen.kind, seen.format, problem=problem)
+
+
+def _origins(fed: Mapping[str, Origin], labels: Labels) -> dict[str, Origin]:
+    known = {part: origin for part, origin in fed.items() if part != "labels"}
+    return known | ({} if labels.origin is None else {"labels": labels.origin})
+
+
+def _notes(labels: Labels, fed: tuple[str, ...]) -> tuple[str, ...]:
+    return (labels.note, *fed) if labels.note else fed
+
+
+def _check_size(path: Path) -> None:
+    size = size_of(path)
+    if size > MAX_BYTES:
+        raise ModelFileError(f"{path}: {size:,} bytes, expected at most {MAX_BYTES:,}")
 
 
 def card_of(name: str, store: Store) -> Card:
@@ -102,54 +291,6 @@ def card_of(name: str, store: Store) -> Card:
     if card is None:
         raise _unknown(f"no model in the catalog is called {name!r}", known)
     return card
-
-
-def spec_for(card: Card, path: Path, labels: Path | None = None) -> ModelSpec:
-    """Make the model of a card whose file lies at ``path``.
-
-    Args:
-        card: says what the file does not.
-        path: the file.
-        labels: label file that overrides the card's.
-
-    Raises:
-        ModelFileError: the file cannot be read.
-        LabelError: labels are missing or their number is wrong.
-    """
-    return _found(card, path, labels).checked()
-
-
-def _found(card: Card, path: Path, labels: Path | None = None) -> Found:
-    """What is known of a card's file."""
-    form = FORMATS[card.format]
-    if card.recipe is None:
-        found = modelfile.find(path, labels=labels, imagenet_labels=imagenet_labels)
-        return replace(found, spec=replace(found.spec, id=card.id, title=card.title))
-    output = card.output
-    if output is None:
-        output = "probabilities" if inspect(path).ends_in_softmax else "logits"
-    origins = dict.fromkeys(PARTS, Origin.CARD)
-    source = labels or (FOLDER / card.labels if card.labels else None)
-    names = () if source is None else read_labels(source)
-    problem = None
-    if source is None:
-        del origins["labels"]
-        problem = LabelError(
-            f"{path.name}: {card.title} brings no labels",
-            hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",
-        )
-    elif labels is not None:
-        origins["labels"] = Origin.GIVEN
-    spec = ModelSpec(
-        id=card.id,
-        title=card.title,
-        path=path,
-        recipe=card.recipe,
-        labels=names,
-        background_outputs=card.background_outputs,
-        output=output,
-    )
-    return Found(spec, form, None, origins, problem)
 
 
 def imagenet_labels() -> tuple[str, ...]:

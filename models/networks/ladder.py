@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import with_parameters
@@ -31,13 +30,13 @@ class Rung:
         id: name on the command line.
         title: name that is shown.
         macs: multiply-adds of one answer.
-        spec: the network with random numbers, the same ones each time it is loaded.
+        network: with random numbers, the same ones each time.
     """
 
     id: str
     title: str
     macs: int
-    spec: ModelSpec
+    network: Network
 
 
 def ladder() -> tuple[Rung, ...]:
@@ -65,12 +64,11 @@ def _rung(name: str, title: str, build: Callable[[], Graph]) -> Rung:
     spec = ModelSpec(
         id=name,
         title=title,
-        path=Path(f"{name}, random numbers"),
         recipe=recipe,
         labels=tuple(str(number) for number in range(classes)),
-        assemble=partial(_with_numbers, build),
     )
-    return Rung(name, title, graph.macs, spec)
+    network = Network(spec, GraphSource(lambda shape: _with_numbers(build)))
+    return Rung(name, title, graph.macs, network)
 
 
 def _with_numbers(build: Callable[[], Graph]) -> Graph:

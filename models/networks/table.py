@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.errors import LabelError, ModelError
-from twinlens.engine.found import PARTS, Found, Origin
+from twinlens.engine.errors import ModelError
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Conv2d, Linear
-from twinlens.engine.modelfile import parts_of, read_labels
 from twinlens.engine.params import (
     OWN,
     Naming,
@@ -26,7 +23,6 @@ from twinlens.engine.params import (
     open_parameters,
     similarity,
 )
-from twinlens.engine.sidecar import Sidecar, read_sidecar, sidecar_path
 from twinlens.models.networks import (
     efficientnet_lite,
     inception_v3,
@@ -56,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Network:
+class Architecture:
     """A network that is assembled by hand.
 
     Attributes:
@@ -84,9 +80,9 @@ _SYMMETRIC = Recipe(
 
 def _network(
     id: str, title: str, build: Build, naming: Naming, recipe: Recipe, classes: int = _IMAGENET
-) -> Network:
+) -> Architecture:
     """A network with one place where it is published; our own names are fed in the same way."""
-    return Network(id, title, build, classes, (Source(naming, recipe), Source(OWN, recipe)))
+    return Architecture(id, title, build, classes, (Source(naming, recipe), Source(OWN, recipe)))
 
 
 NETWORKS = {
@@ -146,7 +142,7 @@ NETWORKS = {
 """By id."""
 
 
-def split_name(name: str) -> tuple[Network, Path] | None:
+def split_name(name: str) -> tuple[Architecture, Path] | None:
     """A network and the path of its parameters, of `ID:PATH`; None where a name is no such thing.
 
     Raises:
@@ -164,69 +160,53 @@ def split_name(name: str) -> tuple[Network, Path] | None:
     return network, Path(path)
 
 
-def find(
-    path: Path,
-    *,
-    network: Network | None = None,
-    labels: Path | None = None,
-    imagenet_labels: Callable[[], tuple[str, ...]],
-    kept: Path | None = None,
-) -> Found:
-    """Find the network that bare parameters belong to, check them, and say what is known of it.
+@dataclass(frozen=True)
+class Match:
+    """Parameters, and the network that they belong to.
 
-    What stands in `NAME.toml` beside the parameters overrides the network's own recipe.
+    Attributes:
+        architecture: the network.
+        published: where its parameters are published by such names.
+        classes: outputs, background included.
+        build: assembles it without numbers.
+        path: the parameters.
+    """
+
+    architecture: Architecture
+    published: Source
+    classes: int
+    build: Callable[[Parameters | None], Graph]
+    path: Path
+
+    def graph(self) -> Graph:
+        """Assemble it with its numbers; raises as ``match_parameters``."""
+        return self.build(open_parameters(self.path))
+
+
+def match_parameters(path: Path, architecture: Architecture | None = None) -> Match:
+    """Find the network that bare parameters belong to, and check them.
 
     Args:
         path: a folder or file that `open_parameters` takes.
-        network: whose parameters they are; None finds out by names and sizes.
-        labels: label file that overrides all others.
-        imagenet_labels: gives the names of ImageNet's classes, for 1000 or 1001 outputs without
-            labels.
-        kept: what stands for `NAME.toml` where there is none beside the parameters.
+        architecture: whose parameters they are; None finds out by names and sizes.
 
     Raises:
         ModelFileError: the parameters cannot be read.
         ParameterError: they do not fit the network; names all that do not.
-        ModelError: they belong to no network that is known; or the recipe beside them is wrong.
+        ModelError: they belong to no network that is known.
     """
     parameters = open_parameters(path)
-    network, source = _closest(parameters, (network,) if network else tuple(NETWORKS.values()))
+    among = (architecture,) if architecture else tuple(NETWORKS.values())
+    network, source = _closest(parameters, among)
     classes = _classes(network, parameters, source.naming)
     build = partial(network.build, classes=classes, naming=source.naming)
     check_parameters(build(), parameters, source.naming)
-    sidecar = read_sidecar(path, kept)
-    beside = sidecar.values
-    background = int(beside.get("background_outputs", classes == _IMAGENET + 1))
-    origins = dict.fromkeys(PARTS, Origin.NETWORK)
-    names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    problem = None
-    try:
-        names, notes, origins["labels"] = _labels(
-            path, network, classes - background, labels, sidecar, imagenet_labels
-        )
-    except LabelError as error:
-        problem = error
-        del origins["labels"]
-    given = beside.get("recipe", {})
-    if source.naming is OWN and not given:
-        notes = (*notes, "values: as the network is mostly fed, assumed")
-        origins["values"] = Origin.ASSUMED
-    origins |= dict.fromkeys(parts_of(given), sidecar.origin)
-    spec = ModelSpec(
-        id=path.stem,
-        title=str(beside.get("title") or network.title),
-        path=path,
-        recipe=Recipe.from_dict(source.recipe.to_dict() | given),
-        labels=names,
-        background_outputs=background,
-        notes=notes,
-        assemble=lambda: build(open_parameters(path)),
-    )
-    return Found(spec, f"Parameters of {network.title}", classes, origins, problem)
+    return Match(network, source, classes, build, path)
 
 
-def _closest(parameters: Parameters, networks: Sequence[Network]) -> tuple[Network, Source]:
+def _closest(
+    parameters: Parameters, networks: Sequence[Architecture]
+) -> tuple[Architecture, Source]:
     """The network and source whose names and sizes are most like these."""
     found = [
         (_similarity(network, parameters, source.naming), network, source)
@@ -243,12 +223,12 @@ def _closest(parameters: Parameters, networks: Sequence[Network]) -> tuple[Netwo
     return network, source
 
 
-def _similarity(network: Network, parameters: Parameters, naming: Naming) -> float:
+def _similarity(network: Architecture, parameters: Parameters, naming: Naming) -> float:
     classes = _classes(network, parameters, naming)
     return similarity(network.build(classes=classes), parameters, naming)
 
 
-def _classes(network: Network, parameters: Parameters, naming: Naming) -> int:
+def _classes(network: Architecture, parameters: Parameters, naming: Naming) -> int:
     """Outputs of the last layer, which another training may have given another number."""
     layers = [n for n in network.build().nodes if isinstance(n.layer, Conv2d | Linear)]
     name = naming.layer(layers[-1].name)
@@ -262,39 +242,3 @@ def _classes(network: Network, parameters: Parameters, naming: Naming) -> int:
         expected = (network.classes * 2, network.classes * 4)
         return network.classes if entry.nbytes in expected else max(1, entry.nbytes // 4)
     return network.classes
-
-
-def _labels(
-    path: Path,
-    network: Network,
-    count: int,
-    given: Path | None,
-    sidecar: Sidecar,
-    imagenet_labels: Callable[[], tuple[str, ...]],
-) -> tuple[tuple[str, ...], tuple[str, ...], Origin]:
-    """Labels for a number of classes, what had to be assumed, and where they come from."""
-    inside = path / "labels.txt" if path.is_dir() else path.with_name("labels.txt")
-    beside = (path.with_suffix(".labels.txt"), inside)
-    said = tuple(sidecar.values.get("labels", ()))
-    source = given or next((place for place in beside if place.is_file()), None)
-    if source is not None or said:
-        named = given is None and said
-        names = said if named or source is None else read_labels(source)
-        if len(names) != count:
-            name = sidecar_path(path).name if named or source is None else source.name
-            raise LabelError(
-                f"{name} has {len(names)} labels, but {network.title} of {path.name} has "
-                f"{count} classes",
-                hint=f"Give a label file with {count} lines.",
-            )
-        if named:
-            return names, (), sidecar.origin
-        return names, (), Origin.GIVEN if given else Origin.BESIDE
-    if len(network.labels) == count:
-        return network.labels, (), Origin.NETWORK
-    if count == _IMAGENET:
-        return imagenet_labels(), ("labels: ImageNet, assumed",), Origin.CONVENTION
-    raise LabelError(
-        f"{network.title} of {path.name} has {count} classes and brings no labels",
-        hint=f"Put {path.stem}.labels.txt beside it, one name a line, or use --labels.",
-    )

@@ -35,8 +35,9 @@ def main() -> None:
     for name in FILES:
         for engine, isa in WAYS:
             os.environ[FORCE] = isa
-            spec = resolve(data / "models" / name)
-            runner = registry.load(spec, engine, EngineOptions(threads=2))
+            network = resolve(data / "models" / name)
+            spec = network.spec
+            runner = registry.load(network, engine, EngineOptions(threads=2))
             loaded[name, engine, isa] = (spec, runner, Converter(spec.recipe))
     best = {key: [] for key in loaded}
     times = {key: [] for key in loaded}

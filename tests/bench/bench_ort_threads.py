@@ -54,7 +54,8 @@ class Window:
 
 
 def main() -> None:
-    spec = resolve(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_MODEL)
+    network = resolve(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_MODEL)
+    spec = network.spec
     tensor = np.random.default_rng(0).normal(size=spec.recipe.input_shape).astype(np.float32)
     settings = list(product((1, 2), (False, True), (False, True)))
     sessions = {}
@@ -64,7 +65,7 @@ def main() -> None:
             ort.set_default_logger_severity(4)  # it warns of the entry that is overwritten
             options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         sessions[threads, spinning] = ort.InferenceSession(
-            str(spec.path), options, providers=["CPUExecutionProvider"]
+            str(network.path), options, providers=["CPUExecutionProvider"]
         )
     latency: dict[tuple[int, bool, bool], list[float]] = {key: [] for key in settings}
     late: dict[tuple[int, bool, bool], list[float]] = {key: [] for key in settings}

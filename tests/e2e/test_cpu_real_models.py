@@ -7,8 +7,7 @@ import pytest
 
 from helpers.cpu_check import can, check, each_isa, isas, reference
 from twinlens.assets import picture_path
-from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.formats import load_graph
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter
 from twinlens.engine.image.read import read_image
@@ -19,11 +18,11 @@ from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 BEST = isas()[0]
 
 
-def loaded(spec: ModelSpec):
+def loaded(network: Network):
     """A network, its ranges where it came quantised, and a picture as it takes one."""
-    graph = optimize(load_graph(spec, open_sizes=spec.recipe.input_shape))
+    graph = optimize(network.graph)
     ((name, _),) = graph.inputs.items()
-    picture = Converter(spec.recipe).convert(read_image(picture_path("window.jpg")))
+    picture = Converter(network.spec.recipe).convert(read_image(picture_path("window.jpg")))
     graph, ranges = without_pairs(graph)
     return graph, ranges, {name: np.array(picture)}
 

@@ -5,7 +5,6 @@ import pytest
 
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import EngineOptions
-from twinlens.engine.formats import load_graph
 from twinlens.engine.graph import optimize
 from twinlens.engine.image import Converter, read_image
 from twinlens.engine.targets.cpu.codegen.isa import FORCE, detect
@@ -34,8 +33,9 @@ def _best(test_data, name, engine, pictures):
     path = test_data / "models" / name
     if not path.is_file():
         pytest.skip(f"TWINLENS_TEST_DATA has no models/{name}")
-    spec = resolve(path)
-    runner = registry.load(spec, engine, EngineOptions(threads=2))
+    network = resolve(path)
+    spec = network.spec
+    runner = registry.load(network, engine, EngineOptions(threads=2))
     converter = Converter(spec.recipe)
     try:
         answers = [runner.run(converter.convert(buffer)) for buffer, _ in pictures]
@@ -83,9 +83,9 @@ def test_only_what_no_kernel_has_is_left_to_numpy(test_data, name):
     path = test_data / "models" / name
     if not path.is_file():
         pytest.skip(f"TWINLENS_TEST_DATA has no models/{name}")
-    spec = resolve(path)
-    graph = optimize(load_graph(spec))
+    network = resolve(path)
+    graph = optimize(network.graph)
     assert list(graph.output_shapes.values()) == [(1, 1001)]
-    runner = registry.load(spec, "layers-cpu", EngineOptions(threads=1))
+    runner = registry.load(network, "layers-cpu", EngineOptions(threads=1))
     assert runner.info.fallbacks == ()
     runner.close()

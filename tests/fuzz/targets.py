@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.networks import described
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.formats import onnx_bytes
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import optimize
-from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.params import OWN, open_parameters, with_parameters
+from twinlens.models.identify.resolve import resolve
 from twinlens.models.networks.assembly import Assembly
 
 # A graph of at most so many multiply-adds and samples is run, written and optimised as well, and
@@ -135,7 +136,7 @@ def check(target: str, data: bytes) -> None:
 
 
 def _use(path, load):
-    for ask in (inspect, spec_of):
+    for ask in (described, resolve):
         with suppress(TwinlensError):
             ask(path)
     with suppress(TwinlensError), np.errstate(all="ignore"):

@@ -13,14 +13,14 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
-from helpers.fakes import WAIT_S, FakeRunner, make_spec
+from helpers.fakes import WAIT_S, FakeRunner, make_network
 from helpers.gui_stand import ENGINES, Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage.stage import FLIP_MS
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 
 
 def press(qtbot: Any, stand: Stand, key: Any) -> None:
@@ -43,7 +43,7 @@ def test_key_flips_the_engine_and_its_colour(stand: Stand, qtbot: Any) -> None:
 def test_every_frame_is_painted_while_something_else_loads(qtbot: Any, tmp_path: Path) -> None:
     gate = threading.Semaphore(1)
 
-    def serve(spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+    def serve(network: Network, engine_id: str, options: EngineOptions) -> FakeRunner:
         assert gate.acquire(timeout=WAIT_S)
         return FakeRunner(engine_id=engine_id, options=options)
 
@@ -52,7 +52,7 @@ def test_every_frame_is_painted_while_something_else_loads(qtbot: Any, tmp_path:
         assert session is not None
         before = session.stats().captured
         for turn in range(1, 21):
-            stand.window.choose.use(make_spec(f"net{turn}"), "fake")
+            stand.window.choose.use(make_network(f"net{turn}"), "fake")
             assert session.state.loading is not None
             stand.feed(3)  # each is painted before the next one comes
             assert session.state.loading is not None

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel
 
 from helpers.fakes import FakeRunner
 from helpers.gui_stand import Stand, run_stand
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError
 
 Key = Qt.Key
@@ -26,10 +26,10 @@ class Unequal:
         self.models: list[str] = []
         self.broken = False
 
-    def __call__(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+    def __call__(self, network: Network, engine_id: str, options: EngineOptions) -> FakeRunner:
         if self.broken:
             raise EngineError("no memory left")
-        self.models.append(spec.id)
+        self.models.append(network.spec.id)
 
         def answer(tensor: object) -> tuple[float, ...]:
             if engine_id == "layers-cpu":
@@ -83,7 +83,7 @@ def test_another_model_is_measured_when_it_answers(unequal: Stand, engines: Uneq
     unequal.until(lambda: window.controls.switch.live == "vision")
     assert set(engines.models) == {"fake"}
     window.choose.model("pets")
-    unequal.until(lambda: bool(window.auto.found and window.auto.found.spec.id == "pets"))
+    unequal.until(lambda: bool(window.auto.found and window.auto.found.network.spec.id == "pets"))
     assert engines.models.count("pets") == 2, "once on each engine"
 
 

@@ -20,7 +20,7 @@ from twinlens.app.qt.measure.bench_chart import BenchChartView
 from twinlens.app.qt.measure.bench_sheet import BenchSheet
 from twinlens.app.qt.stage.theme import font
 from twinlens.app.views.bench import bench_chart
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError
 
 Key = Qt.Key
@@ -167,7 +167,7 @@ def test_agreement_that_was_measured_stands_on_the_engine_sheet(stand: Stand, qt
 
 
 def test_a_failure_is_told_and_answers_go_on(qtbot: Any, tmp_path: Path) -> None:
-    def load(spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+    def load(network: Network, engine_id: str, options: EngineOptions) -> FakeRunner:
         if engine_id == "vision":
             raise EngineError("no memory left")
         lost = EngineError("lost the device")

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton
 
-from helpers.fakes import make_spec
+from helpers.fakes import make_network
 from helpers.gated import Gated
 from helpers.gui_stand import Stand, asked_sizes, fits, painted
 from twinlens.app.core.measure.crossover import GPU, Climb, Parts, Point, Step
@@ -29,7 +29,7 @@ MILLION = 1_000_000
 
 
 def rungs() -> list[Rung]:
-    return [Rung(f"n{n}", f"Net {n}", n * MILLION, make_spec(f"n{n}")) for n in (1, 10, 100)]
+    return [Rung(f"n{n}", f"Net {n}", n * MILLION, make_network(f"n{n}")) for n in (1, 10, 100)]
 
 
 @pytest.fixture

@@ -16,16 +16,16 @@ from helpers.gui_stand import ENGINES, Stand, answer, make_source, resolve
 from twinlens.app.core.session.session import Session
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.qt.window.window import MainWindow
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import ModelFileError
 
 _fakes = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
 
 
-def load(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
-    if "cut-off" in spec.id:
-        raise ModelFileError(f"{spec.id}.onnx: is cut off", hint="Fetch it again.")
-    return _fakes(spec, engine_id, options)
+def load(network: Network, engine_id: str, options: EngineOptions) -> Runner:
+    if "cut-off" in network.spec.id:
+        raise ModelFileError(f"{network.spec.id}.onnx: is cut off", hint="Fetch it again.")
+    return _fakes(network, engine_id, options)
 
 
 class Opened:

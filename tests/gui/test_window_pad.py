@@ -18,7 +18,7 @@ from helpers.gui_stand import Stand, fits, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.session.loading import load_from_registry
 from twinlens.app.core.settings import Settings
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 from twinlens.models.identify.resolve import resolve
 
 Key = Qt.Key
@@ -38,7 +38,7 @@ def stand(qtbot: Any, tmp_path: Path) -> Iterator[Stand]:
     """On a real small grey network."""
     net = digits_net(tmp_path / "digits.onnx")
 
-    def model(name: str) -> ModelSpec:
+    def model(name: str) -> Network:
         return resolve(net if name == "fake" else name)
 
     yield from run_stand(qtbot, tmp_path, serve=load_from_registry, model=model)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from helpers.fakes import fake_loader, make_frame, make_spec
+from helpers.fakes import fake_loader, make_frame, make_network
 from helpers.gui_stand import ENGINES, FakeSource, answer
 from twinlens.app.core.session.session import Session
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.qt.window.window import MainWindow
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import ModelFileError, SourceError
 
 FAILURES: dict[str, Exception] = {
@@ -94,8 +94,8 @@ def failing(error: Exception, make: Make, *names: str) -> Make:
     return made
 
 
-def spec_named(name: str) -> ModelSpec:
-    return make_spec(name or "embedded")
+def spec_named(name: str) -> Network:
+    return make_network(name or "embedded")
 
 
 BAD = Settings(source="bad", model="bad")

@@ -102,7 +102,7 @@ def test_labels_are_asked_and_the_keyboard_alone_answers(
     stand.until(lambda: "colors" in title_shown(stand))
     stand.until(lambda: net.with_suffix(".toml").is_file())
     stand.until(lambda: stand.window.banner is not None)
-    assert resolve(net).labels == ("class 0", "class 1", "class 2")
+    assert resolve(net).spec.labels == ("class 0", "class 1", "class 2")
 
 
 def test_the_same_file_again_asks_nothing(stand: Stand, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_pictures_that_are_dropped_prove_the_recipe(stand: Stand, tmp_path: Path
     assert sorted(shown) == [LIVE, *range(desk._bundled, desk._bundled + 3)]
     desk.confirm()
     stand.until(lambda: (tmp_path / "colors.toml").is_file())
-    assert resolve(tmp_path / "colors.onnx").recipe.mean == (1.0, 1.0, 1.0)
+    assert resolve(tmp_path / "colors.onnx").spec.recipe.mean == (1.0, 1.0, 1.0)
 
 
 def test_arrows_choose_and_a_proof_does_not_take_it_back(
@@ -189,7 +189,7 @@ def test_arrows_choose_and_a_proof_does_not_take_it_back(
     assert desk.wizard.chosen == "symmetric BGR"
     press_focused(stand, qtbot, Key.Key_Return)  # on a cell: takes what is chosen
     stand.until(lambda: (tmp_path / "colors.toml").is_file())
-    assert resolve(tmp_path / "colors.onnx").recipe.color == "BGR"
+    assert resolve(tmp_path / "colors.onnx").spec.recipe.color == "BGR"
 
 
 def test_label_files_are_dropped_and_wrong_ones_told_on_the_sheet(
@@ -239,7 +239,7 @@ def test_another_crop_is_proved_anew(stand: Stand, tmp_path: Path) -> None:
     stand.until(lambda: desk.trial.done)
     desk.confirm()
     stand.until(lambda: (tmp_path / "colors.toml").is_file())
-    assert resolve(tmp_path / "colors.onnx").recipe.crop_and_scale.value == "scale-fit"
+    assert resolve(tmp_path / "colors.onnx").spec.recipe.crop_and_scale.value == "scale-fit"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -332,7 +332,7 @@ def test_labels_dropped_on_what_serves_name_its_classes(stand: Stand, tmp_path: 
     drop(stand, names)
     stand.feed(1)
     stand.until(lambda: window.stage.overlays.label.label == "rot")  # type: ignore[union-attr]
-    stand.until(lambda: resolve(net).labels == ("rot", "grün", "blau"))
+    stand.until(lambda: resolve(net).spec.labels == ("rot", "grün", "blau"))
 
 
 def test_a_folder_that_is_read_only_is_said_and_kept_elsewhere(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from twinlens.engine import layers as kinds
@@ -92,4 +90,4 @@ def odd_spec(graph: Graph) -> ModelSpec:
     )
     # Wide letters count twice.
     title = '日本語 Ünïcode "quoted" \\back\\ \u202eright-to-left\u202c\n"""end""" {braces} 🦆' * 2
-    return ModelSpec("odd", title, Path("odd.onnx"), recipe, (), 1, "logits")
+    return ModelSpec("odd", title, recipe, (), 1, "logits")

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner, RunnerInfo
+from twinlens.engine.api.protocol import (
+    EngineOptions,
+    GraphSource,
+    ModelSpec,
+    Network,
+    Runner,
+    RunnerInfo,
+)
 from twinlens.engine.errors import SourceError
+from twinlens.engine.graph import Graph
 from twinlens.engine.image import PixelBuffer, Recipe
 
 WAIT_S = 10.0
@@ -43,7 +51,18 @@ def make_spec(
 ) -> ModelSpec:
     """A model whose recipe leaves pixel values as they are; output is probabilities."""
     recipe = Recipe(width=size, height=size, scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
-    return ModelSpec(id, id.title(), Path(f"{id}.onnx"), recipe, tuple(labels))
+    return ModelSpec(id, id.title(), recipe, tuple(labels))
+
+
+def make_network(
+    id: str = "fake", labels: Sequence[str] = ("cat", "dog", "fox"), size: int = 8
+) -> Network:
+    """A network of that model; nobody may ask for its graph, since engines are fakes, too."""
+
+    def build(shape: tuple[int, ...]) -> Graph:
+        raise NotImplementedError(f"{id} has no graph")
+
+    return Network(make_spec(id, labels, size), GraphSource(build), Path(f"{id}.onnx"))
 
 
 def make_frame(index: int = 0, *, value: int = 0, captured_s: float = 0.0, size: int = 8) -> Frame:
@@ -251,7 +270,7 @@ class FakeEngine:
     """
 
     id: str = "fake-engine"
-    make: Callable[[ModelSpec, EngineOptions], Runner] | None = None
+    make: Callable[[Network, EngineOptions], Runner] | None = None
     reason: str | None = None
     gate: threading.Event | None = None
     computes_in: tuple[str, ...] = ("fp32",)
@@ -272,20 +291,20 @@ class FakeEngine:
     def available(self) -> str | None:
         return self.reason
 
-    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
+    def load(self, network: Network, options: EngineOptions) -> Runner:
         self.loading.set()
         if self.gate is not None and not self.gate.wait(WAIT_S):
             raise TimeoutError("nobody opened the gate")
-        runner = self.make(model, options) if self.make else FakeRunner(engine_id=self.id)
+        runner = self.make(network, options) if self.make else FakeRunner(engine_id=self.id)
         self.runners.append(runner)
         return runner
 
 
-def fake_loader(*engines: FakeEngine) -> Callable[[ModelSpec, str, EngineOptions], Runner]:
+def fake_loader(*engines: FakeEngine) -> Callable[[Network, str, EngineOptions], Runner]:
     """A session's loader that knows these engines."""
     table = {engine.id: engine for engine in engines}
 
-    def load(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
-        return table[engine_id].load(spec, options)
+    def load(network: Network, engine_id: str, options: EngineOptions) -> Runner:
+        return table[engine_id].load(network, options)
 
     return load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from helpers.fakes import FakeRunner
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 
 
 class Gated:
@@ -15,7 +15,7 @@ class Gated:
         self.gate = threading.Semaphore(0)
         self.runners: list[FakeRunner] = []
 
-    def __call__(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+    def __call__(self, network: Network, engine_id: str, options: EngineOptions) -> FakeRunner:
         runner = FakeRunner(engine_id=engine_id, options=options, gate=self.gate)
         self.runners.append(runner)
         return runner

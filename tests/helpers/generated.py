@@ -19,7 +19,7 @@ from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters, write_safetensors
-from twinlens.engine.sidecar import write_values
+from twinlens.models.identify.sidecar import write_values
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def spec_of(graph: Graph, title: str = "Some net", labels: int = 0) -> ModelSpec
         grey = {"color": "GRAY", "mean": (0.0,), "std": (1.0,)} if shape[1] == 1 else {}
         recipe = Recipe(shape[3], shape[2], scale=1 / 255, **grey)
     names = tuple(f"class {number}" for number in range(labels))
-    return ModelSpec("net", title, Path("net.onnx"), recipe, names)
+    return ModelSpec("net", title, recipe, names)
 
 
 def tflite_graph(name: str) -> Graph:

@@ -18,7 +18,7 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor, QFont, QImage
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
-from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
+from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_network
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.session import Session
@@ -27,7 +27,7 @@ from twinlens.app.overlays import PALETTES
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.window.window import MainWindow
 from twinlens.app.sources import open_source
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import ImageError, ModelFileError, SourceError
 
 prepare()
@@ -42,7 +42,7 @@ ENGINES = [
 
 
 def answer(shares: tuple[float, ...], engine_id: str) -> FakeEngine:
-    def make(spec: ModelSpec, options: EngineOptions) -> Runner:
+    def make(spec: Network, options: EngineOptions) -> Runner:
         del spec
         if options.precision != "fp32" and "broken" in str(options.calibration):
             raise ImageError(f"{options.calibration}: no picture to calibrate with")
@@ -61,10 +61,10 @@ def make_source(text: str) -> Any:
     return open_source(text)
 
 
-def resolve(name: str) -> ModelSpec:
+def resolve(name: str) -> Network:
     if "broken" in name:
         raise ModelFileError(f"{name}: is not a model", hint="Use another one.")
-    return make_spec(Path(name).stem or "fake")
+    return make_network(Path(name).stem or "fake")
 
 
 class Stand:
@@ -101,7 +101,7 @@ def run_stand(
     settings: Settings | None = None,
     load: Loader | None = None,
     serve: Loader | None = None,
-    model: Callable[[str], ModelSpec] = resolve,
+    model: Callable[[str], Network] = resolve,
 ) -> Iterator[Stand]:
     """A window that has answered once.
 

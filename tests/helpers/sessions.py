@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
+from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_network
 from helpers.watch import Watch
 from twinlens.app.core.session.session import Session
 
-SPEC = make_spec()
+MODEL = make_network()
 
 
 def frames(count: int) -> list[Any]:
@@ -25,7 +25,7 @@ def running(
     engines = engines or (FakeEngine(),)
     session = Session(
         source,
-        options.pop("spec", SPEC),
+        options.pop("network", MODEL),
         engine or engines[0].id,
         on_news=watch.told,
         loader=options.pop("loader", None) or fake_loader(*engines),

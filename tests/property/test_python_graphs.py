@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
@@ -16,7 +15,7 @@ from twinlens.engine.graph import Graph, Node
 from twinlens.engine.image import Recipe
 
 SHAPE = (1, 2, 3, 3)
-SPEC = ModelSpec("net", "Net", Path("net.onnx"), Recipe(3, 3), ())
+SPEC = ModelSpec("net", "Net", Recipe(3, 3), ())
 NAMES = st.sampled_from(["{kind}_{at}", "b{run}/{kind}{part}", "{at}", "b{run}", "é{at}'"])
 
 

@@ -20,9 +20,9 @@ from twinlens.engine.errors import (
     ModelError,
     ModelFileError,
 )
-from twinlens.engine.modelfile import read_labels
 from twinlens.engine.targets.gpu import engine
 from twinlens.engine.targets.gpu.run import adapters
+from twinlens.models.identify.labels import read_labels
 from twinlens.models.identify.resolve import DEFAULT_MODEL, cards, imagenet_labels, resolve
 
 
@@ -40,7 +40,7 @@ def test_cards_describe_files_that_are_there() -> None:
 def test_embedded_file_under_another_name_is_recognised(tmp_path: Path) -> None:
     copy = tmp_path / "renamed.onnx"
     copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
-    assert resolve(copy).id == DEFAULT_MODEL
+    assert resolve(copy).spec.id == DEFAULT_MODEL
     assert resolve(copy).path == copy
 
 
@@ -51,14 +51,14 @@ def test_unknown_names_are_told_with_those_that_there_are() -> None:
 
 
 def test_conventions_are_said_aloud(tmp_path: Path) -> None:
-    thousand = resolve(tiny_classifier(tmp_path / "a.onnx", 1000))
+    thousand = resolve(tiny_classifier(tmp_path / "a.onnx", 1000)).spec
     assert thousand.labels == imagenet_labels()
     assert thousand.recipe.std == (0.229, 0.224, 0.225)
     assert any("assumed" in note for note in thousand.notes)
-    with_background = resolve(tiny_classifier(tmp_path / "b.onnx", 1001))
+    with_background = resolve(tiny_classifier(tmp_path / "b.onnx", 1001)).spec
     assert with_background.background_outputs == 1
     assert with_background.recipe.mean == (1.0, 1.0, 1.0)
-    logits = resolve(tiny_classifier(tmp_path / "c.onnx", 1000, softmax=False))
+    logits = resolve(tiny_classifier(tmp_path / "c.onnx", 1000, softmax=False)).spec
     assert (thousand.output, logits.output) == ("probabilities", "logits")
     grey = tiny_classifier(
         tmp_path / "d.onnx",
@@ -66,7 +66,8 @@ def test_conventions_are_said_aloud(tmp_path: Path) -> None:
         shape=(1, 1, 8, 12),
         metadata={"labels": json.dumps(list("0123456789"))},
     )
-    spec = resolve(grey)
+    network = resolve(grey)
+    spec = network.spec
     assert (spec.recipe.color, spec.recipe.width, spec.recipe.height) == ("GRAY", 12, 8)
     assert spec.labels == tuple("0123456789")
 
@@ -78,7 +79,8 @@ def test_files_beside_the_model_are_used(tmp_path: Path) -> None:
         'title = "Pets"\n[recipe]\ncolor = "BGR"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n',
         encoding="utf-8",
     )
-    spec = resolve(path)
+    network = resolve(path)
+    spec = network.spec
     assert (spec.title, spec.labels, spec.recipe.color) == ("Pets", ("cat", "dog"), "BGR")
     assert not spec.notes
     (tmp_path / "pets.toml").write_text("[recipe", encoding="utf-8")
@@ -137,8 +139,9 @@ def test_folders_and_models_that_take_no_picture_are_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("engine_id", ["vision", "layers-cpu"])
 def test_engines_give_the_softmax_of_logits(tmp_path: Path, engine_id: str) -> None:
     path = tiny_classifier(tmp_path / "net.onnx", 1001, softmax=False)
-    spec = resolve(path)
-    runner = registry.load(spec, engine_id)
+    network = resolve(path)
+    spec = network.spec
+    runner = registry.load(network, engine_id)
     raw = runner.run(np.ones(runner.info.input_shape, np.float32))
     runner.close()
     shares = np.exp(raw.astype(float)) / np.exp(raw.astype(float)).sum()
@@ -163,4 +166,4 @@ def test_top_k_sorts_and_breaks_ties_by_index() -> None:
 
 def test_numbers_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(InferenceError, match="not finite"):
-        probabilities(np.array([1, np.nan], np.float32), resolve(DEFAULT_MODEL))
+        probabilities(np.array([1, np.nan], np.float32), resolve(DEFAULT_MODEL).spec)

@@ -18,13 +18,13 @@ from helpers.tiny_nets import tiny_classifier
 from twinlens.app.cli import main
 from twinlens.app.commands import convert
 from twinlens.app.core import outputs as places
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import TwinlensError, UnsupportedOperatorError
-from twinlens.engine.formats import load_graph, load_onnx
+from twinlens.engine.formats import load_onnx
 from twinlens.engine.graph import Graph, with_arrays
 from twinlens.engine.layers import BatchNorm2d
 from twinlens.engine.params import open_parameters
-from twinlens.models.identify.resolve import find, resolve
+from twinlens.models.identify.resolve import identify, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.mnist import mnist
 
@@ -50,13 +50,12 @@ def digits(folder: Path) -> Path:
 
 
 def graph_of(name: str | Path) -> Graph:
-    spec = find(name).spec
-    return load_graph(spec, open_sizes=spec.recipe.input_shape)
+    return identify(name).graph
 
 
-def same_model(one: ModelSpec, other: ModelSpec) -> None:
+def same_model(one: Network, other: Network) -> None:
     keys = ("title", "recipe", "labels", "background_outputs", "output")
-    assert [getattr(one, key) for key in keys] == [getattr(other, key) for key in keys]
+    assert [getattr(one.spec, key) for key in keys] == [getattr(other.spec, key) for key in keys]
 
 
 def run(*words: object) -> int:
@@ -213,7 +212,7 @@ def test_labels_can_be_given(tmp_path: Path) -> None:
     path = tiny_classifier(tmp_path / "net.onnx", 3)
     (tmp_path / "names").write_text("a\nb\nc\n", encoding="utf-8")
     assert run(path, tmp_path / "out.onnx", "--labels", tmp_path / "names") == 0
-    assert resolve(tmp_path / "out.onnx").labels == ("a", "b", "c")
+    assert resolve(tmp_path / "out.onnx").spec.labels == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -397,5 +396,5 @@ def test_labels_that_are_given_and_do_not_fit_stop_it(
     (tmp_path / "names").write_text("a\nb\n", encoding="utf-8")
     before = contents(tmp_path)
     assert run(path, tmp_path / "out.onnx", "--labels", tmp_path / "names") == 1
-    assert "names has 2 labels, but net.onnx has 3 outputs" in capsys.readouterr().err
+    assert "names has 2 labels, but net.onnx has 3 classes (3 outputs)" in capsys.readouterr().err
     assert contents(tmp_path) == before

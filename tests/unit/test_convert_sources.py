@@ -13,17 +13,18 @@ import pytest
 from helpers.coreml_fill import conv, settings
 from helpers.coreml_protos import add, blob, network, package, packed, program
 from helpers.generated import load_module
+from helpers.networks import assembled
 from helpers.tflite_cases import quantized
 from helpers.tflite_files import classifier
 from twinlens.app.cli import main
 from twinlens.engine.api.predictor import Predictor
-from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.formats import Format, load_graph, recognize
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.graph import with_arrays
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import open_parameters
-from twinlens.engine.sidecar import read_sidecar
+from twinlens.models.identify.kinds import glance
 from twinlens.models.identify.resolve import resolve
+from twinlens.models.identify.sidecar import read_sidecar
 
 TARGETS = ("out.onnx", "folder", "out.safetensors", "out.npz", "out.py")
 PICTURE = np.random.default_rng(6).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -81,37 +82,37 @@ def lite_integers(folder: Path) -> Path:
     return path
 
 
-SOURCES: dict[str, tuple[Callable[[Path], Path], Format]] = {
-    "mlmodel": (core_ml, Format.CORE_ML),
-    "mlpackage": (core_ml_package, Format.CORE_ML_PACKAGE),
-    "tflite, floats": (lite_floats, Format.TFLITE),
-    "tflite, integers": (lite_integers, Format.TFLITE),
+SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "mlmodel": (core_ml, "Core ML"),
+    "mlpackage": (core_ml_package, "Core ML package"),
+    "tflite, floats": (lite_floats, "TensorFlow Lite"),
+    "tflite, integers": (lite_integers, "TensorFlow Lite"),
 }
 
 
-def bare_parameters(spec: ModelSpec, path: Path) -> ModelSpec:
-    """The network of a model with the numbers, the recipe and the labels of other files."""
+def bare_parameters(network: Network, path: Path) -> Network:
+    """A model with the numbers, the recipe and the labels of other files."""
     values = dict(read_sidecar(path).values)
     recipe, labels = Recipe.from_dict(values.pop("recipe")), tuple(values.pop("labels"))
-    graph = with_arrays(load_graph(spec), open_parameters(path))
-    return replace(spec, **values, recipe=recipe, labels=labels, assemble=lambda: graph)
+    graph = with_arrays(network.graph, open_parameters(path))
+    return assembled(graph, replace(network.spec, **values, recipe=recipe, labels=labels))
 
 
-def answer_of(spec: ModelSpec, out: Path, engine: str) -> tuple[str, dict[str, float]]:
+def answer_of(network: Network, out: Path, engine: str) -> tuple[str, dict[str, float]]:
     """What stands in ``out``, asked about the picture."""
     if out.suffix == ".py":
         [kind] = [k for k in vars(load_module(out)).values() if hasattr(k, "prediction")]
         with kind(engine) as written:
             prediction = written.prediction(PICTURE)
             return prediction.class_label, prediction.class_label_probs
-    converted = resolve(out) if out.suffix == ".onnx" else bare_parameters(spec, out)
-    assert converted.title == spec.title
-    assert converted.recipe == spec.recipe
+    converted = resolve(out) if out.suffix == ".onnx" else bare_parameters(network, out)
+    assert converted.spec.title == network.spec.title
+    assert converted.spec.recipe == network.spec.recipe
     return answered(converted, engine)
 
 
-def answered(spec: ModelSpec, engine: str) -> tuple[str, dict[str, float]]:
-    asked = Predictor(lambda: spec, engine)
+def answered(network: Network, engine: str) -> tuple[str, dict[str, float]]:
+    asked = Predictor(lambda: network, engine)
     try:
         return asked.answer(PICTURE)
     finally:
@@ -123,12 +124,13 @@ def answered(spec: ModelSpec, engine: str) -> tuple[str, dict[str, float]]:
 def test_every_form_answers_as_its_source(source: str, target: str, tmp_path: Path) -> None:
     make, form = SOURCES[source]
     path, out = make(tmp_path), tmp_path / target
-    assert recognize(path) is form
+    assert glance(path).format == form
     assert main(["convert", str(path), str(out)]) == 0
-    spec = resolve(path)
+    network = resolve(path)
+    spec = network.spec
     for engine in ENGINES:
-        label, expected = answered(spec, engine)
-        best, received = answer_of(spec, out, engine)
+        label, expected = answered(network, engine)
+        best, received = answer_of(network, out, engine)
         assert best == label
         assert set(received) == set(spec.labels)
         assert received == pytest.approx(expected, abs=1e-6)

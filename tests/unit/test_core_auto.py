@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.fakes import FakeClock, FakeRunner, make_spec
+from helpers.fakes import FakeClock, FakeRunner, make_network
 from twinlens.app.core.measure.auto import RUNS, WARMUP, find_fastest
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError, InferenceError
 
 ENGINES = [(name, EngineOptions()) for name in ("slow", "fast", "broken")]
@@ -21,7 +21,7 @@ class Machine:
         self.rests: list[bool] = []
         self.fails = ""
 
-    def load(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> FakeRunner:
+    def load(self, network: Network, engine_id: str, options: EngineOptions) -> FakeRunner:
         if engine_id == "broken":
             raise EngineError("no such layer")
 
@@ -37,12 +37,12 @@ class Machine:
 
 def test_the_fastest_comes_first_and_what_does_not_load_is_left_out() -> None:
     machine = Machine()
-    spec = make_spec()
+    network = make_network()
     found = find_fastest(
-        spec, ENGINES, machine.load, rest=machine.rests.append, clock=machine.clock
+        network, ENGINES, machine.load, rest=machine.rests.append, clock=machine.clock
     )
     assert found is not None
-    assert found.spec is spec
+    assert found.network is network
     assert [one.engine_id for one in found.times] == ["fast", "slow"]
     assert [one.median_ms for one in found.times] == [pytest.approx(1.0), pytest.approx(4.0)]
     assert found.best.title == "Fast"
@@ -53,14 +53,14 @@ def test_the_fastest_comes_first_and_what_does_not_load_is_left_out() -> None:
 
 def test_where_nothing_loads_all_reasons_are_told() -> None:
     with pytest.raises(EngineError, match="no such layer"):
-        find_fastest(make_spec(), ENGINES[2:], Machine().load)
+        find_fastest(make_network(), ENGINES[2:], Machine().load)
 
 
 def test_a_failing_engine_ends_it_and_answers_go_on() -> None:
     machine = Machine()
     machine.fails = "slow"
     with pytest.raises(InferenceError, match="lost the device"):
-        find_fastest(make_spec(), ENGINES, machine.load, rest=machine.rests.append)
+        find_fastest(make_network(), ENGINES, machine.load, rest=machine.rests.append)
     assert machine.rests == [True, False]
     assert all(runner.closed.is_set() for runner in machine.runners)
 
@@ -73,5 +73,5 @@ def test_stopping_closes_what_was_loaded(after: int) -> None:
         asked[0] += 1
         return asked[0] > after
 
-    assert find_fastest(make_spec(), ENGINES, machine.load, stop=stop) is None
+    assert find_fastest(make_network(), ENGINES, machine.load, stop=stop) is None
     assert all(runner.closed.is_set() for runner in machine.runners)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.fakes import FakeEngine, FakeRunner, fake_loader, make_spec
+from helpers.fakes import FakeEngine, FakeRunner, fake_loader, make_network
 from twinlens.app.core.measure.bench import (
     BenchTable,
     Case,
@@ -22,7 +22,7 @@ from twinlens.app.core.measure.bench import (
     turns,
 )
 from twinlens.app.core.session.engines import EngineChoice, engine_choices
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError, InferenceError
 
 TENSOR = np.zeros((1, 3, 8, 8), np.float32)
@@ -91,7 +91,7 @@ def test_the_registrys_engines_are_choices() -> None:
 
 def compare(*cases: Case, make: Any = None, **more: Any) -> tuple[list[BenchTable], FakeEngine]:
     engine = FakeEngine("cpu", make or (lambda spec, options: FakeRunner(options=options)))
-    comparison = Comparison(make_spec(), cases, TENSOR, fake_loader(engine), rounds=3, **more)
+    comparison = Comparison(make_network(), cases, TENSOR, fake_loader(engine), rounds=3, **more)
     return list(comparison), engine
 
 
@@ -125,7 +125,7 @@ def test_a_comparison_loads_then_measures_then_closes() -> None:
 def test_figures_come_from_the_clock() -> None:
     now = [0.0]
 
-    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+    def make(network: Network, options: EngineOptions) -> FakeRunner:
         def answer(tensor: object) -> tuple[float, ...]:
             now[0] += 0.004 if options.precision == "fp32" else 0.001
             return (1.0, 0.0, 0.0)
@@ -141,7 +141,7 @@ def test_figures_come_from_the_clock() -> None:
 
 
 def test_what_cannot_be_loaded_is_left_out_and_the_rest_is_measured() -> None:
-    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+    def make(network: Network, options: EngineOptions) -> FakeRunner:
         if options.precision == "int8":
             raise EngineError("no pictures")
         return FakeRunner(options=options)
@@ -153,7 +153,7 @@ def test_what_cannot_be_loaded_is_left_out_and_the_rest_is_measured() -> None:
 
 
 def test_where_nothing_can_be_loaded_nothing_is_measured() -> None:
-    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+    def make(network: Network, options: EngineOptions) -> FakeRunner:
         raise EngineError("no memory")
 
     tables, _ = compare(Case("cpu", "fp32", 1), make=make)
@@ -172,7 +172,7 @@ def test_what_really_runs_as_another_row_is_measured_once() -> None:
 
 
 def test_an_engine_without_threads_is_measured_once() -> None:
-    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+    def make(network: Network, options: EngineOptions) -> FakeRunner:
         runner = FakeRunner()
         runner._info = replace(runner.info, threads=0)
         return runner
@@ -194,7 +194,7 @@ def test_stopping_and_leaving_close_the_runners() -> None:
     assert not tables[-1].complete
     assert all(runner.closed.is_set() for runner in engine.runners)  # type: ignore[attr-defined]
     other = FakeEngine("cpu")
-    walk = iter(Comparison(make_spec(), [Case("cpu", "fp32", 1)], TENSOR, fake_loader(other)))
+    walk = iter(Comparison(make_network(), [Case("cpu", "fp32", 1)], TENSOR, fake_loader(other)))
     next(walk)
     next(walk)
     walk.close()  # type: ignore[attr-defined]
@@ -203,12 +203,12 @@ def test_stopping_and_leaving_close_the_runners() -> None:
 
 
 def test_an_engine_that_fails_while_it_is_timed_is_told() -> None:
-    def make(spec: ModelSpec, options: EngineOptions) -> FakeRunner:
+    def make(network: Network, options: EngineOptions) -> FakeRunner:
         return FakeRunner(errors={4: InferenceError("lost the device")}, fails_from=4)
 
     engine = FakeEngine("cpu", make)
     with pytest.raises(InferenceError, match="lost the device"):
-        list(Comparison(make_spec(), [Case("cpu", "fp32", 1)], TENSOR, fake_loader(engine)))
+        list(Comparison(make_network(), [Case("cpu", "fp32", 1)], TENSOR, fake_loader(engine)))
     (runner,) = engine.runners
     assert runner.closed.is_set()  # type: ignore[attr-defined]
 

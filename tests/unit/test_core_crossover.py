@@ -1,12 +1,12 @@
 """From which size of network on a GPU pays: the rule, and the climb on engines that pretend."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from helpers.networks import assembled
 from twinlens.app.commands.crossover import record
 from twinlens.app.core.measure.crossover import GPU, Climb, Parts, Point, Step, crossing
 from twinlens.app.core.measure.ladder import Ladder
@@ -112,19 +112,23 @@ class _Runner:
 
 def _rungs(*sizes):
     recipe = Recipe(width=4, height=4)
-    spec = ModelSpec("net", "Net", Path("none"), recipe, ("a", "b"))
-    return [Rung(f"net-{n}", f"Net {n}", n, replace(spec, id=f"net-{n}")) for n in sizes]
+    spec = ModelSpec("net", "Net", recipe, ("a", "b"))
+    return [
+        Rung(f"net-{n}", f"Net {n}", n, assembled(None, replace(spec, id=f"net-{n}")))
+        for n in sizes
+    ]
 
 
 def _climb(sizes, seconds, engines=(CPU, GPU), **settings):
     clock, closed = _Clock(), []
     rungs = _rungs(*sizes)
 
-    def load(spec, engine_id, options):
+    def load(network, engine_id, options):
+        spec = network.spec
         if engine_id not in seconds:
             raise InferenceError(f"{engine_id} does not take {spec.id}")
         info = RunnerInfo(engine_id, TITLES[engine_id], "it", "fp32", 1, (1, 3, 4, 4), 2)
-        macs = next(rung.macs for rung in rungs if rung.spec.id == spec.id)
+        macs = next(rung.macs for rung in rungs if rung.network.spec.id == spec.id)
         runner = _Runner(info, clock, seconds[engine_id](macs), closed=closed)
         runner.fails = settings_fail(spec)
         return runner
@@ -191,8 +195,7 @@ def test_the_ladder_rises_and_its_networks_have_numbers():
     macs = [rung.macs for rung in rungs]
     assert macs == sorted(macs)
     assert len({rung.id for rung in rungs}) == len(rungs) >= 6
-    smallest = rungs[0].spec
-    graph = smallest.assemble()
+    smallest, graph = rungs[0].network.spec, rungs[0].network.graph
     (shape,) = graph.inputs.values()
     assert shape == smallest.recipe.input_shape
     x = np.random.default_rng(0).standard_normal(shape)

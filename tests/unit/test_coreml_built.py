@@ -15,8 +15,8 @@ from helpers.coreml_built import (
     stored,
 )
 from twinlens.engine.api.predictor import Predictor
-from twinlens.engine.formats import Format, recognize
-from twinlens.engine.modelfile import spec_of
+from twinlens.models.identify.kinds import glance
+from twinlens.models.identify.resolve import resolve
 
 # coremltools warns of what it does without; warnings are errors here.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,12 +39,12 @@ def saved(tools, model, storage, folder):
     spec = model.get_spec() if hasattr(model, "get_spec") else model
     path = folder / "net.mlmodel"
     tools.models.utils.save_spec(spec, str(path))
-    assert recognize(path) is Format.CORE_ML
+    assert glance(path).format == "Core ML"
     return path, spec
 
 
 def answered(path, engine, pixels):
-    asked = Predictor(lambda: spec_of(path), engine)
+    asked = Predictor(lambda: resolve(path), engine)
     try:
         return asked.answer(pixels)
     finally:
@@ -101,7 +101,7 @@ def test_pictures_in_colour(coreml_tools, storage, order, tmp_path):
         image_scale=1 / 120,
     )
     path, spec = saved(coreml_tools, model, storage, tmp_path)
-    recipe = spec_of(path).recipe
+    recipe = resolve(path).spec.recipe
     assert (recipe.color, recipe.width, recipe.height) == (order, 24, 20)
     pixels = np.random.default_rng(2).integers(0, 256, (20, 24, 3), dtype=np.uint8)  # B, G, R
     picture = pixels.transpose(2, 0, 1) / 120 + np.reshape([-0.6, -1.1, -0.9], (3, 1, 1))

@@ -16,17 +16,18 @@ from helpers.coreml_protos import (
     program,
     single,
 )
+from helpers.networks import described
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats import Format, recognize
 from twinlens.engine.formats.coreml import file as coreml_file
 from twinlens.engine.formats.coreml import importer as coreml_import
 from twinlens.engine.formats.coreml import program as coreml_program
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.engine.formats.coreml.schema import message
 from twinlens.engine.formats.coreml.weights import unpack
-from twinlens.engine.modelfile import inspect, spec_of
 from twinlens.engine.vision import VisionEngine
+from twinlens.models.identify.kinds import glance
+from twinlens.models.identify.resolve import resolve
 
 RNG = np.random.default_rng(4)
 WEIGHT = RNG.uniform(-1, 1, (3, 4, 3, 3)).astype(np.float32)
@@ -55,8 +56,9 @@ def test_pictures_and_labels_come_from_the_file(image, tmp_path):
     model, weight = classifier(image, (-0.5, -0.25, 0.125), 1 / 64)
     path = tmp_path / "net.bin"
     path.write_bytes(model.SerializeToString())
-    assert recognize(path) is Format.CORE_ML
-    spec = spec_of(path)
+    assert glance(path).format == "Core ML"
+    network = resolve(path)
+    spec = network.spec
     assert (spec.labels, spec.output, spec.notes) == (("a", "b"), "probabilities", ())
     assert (spec.recipe.color, spec.recipe.width, spec.recipe.height) == (image, 5, 6)
     order = {"RGB": (-0.5, -0.25, 0.125), "BGR": (0.125, -0.25, -0.5), "GRAY": (-0.5,)}[image]
@@ -66,7 +68,7 @@ def test_pictures_and_labels_come_from_the_file(image, tmp_path):
     x = RNG.uniform(-1, 1, spec.recipe.input_shape).astype(np.float32)
     expected = _softmax(x.mean((2, 3)) @ weight.T, 1)
     np.testing.assert_allclose(_answer(graph, x), expected, atol=1e-6)
-    runner = VisionEngine().load(spec, EngineOptions(threads=1))
+    runner = VisionEngine().load(network, EngineOptions(threads=1))
     np.testing.assert_allclose(runner.run(x), expected[0], atol=1e-6)
     runner.close()
 
@@ -86,7 +88,7 @@ def test_numbers_as_labels_become_text(tmp_path):
     model.neuralNetworkClassifier.integerLabels.vector.extend([3, 5])
     path = tmp_path / "net.mlmodel"
     path.write_bytes(model.SerializeToString())
-    assert inspect(path).labels == ("3", "5")
+    assert described(path).labels == ("3", "5")
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -192,7 +194,7 @@ def test_caps(tmp_path, monkeypatch):
         load_coreml(folder)
     monkeypatch.setattr(coreml_file, "MAX_BYTES", 100)
     for whole in (path, folder):
-        for ask in (load_coreml, inspect):
+        for ask in (load_coreml, described):
             with pytest.raises(ModelFileError, match="at most 100"):
                 ask(whole)
 
@@ -214,8 +216,9 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path):
 def test_a_program_with_weights_beside_it(tmp_path):
     weight = RNG.uniform(-1, 1, (2, 3, 1, 1)).astype(np.float32)
     path = package(tmp_path / "net.mlpackage", program(), weights=blob(weight, 2))
-    assert recognize(path) is Format.CORE_ML_PACKAGE
-    spec = spec_of(path)
+    assert glance(path).format == "Core ML package"
+    network = resolve(path)
+    spec = network.spec
     assert (spec.labels, spec.output) == (("cat", "dog"), "probabilities")
     assert (spec.recipe.scale, spec.recipe.mean, spec.recipe.color) == (1, (0, 0, 0), "RGB")
     x = RNG.uniform(0, 1, (1, 3, 4, 5)).astype(np.float32)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from helpers.networks import described
 from helpers.onnx_nets import NETS
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import EngineOptions
-from twinlens.engine.formats import Format, graph_from_onnx, load_graph, load_onnx, recognize
+from twinlens.engine.formats import graph_from_onnx, load_onnx
 from twinlens.engine.formats.coreml.importer import load_coreml
-from twinlens.engine.modelfile import inspect, spec_of
+from twinlens.models.identify.kinds import glance
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,8 +43,9 @@ def _fed(spec, pixels):
 @pytest.mark.parametrize("program", [False, True])
 def test_answers_are_those_of_the_source(coreml_tools, tmp_path, family, program):
     graph, path = _saved(coreml_tools, tmp_path, family, program)
-    assert recognize(path) is (Format.CORE_ML_PACKAGE if program else Format.CORE_ML)
-    spec = spec_of(path)
+    assert glance(path).format == ("Core ML package" if program else "Core ML")
+    network = resolve(path)
+    spec = network.spec
     assert spec.labels == NAMES
     assert spec.notes == ()
     assert spec.output == ("logits" if family == "resnet" else "probabilities")
@@ -53,7 +55,7 @@ def test_answers_are_those_of_the_source(coreml_tools, tmp_path, family, program
     source = (pixels / 127.5 + shift).astype(np.float32)
     (expected,) = graph.run({name: source}).values()
     for engine in ("vision", "layers-cpu"):
-        runner = registry.load(spec, engine, EngineOptions(threads=1))
+        runner = registry.load(network, engine, EngineOptions(threads=1))
         answer = runner.run(_fed(spec, pixels))
         runner.close()
         np.testing.assert_allclose(answer, expected.reshape(-1), atol=2e-5, rtol=1e-4)
@@ -63,12 +65,13 @@ def test_half_precision_comes_close(coreml_tools, tmp_path):
     graph, path = _saved(
         coreml_tools, tmp_path, "mobilenet_v1", True, compute=coreml_tools.precision.FLOAT16
     )
-    spec = spec_of(path)
+    network = resolve(path)
+    spec = network.spec
     ((name, shape),) = graph.inputs.items()
     pixels = _pixels(shape)
     shift = np.reshape([-1.0, -0.5, -0.25], (1, 3, 1, 1))
     (expected,) = graph.run({name: (pixels / 127.5 + shift).astype(np.float32)}).values()
-    loaded = load_graph(spec)
+    loaded = network.graph
     (answer,) = loaded.run({n: _fed(spec, pixels) for n in loaded.inputs}).values()
     np.testing.assert_allclose(answer.reshape(-1), expected.reshape(-1), atol=2e-3)
 
@@ -174,14 +177,15 @@ def test_linear_quantisation_of_programs(coreml_tools, tmp_path):
 def test_the_default_survives_both_ways(coreml_tools, tmp_path):
     from helpers.coreml_models import translate
 
-    spec = resolve(DEFAULT_MODEL)
-    graph = load_onnx(spec.path)
+    network = resolve(DEFAULT_MODEL)
+    spec = network.spec
+    graph = load_onnx(network.path)
     model = translate(graph, program=False, labels=spec.labels, scale=1 / 127.5, bias=(-1.0,) * 3)
     path = tmp_path / "default.mlmodel"
     model.save(str(path))
-    read = spec_of(path)
-    assert read.labels == spec.labels
-    assert inspect(path).output_width == 1000
+    read = resolve(path)
+    assert read.spec.labels == spec.labels
+    assert described(path).output_width == 1000
     x = np.random.default_rng(0).uniform(-1, 1, spec.recipe.input_shape).astype(np.float32)
     (expected,) = graph.run(dict.fromkeys(graph.inputs, x)).values()
     for engine in ("vision", "layers-cpu"):

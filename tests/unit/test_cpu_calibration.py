@@ -14,8 +14,9 @@ import pytest
 from helpers.cpu_check import Layers, can, check, isas, some_inputs
 from helpers.cpu_nets import Weights, conv
 from helpers.cpu_variants import samples, variants
+from helpers.networks import network_of
 from helpers.onnx_nets import edgetpu_mobilenet, resnet, save
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError, ImageError
 from twinlens.engine.graph import Graph, optimize
 from twinlens.engine.image import Recipe
@@ -58,18 +59,16 @@ def pictures(tmp_path) -> Path:
 
 
 @pytest.fixture
-def model(tmp_path) -> ModelSpec:
+def model(tmp_path) -> Network:
     labels = tuple(f"class {number}" for number in range(10))
     path = save(resnet(), tmp_path / "net.onnx")
-    return ModelSpec("net", "Net", path, Recipe(width=SIZE, height=SIZE), labels)
+    return network_of(path, Recipe(width=SIZE, height=SIZE), labels)
 
 
-def calibration(model: ModelSpec, pictures: Path, graph: Graph | None = None) -> Calibration:
-    from twinlens.engine.formats import load_graph
-
-    expected = model.recipe.input_shape
-    graph = graph or optimize(load_graph(model, open_sizes=expected))
-    return Calibration(graph, Classifier.of(graph, expected), model, pictures, SHORT, 1, BEST)
+def calibration(model: Network, pictures: Path, graph: Graph | None = None) -> Calibration:
+    expected = model.spec.recipe.input_shape
+    graph = graph or optimize(model.graph)
+    return Calibration(graph, Classifier.of(graph, expected), model.spec, pictures, SHORT, 1, BEST)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_ranges_hold_every_sample_of_every_value(model, pictures):
     calibrating = calibration(model, pictures)
     graph = calibrating.graph
     ((name, _),) = graph.inputs.items()
-    given = [{name: x.copy()} for x in tensors(pictures, model.recipe)]
+    given = [{name: x.copy()} for x in tensors(pictures, model.spec.recipe)]
     assert len(given) == 6
     ranges = measure_ranges(graph, given, 2, BEST)
     lows = {key: ends[0] for key, ends in ranges.items()}
@@ -136,7 +135,7 @@ def test_findings_are_kept_until_something_changes(model, pictures, monkeypatch)
     twin = next(g for what, g in variants(graph) if what.startswith("Conv2d.weight"))
     calibration(model, pictures, twin).findings()
     assert len(measured) == 3
-    other = ModelSpec("net", "Net", model.path, Recipe(SIZE, SIZE, color="BGR"), model.labels)
+    other = model.with_spec(recipe=Recipe(SIZE, SIZE, color="BGR"))
     calibration(other, pictures).findings()
     assert len(measured) == 4
 
@@ -186,7 +185,7 @@ def test_a_video_gives_frames_spread_over_it(model, tmp_path, monkeypatch):
         video.write(np.full((48, 48, 3), 8 * number, np.uint8))
     video.release()
     monkeypatch.setattr("twinlens.engine.targets.cpu.run.calibrate.PICTURES", 9)
-    given = [float(x.min()) for x in tensors(path, model.recipe)]
+    given = [float(x.min()) for x in tensors(path, model.spec.recipe)]
     assert len(given) == 9
     # From dark to bright, each a few frames after the last.
     assert all(later > earlier for earlier, later in pairwise(given))
@@ -250,7 +249,7 @@ def test_engines_ask_for_pictures(model, precision):
 def test_a_quantised_network_runs_as_int8_without_pictures(tmp_path):
     labels = tuple(f"class {number}" for number in range(10))
     path = save(edgetpu_mobilenet(), tmp_path / "net.onnx")
-    spec = ModelSpec("net", "Net", path, Recipe(32, 32, layout="NHWC"), labels)
+    spec = network_of(path, Recipe(32, 32, layout="NHWC"), labels)
     runner = LayersCpuEngine().load(spec, EngineOptions(threads=1))
     try:
         assert runner.info.precision == ("int8" if "int8" in SHORT else "fp32")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from helpers.gpu import adapter_or_skip
+from helpers.networks import network_of
 from helpers.onnx_nets import mobilenet_v1, save
 from twinlens.engine.api import registry
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.cancel import cancel_scope, checkpoint, is_cancelled
 from twinlens.engine.errors import CancelledError
 from twinlens.engine.image import Recipe
@@ -36,10 +37,10 @@ class EndsAt:
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> ModelSpec:
-    path = tmp_path / "net.onnx"
-    save(mobilenet_v1(), path)
-    return ModelSpec("net", "Net", path, Recipe(width=33, height=33), tuple("abcdefghij"))
+def fresh(tmp_path: Path) -> Callable[[], Network]:
+    """Makes a network whose file was not read yet."""
+    path = save(mobilenet_v1(), tmp_path / "net.onnx")
+    return lambda: network_of(path, Recipe(width=33, height=33), tuple("abcdefghij"))
 
 
 @pytest.fixture
@@ -88,44 +89,50 @@ def test_a_scope_holds_for_its_body_and_an_inner_one_takes_its_place() -> None:
     ("engine_id", "at_least"), [("layers-cpu", 40), ("vision", 3)], ids=lambda v: str(v)
 )
 def test_a_load_ends_between_any_two_stages(
-    spec: ModelSpec, engine_id: str, at_least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Callable[[], Network],
+    engine_id: str,
+    at_least: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count = iter(range(1000))
 
     def load() -> None:
         # Each time from the start: machine code that is kept would leave stages out.
         monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path / f"kept{next(count)}"))
-        registry.load(spec, engine_id, EngineOptions(threads=2)).close()
+        registry.load(fresh(), engine_id, EngineOptions(threads=2)).close()
 
     ends_at_every_stage(load, at_least=at_least)
 
 
-def test_a_load_on_the_gpu_ends_between_any_two_stages(spec: ModelSpec) -> None:
+def test_a_load_on_the_gpu_ends_between_any_two_stages(fresh: Callable[[], Network]) -> None:
     adapter_or_skip()
 
     def load() -> None:
-        registry.load(spec, "layers-gpu", EngineOptions()).close()
+        registry.load(fresh(), "layers-gpu", EngineOptions()).close()
 
     ends_at_every_stage(load, at_least=40, tries=4)
 
 
 @pytest.mark.skipif(not SHORT, reason="this processor computes in fp32 only")
 def test_calibrating_ends_between_any_two_pictures(
-    spec: ModelSpec, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: Callable[[], Network], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = iter(range(1000))
 
     def load() -> None:
         monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path / f"kept{next(count)}"))
         options = EngineOptions(2, SHORT[0], pictures)
-        registry.load(spec, "layers-cpu", options).close()
+        registry.load(fresh(), "layers-cpu", options).close()
 
     ends_at_every_stage(load, at_least=200)
 
 
-def test_what_was_given_up_loads_the_next_time(spec: ModelSpec) -> None:
-    with cancel_scope(EndsAt(50)), pytest.raises(CancelledError):
-        registry.load(spec, "layers-cpu", EngineOptions(threads=2))
-    runner = registry.load(spec, "layers-cpu", EngineOptions(threads=2))
-    assert runner.run(np.zeros(spec.recipe.input_shape, np.float32)).size == 10
+@pytest.mark.parametrize("look", [5, 50])
+def test_what_was_given_up_loads_the_next_time(fresh: Callable[[], Network], look: int) -> None:
+    network = fresh()
+    with cancel_scope(EndsAt(look)), pytest.raises(CancelledError):
+        registry.load(network, "layers-cpu", EngineOptions(threads=2))
+    runner = registry.load(network, "layers-cpu", EngineOptions(threads=2))
+    assert runner.run(np.zeros(network.spec.recipe.input_shape, np.float32)).size == 10
     runner.close()

@@ -2,16 +2,15 @@
 
 import threading
 from contextlib import closing
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
+from helpers.networks import assembled, network_of
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save
 from twinlens.assets import picture_path
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.api.registry import check_precision, load
 from twinlens.engine.errors import (
     EngineError,
@@ -28,9 +27,9 @@ from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
-def _spec(path, **recipe):
+def _network(path, **recipe):
     labels = tuple(f"class {number}" for number in range(10))
-    return ModelSpec("net", "Net", Path(path), Recipe(**recipe), labels)
+    return network_of(path, Recipe(**recipe), labels)
 
 
 @pytest.fixture(params=["compiled", "NumPy"])
@@ -38,7 +37,7 @@ def runner(request, tmp_path, monkeypatch):
     if request.param == "NumPy":
         monkeypatch.setattr(engine, "without_compiler", lambda: "llvmlite is not installed")
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
-    runner = LayersCpuEngine().load(_spec(path, width=33, height=33), EngineOptions())
+    runner = LayersCpuEngine().load(_network(path, width=33, height=33), EngineOptions())
     runner.kind = request.param
     yield runner
     runner.close()
@@ -90,11 +89,11 @@ def test_closed_runners_say_so(runner):
 def test_channels_last_and_gray(tmp_path):
     layers = LayersCpuEngine()
     last = save(edgetpu_mobilenet(), tmp_path / "last.onnx")
-    spec = _spec(last, width=32, height=32, layout="NHWC")
+    spec = _network(last, width=32, height=32, layout="NHWC")
     with closing(layers.load(spec, EngineOptions())) as runner:
         assert runner.info.input_shape == (1, 32, 32, 3)
     gray = save(mnist(), tmp_path / "gray.onnx")
-    spec = _spec(gray, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
+    spec = _network(gray, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
     assert layers.load(spec, EngineOptions()).info.input_shape == (1, 1, 28, 28)
 
 
@@ -103,17 +102,17 @@ def test_models_that_do_not_fit(tmp_path):
     assert layers.available() is None
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
     with pytest.raises(ShapeError, match="its recipe makes"):
-        layers.load(_spec(path, width=32, height=32), EngineOptions())
+        layers.load(_network(path, width=32, height=32), EngineOptions())
     with pytest.raises(EngineError, match="fp32"):
-        layers.load(_spec(path, width=33, height=33), EngineOptions(precision="fp16"))
+        layers.load(_network(path, width=33, height=33), EngineOptions(precision="fp16"))
     with pytest.raises(ModelFileError, match="does not exist"):
-        layers.load(_spec(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
+        layers.load(_network(tmp_path / "no.onnx", width=33, height=33), EngineOptions())
 
 
 @pytest.mark.skipif("bf16" not in LayersCpuEngine().precisions(), reason="no bf16 here")
 def test_other_precisions_need_pictures_and_take_what_is_given(tmp_path):
     layers = LayersCpuEngine()
-    spec = _spec(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
+    spec = _network(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
     with closing(layers.load(spec, EngineOptions(precision="bf16"))) as runner:
         assert (runner.info.precision, runner.info.agreement) == ("bf16", None)
     with pytest.raises(EngineError, match="auto needs pictures to measure on"):
@@ -138,7 +137,7 @@ def test_missing_precisions_name_the_instructions(monkeypatch, tmp_path):
         check_precision("layers-cpu", "int8")
     with pytest.raises(EngineError, match="fp4 is not one of its precisions"):
         check_precision("layers-cpu", "fp4")
-    spec = _spec(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
+    spec = _network(save(mobilenet_v1(), tmp_path / "net.onnx"), width=33, height=33)
     with pytest.raises(EngineError, match="bf16 needs a processor"):
         layers.load(spec, EngineOptions(precision="bf16"))
     monkeypatch.setattr(engine, "without_compiler", lambda: "llvmlite is not installed")
@@ -177,9 +176,7 @@ def test_blas_is_limited_only_while_the_network_runs(monkeypatch):
 @pytest.mark.skipif("int8" not in LayersCpuEngine().precisions(), reason="no int8 here")
 def test_a_network_whose_parameters_are_a_folder_is_calibrated_too(tmp_path):
     file = save(mobilenet_v1(), tmp_path / "net.onnx")
-    spec = replace(
-        _spec(tmp_path, width=33, height=33), assemble=lambda: load_onnx(file, open_sizes=None)
-    )
+    spec = assembled(load_onnx(file), _network(file, width=33, height=33).spec)
     options = EngineOptions(precision="int8", calibration=picture_path("start.jpg").parent)
     with closing(LayersCpuEngine().load(spec, options)) as runner:
         assert runner.info.precision == "int8"
@@ -200,7 +197,7 @@ class _TakesTurns:
 
 def test_what_runs_is_published_by_runs_and_only_read_by_readers(tmp_path):
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
-    spec = _spec(path, width=33, height=33)
+    spec = _network(path, width=33, height=33)
     with closing(LayersCpuEngine().load(spec, EngineOptions(threads=2))) as runner:
         x = np.zeros(runner.info.input_shape, np.float32)
         pace = runner.program._pace = _TakesTurns()

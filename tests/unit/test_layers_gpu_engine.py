@@ -1,14 +1,14 @@
 """The layers-gpu engine: what it loads, what it says, frames in flight, and how it fails."""
 
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers.gpu import TOLERANCE, adapter_or_skip, found
+from helpers.networks import network_of
 from helpers.onnx_nets import edgetpu_mobilenet, mnist, mobilenet_v1, save, squeezenet
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.api.registry import load
 from twinlens.engine.errors import (
     EngineError,
@@ -26,9 +26,9 @@ from twinlens.engine.targets.gpu.run.adapters import Adapter
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
 
-def _spec(path, **recipe):
+def _network(path, **recipe):
     labels = tuple(f"class {number}" for number in range(10))
-    return ModelSpec("net", "Net", Path(path), Recipe(**recipe), labels)
+    return network_of(path, Recipe(**recipe), labels)
 
 
 def _options(**more):
@@ -41,8 +41,8 @@ def runner(request, tmp_path):
     if request.param == "fp16" and not adapter_or_skip()[0].half:
         pytest.skip("the adapter has no shader-f16")
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
-    spec = _spec(path, width=33, height=33)
-    runner = LayersGpuEngine().load(spec, _options(precision=request.param))
+    network = _network(path, width=33, height=33)
+    runner = LayersGpuEngine().load(network, _options(precision=request.param))
     yield runner
     runner.close()
 
@@ -127,8 +127,8 @@ def test_closed_runners_say_so(runner):
 @pytest.mark.parametrize("frames", [0, 1, 4])
 def test_a_lost_device_is_reported_and_the_next_load_works(tmp_path, frames):
     path = save(mnist(), tmp_path / "net.onnx")
-    spec = _spec(path, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
-    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+    network = _network(path, width=28, height=28, color="GRAY", mean=(0.0,), std=(1.0,))
+    with closing(LayersGpuEngine().load(network, _options())) as runner:
         for _ in range(frames):
             runner.run(_picture(runner))
         runner.program.device.raw.destroy()
@@ -136,7 +136,7 @@ def test_a_lost_device_is_reported_and_the_next_load_works(tmp_path, frames):
             with pytest.raises(InferenceError, match=r"Layers GPU: .* failed") as caught:
                 runner.run(_picture(runner))
             assert "again" in caught.value.hint
-    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+    with closing(LayersGpuEngine().load(network, _options())) as runner:
         assert np.isfinite(runner.run(_picture(runner))).all()
 
 
@@ -156,7 +156,7 @@ def test_frames_under_way_tell_that_the_device_was_lost(runner):
 
 def test_lost_devices_between_kernels_and_numpy(tmp_path):
     path = save(squeezenet(), tmp_path / "net.onnx")
-    with closing(LayersGpuEngine().load(_spec(path, width=35, height=35), _options())) as runner:
+    with closing(LayersGpuEngine().load(_network(path, width=35, height=35), _options())) as runner:
         assert runner.info.fallbacks
         runner.run(_picture(runner))
         runner.program.device.raw.destroy()
@@ -248,8 +248,8 @@ def test_what_is_too_large_for_the_adapter_is_refused_in_one_line(monkeypatch):
 
 def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
     path = save(squeezenet(), tmp_path / "net.onnx")
-    spec = _spec(path, width=35, height=35)
-    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+    network = _network(path, width=35, height=35)
+    with closing(LayersGpuEngine().load(network, _options())) as runner:
         (left,) = runner.info.fallbacks
         assert runner.info.detail.endswith("; 1 layer in NumPy")
         (line,) = (line for line in runner.summary().splitlines() if line.startswith(left))
@@ -263,8 +263,8 @@ def test_layers_without_a_kernel_run_in_numpy_and_are_marked(tmp_path):
 
 def test_channels_last(tmp_path):
     path = save(edgetpu_mobilenet(), tmp_path / "last.onnx")
-    spec = _spec(path, width=32, height=32, layout="NHWC")
-    with closing(LayersGpuEngine().load(spec, _options())) as runner:
+    network = _network(path, width=32, height=32, layout="NHWC")
+    with closing(LayersGpuEngine().load(network, _options())) as runner:
         assert runner.info.input_shape == (1, 32, 32, 3)
         assert runner.info.fallbacks == ()
         x = _picture(runner)
@@ -275,10 +275,10 @@ def test_channels_last(tmp_path):
 
 def test_the_embedded_model_agrees_with_the_cpu():
     adapter_or_skip()
-    spec = resolve(DEFAULT_MODEL)
+    network = resolve(DEFAULT_MODEL)
     with (
-        closing(load(spec, "layers-gpu", _options())) as gpu,
-        closing(load(spec, "layers-cpu")) as cpu,
+        closing(load(network, "layers-gpu", _options())) as gpu,
+        closing(load(network, "layers-cpu")) as cpu,
     ):
         assert gpu.info.fallbacks == ()
         x = _picture(gpu)
@@ -291,27 +291,27 @@ def test_models_and_options_that_do_not_fit(tmp_path):
     assert layers.available() is None
     assert layers.precisions()[0] == "fp32"
     path = save(mobilenet_v1(), tmp_path / "net.onnx")
-    fitting = _spec(path, width=33, height=33)
+    fitting = _network(path, width=33, height=33)
     with pytest.raises(ShapeError, match="its recipe makes"):
-        layers.load(_spec(path, width=32, height=32), _options())
+        layers.load(_network(path, width=32, height=32), _options())
     with pytest.raises(EngineError, match="int8"):
         layers.load(fitting, EngineOptions(precision="int8"))
     with pytest.raises(EngineError, match="no adapter is called 'abacus'") as caught:
         layers.load(fitting, EngineOptions(adapter="abacus"))
     assert adapter_or_skip()[0].name in caught.value.hint
     with pytest.raises(ModelFileError, match="does not exist"):
-        layers.load(_spec(tmp_path / "no.onnx", width=33, height=33), _options())
+        layers.load(_network(tmp_path / "no.onnx", width=33, height=33), _options())
 
 
 def test_without_wgpu_or_adapters_it_says_why(monkeypatch, tmp_path):
-    spec = _spec(tmp_path / "net.onnx", width=33, height=33)
+    network = _network(tmp_path / "net.onnx", width=33, height=33)
     monkeypatch.setattr(engine, "list_adapters", lambda: ())
     if adapters.without_wgpu() is None:
         assert "no GPU adapter" in LayersGpuEngine().available()
         assert LayersGpuEngine().precisions() == ("fp32",)
     monkeypatch.setattr(engine, "without_wgpu", lambda: "wgpu is not installed")
     with pytest.raises(EngineUnavailableError, match="wgpu is not installed"):
-        LayersGpuEngine().load(spec, EngineOptions())
+        LayersGpuEngine().load(network, EngineOptions())
 
 
 def test_adapters_are_told_apart_and_chosen_by_words(monkeypatch):

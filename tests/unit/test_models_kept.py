@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.tiny_nets import tiny_classifier
-from twinlens.engine import sidecar
 from twinlens.engine.errors import LabelError, ModelError
-from twinlens.engine.found import Origin
 from twinlens.engine.image import Recipe
-from twinlens.models.identify import kept
-from twinlens.models.identify.resolve import DEFAULT_MODEL, find, resolve
+from twinlens.models.identify import kept, sidecar
+from twinlens.models.identify.facts import Origin
+from twinlens.models.identify.resolve import DEFAULT_MODEL, identify, resolve
 
 CHOSEN = {
     "labels": ["cat", "dog", "fox"],
@@ -50,17 +49,17 @@ def refuse_beside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bare_file_says_what_it_knows_and_lacks_labels(net: Path) -> None:
-    found = find(net)
-    assert found.spec.labels == ()
-    assert found.outputs == 3
+    found = identify(net)
+    assert found.known.spec.labels == ()
+    assert found.known.outputs == 3
     assert isinstance(found.problem, LabelError)
-    assert "labels" not in found.origins
-    assert found.origins["size"] is Origin.FILE
-    assert found.origins["layout"] is Origin.FILE
-    assert found.origins["values"] is Origin.ASSUMED
-    assert found.origins["crop"] is Origin.CONVENTION
+    assert "labels" not in found.known.origins
+    assert found.known.origins["size"] is Origin.FILE
+    assert found.known.origins["layout"] is Origin.FILE
+    assert found.known.origins["values"] is Origin.ASSUMED
+    assert found.known.origins["crop"] is Origin.CONVENTION
     with pytest.raises(LabelError, match="3 outputs"):
-        found.checked()
+        _ = found.network
 
 
 def test_origins_tell_file_catalog_and_open_axes(tmp_path: Path) -> None:
@@ -68,23 +67,23 @@ def test_origins_tell_file_catalog_and_open_axes(tmp_path: Path) -> None:
         "labels": json.dumps(["a", "b", "c"]),
         "twinlens.recipe": json.dumps({"scale": 1.0, "crop_and_scale": "scale-fit"}),
     }
-    told = find(tiny_classifier(tmp_path / "told.onnx", 3, metadata=metadata))
-    assert {told.origins[p] for p in ("labels", "values", "crop", "size")} == {Origin.FILE}
-    unclear = find(tiny_classifier(tmp_path / "open.onnx", 3, shape=(1, 3, "h", 3)))
-    assert unclear.origins["layout"] is Origin.ASSUMED
-    assert unclear.origins["size"] is Origin.ASSUMED
-    assert set(find(DEFAULT_MODEL).origins.values()) == {Origin.CARD}
+    told = identify(tiny_classifier(tmp_path / "told.onnx", 3, metadata=metadata))
+    assert {told.known.origins[p] for p in ("labels", "values", "crop", "size")} == {Origin.FILE}
+    unclear = identify(tiny_classifier(tmp_path / "open.onnx", 3, shape=(1, 3, "h", 3)))
+    assert unclear.known.origins["layout"] is Origin.ASSUMED
+    assert unclear.known.origins["size"] is Origin.ASSUMED
+    assert set(identify(DEFAULT_MODEL).known.origins.values()) == {Origin.CARD}
 
 
 def test_what_is_kept_beside_a_model_is_used_next_time(net: Path, recipes: Path) -> None:
     place = kept.keep(net, CHOSEN)
     assert place == net.with_suffix(".toml")
     assert not recipes.exists()
-    found = find(net)
+    found = identify(net)
     assert found.problem is None
-    assert found.spec.labels == ("cat", "dog", "fox")
-    assert found.spec.recipe == Recipe(width=16, height=16, color="BGR", scale=1.0)
-    assert set(found.origins.values()) == {Origin.BESIDE}
+    assert found.known.spec.labels == ("cat", "dog", "fox")
+    assert found.known.spec.recipe == Recipe(width=16, height=16, color="BGR", scale=1.0)
+    assert set(found.known.origins.values()) == {Origin.BESIDE}
     assert list(net.parent.glob(".*")) == []
 
 
@@ -92,8 +91,8 @@ def test_keeping_leaves_what_else_stands_there(net: Path, recipes: Path) -> None
     del recipes
     net.with_suffix(".toml").write_text('title = "My “pets”"\nlabels = ["x"]\n', encoding="utf-8")
     kept.keep(net, CHOSEN)
-    assert resolve(net).title == "My “pets”"
-    assert resolve(net).labels == ("cat", "dog", "fox")
+    assert resolve(net).spec.title == "My “pets”"
+    assert resolve(net).spec.labels == ("cat", "dog", "fox")
 
 
 def test_a_read_only_folder_is_kept_for_by_hash(
@@ -104,14 +103,14 @@ def test_a_read_only_folder_is_kept_for_by_hash(
     place = kept.keep(net, CHOSEN)
     assert place.parent == recipes
     assert not net.with_suffix(".toml").exists()
-    found = find(net)
-    assert found.spec.labels == ("cat", "dog", "fox")
-    assert found.origins["values"] is Origin.KEPT
+    found = identify(net)
+    assert found.known.spec.labels == ("cat", "dog", "fox")
+    assert found.known.origins["values"] is Origin.KEPT
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(net.read_bytes())
-    assert find(copy).origins["labels"] is Origin.KEPT
+    assert identify(copy).known.origins["labels"] is Origin.KEPT
     other = tiny_classifier(tmp_path / "other.onnx", 4)
-    assert find(other).problem is not None
+    assert identify(other).problem is not None
 
 
 def test_folders_are_kept_for_by_what_is_in_them(
@@ -139,7 +138,7 @@ def test_nowhere_to_keep_is_one_error(
 
 def test_labels_that_were_kept_must_fit(net: Path) -> None:
     net.with_suffix(".toml").write_text('labels = ["cat"]\n', encoding="utf-8")
-    assert find(net).problem is not None
+    assert identify(net).problem is not None
     with pytest.raises(LabelError, match=r"pets\.toml has 1 labels.*3 outputs"):
         resolve(net)
 

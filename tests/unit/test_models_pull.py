@@ -99,10 +99,11 @@ def test_a_fetched_model_answers_to_its_name(server: ModelServer, root: Path, mo
     assert outcome.path.read_bytes() == model
     assert not outcome.confirmed
     assert store.state(card) is State.HERE
-    spec = resolve("net", store=store)
+    network = resolve("net", store=store)
+    spec = network.spec
     assert (spec.id, spec.title, spec.labels) == ("net", "Net net", tuple("0123456789"))
     assert spec.output == "probabilities"
-    runner = registry.load(spec, "vision")
+    runner = registry.load(network, "vision")
     assert np.isclose(runner.run(np.ones(runner.info.input_shape, np.float32)).sum(), 1, atol=1e-5)
     runner.close()
     assert sorted(path.name for path in root.iterdir()) == [
@@ -183,7 +184,7 @@ def test_labels_come_with_a_model(server: ModelServer, root: Path, model: bytes)
     url = server.put("/net.onnx", model)
     card = own(store, "birds-2", model, url, labels=None, label_file=labels)
     path = pull(card, store).path
-    assert resolve("birds-2", store=store).labels[3] == "bird 3"
+    assert resolve("birds-2", store=store).spec.labels[3] == "bird 3"
     # The file alone, as somebody might drop it, is known but has no names.
     alone = root.parent / "alone.onnx"
     alone.write_bytes(path.read_bytes())

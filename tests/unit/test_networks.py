@@ -21,10 +21,12 @@ from twinlens.engine.layers import Conv2d
 from twinlens.engine.params import OWN, holds_parameters
 from twinlens.models.identify.resolve import imagenet_labels, resolve
 from twinlens.models.networks.assembly import random_parameters
-from twinlens.models.networks.table import NETWORKS, Network
+from twinlens.models.networks.table import NETWORKS, Architecture
 
 
-def as_named(network: Network, number: int, classes: int | None = None) -> dict[str, np.ndarray]:
+def as_named(
+    network: Architecture, number: int, classes: int | None = None
+) -> dict[str, np.ndarray]:
     """Random parameters of a network as its source number `number` names and lays them out."""
     naming = network.sources[number].naming
     graph = network.build(classes=classes or network.classes)
@@ -67,11 +69,11 @@ def test_every_network_is_recognised_by_its_names(network, number, tmp_path: Pat
     np.savez(path, **as_named(network, number))
     if network.classes == 1008:
         (tmp_path / "net.labels.txt").write_text("\n".join(map(str, range(1008))))
-    spec = resolve(path)
-    assert (spec.id, spec.title, spec.path) == ("net", network.title, path)
+    found = resolve(path)
+    spec = found.spec
+    assert (spec.id, spec.title, found.path) == ("net", network.title, path)
     assert spec.recipe == network.sources[number].recipe
-    assert spec.assemble is not None
-    graph = spec.assemble()
+    graph = found.graph
     assert graph.inputs["input"] == spec.recipe.input_shape
     assert graph.output_shapes == {"probabilities": (1, network.classes)}
     assert len(spec.labels) == network.classes
@@ -89,10 +91,11 @@ def raw(folder: Path, file: dict[str, np.ndarray], dtype: str = "<f4") -> Path:
 @pytest.mark.parametrize("prefix", ["", "mnist:"])
 def test_a_folder_of_raw_files_runs(tmp_path: Path, dtype: str, prefix: str) -> None:
     folder = raw(tmp_path / "digits", as_named(NETWORKS["mnist"], 0), dtype)
-    spec = resolve(f"{prefix}{folder}")
+    network = resolve(f"{prefix}{folder}")
+    spec = network.spec
     assert (spec.id, spec.title, spec.labels) == ("digits", "MNIST", tuple("0123456789"))
     assert not spec.notes
-    runner = registry.load(spec, "layers-cpu")
+    runner = registry.load(network, "layers-cpu")
     shares = runner.run(np.zeros((1, 1, 28, 28), np.float32))
     runner.close()
     assert abs(shares.sum() - 1) < 1e-5
@@ -103,7 +106,8 @@ def test_hdf5_of_keras_is_recognised(tmp_path: Path) -> None:
         for name, array in as_named(NETWORKS["mobilenet-v1"], 0).items():
             layer, variable = name.split("/")
             file[f"model_weights/{layer}/{layer}/{variable}:0"] = array
-    spec = resolve(tmp_path / "net.h5")
+    network = resolve(tmp_path / "net.h5")
+    spec = network.spec
     assert spec.title == "MobileNet"
     assert spec.notes == ("labels: ImageNet, assumed",)
 
@@ -115,10 +119,10 @@ def test_a_network_of_other_classes_takes_labels_from_beside_it(tmp_path: Path) 
         resolve(path)
     beside = tmp_path / "pets.labels.txt"
     beside.write_text("cat\ndog\nfish\n")
-    spec = resolve(path)
+    network = resolve(path)
+    spec = network.spec
     assert (spec.title, spec.labels) == ("SqueezeNet 1.1", ("cat", "dog", "fish"))
-    assert spec.assemble is not None
-    assert spec.assemble().output_shapes == {"probabilities": (1, 3)}
+    assert network.graph.output_shapes == {"probabilities": (1, 3)}
     other = tmp_path / "other.txt"
     other.write_text("a\nb\n")
     with pytest.raises(LabelError, match=r"other\.txt has 2 labels, but SqueezeNet .* 3 classes"):
@@ -128,16 +132,17 @@ def test_a_network_of_other_classes_takes_labels_from_beside_it(tmp_path: Path) 
 def test_a_raw_folder_of_other_classes_takes_labels_from_inside_it(tmp_path: Path) -> None:
     folder = raw(tmp_path / "letters", as_named(NETWORKS["mnist"], 0, classes=26))
     (folder / "labels.txt").write_text("\n".join("abcdefghijklmnopqrstuvwxyz"))
-    spec = resolve(folder)
+    network = resolve(folder)
+    spec = network.spec
     assert len(spec.labels) == 26
-    assert spec.assemble is not None
-    assert spec.assemble().output_shapes == {"probabilities": (1, 26)}
+    assert network.graph.output_shapes == {"probabilities": (1, 26)}
 
 
 def test_a_background_class_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     np.savez(path, **as_named(NETWORKS["mobilenet-v1"], 0, classes=1001))
-    spec = resolve(path)
+    network = resolve(path)
+    spec = network.spec
     assert spec.background_outputs == 1
     assert spec.labels == imagenet_labels()
 
@@ -146,7 +151,8 @@ def test_a_recipe_beside_the_parameters_is_used(tmp_path: Path) -> None:
     folder = raw(tmp_path / "digits", as_named(NETWORKS["mnist"], 0))
     beside = tmp_path / "digits.toml"
     beside.write_text('title = "Digits"\n[recipe]\ncontrast = 0\n')
-    spec = resolve(folder)
+    network = resolve(folder)
+    spec = network.spec
     assert (spec.title, spec.recipe.contrast, spec.recipe.color) == ("Digits", 0, "GRAY")
     beside.write_text("nonsense = 1\n")
     with pytest.raises(ModelError, match=r"digits\.toml"):
@@ -156,7 +162,7 @@ def test_a_recipe_beside_the_parameters_is_used(tmp_path: Path) -> None:
 def test_our_own_names_say_that_the_recipe_is_assumed(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     np.savez(path, **as_named(NETWORKS["resnet-18"], 1))
-    assert any(note.startswith("values:") for note in resolve(path).notes)
+    assert any(note.startswith("values:") for note in resolve(path).spec.notes)
     assert NETWORKS["resnet-18"].sources[1].naming is OWN
 
 
@@ -204,7 +210,7 @@ def test_what_holds_no_parameters_is_left_to_the_readers_of_models(tmp_path: Pat
 
 def test_the_published_digits_are_read(test_data: Path) -> None:
     folder = test_data / "models" / "mnist_mpscnn"
-    assert resolve(folder).title == "MNIST"
+    assert resolve(folder).spec.title == "MNIST"
 
 
 def test_inception_is_recognised_by_the_sample_files(test_data: Path, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
+from helpers.networks import described
 from helpers.onnx_nets import Net, mnist, resnet, save
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
-from twinlens.engine.formats import describe, graph_from_onnx, load_onnx
+from twinlens.engine.formats import graph_from_onnx, load_onnx
+from twinlens.engine.formats.onnx import describe
 from twinlens.engine.formats.onnx import file as onnx_file
 from twinlens.engine.formats.onnx import importer as onnx_import
-from twinlens.engine.modelfile import inspect
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_missing_files_and_folders(tmp_path):
 def test_caps(tmp_path, monkeypatch):
     path = save(mnist(), tmp_path / "net.onnx")
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 100)
-    for ask in (load_onnx, inspect):
+    for ask in (load_onnx, described):
         with pytest.raises(ModelFileError, match="at most 100"):
             ask(path)
     monkeypatch.setattr(onnx_import, "MAX_NODES", 3)
@@ -58,7 +59,7 @@ def test_caps(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 1 << 30)
     monkeypatch.setattr(describe, "MAX_NODES", 3)
     with pytest.raises(ModelFileError, match="expected at most 3"):
-        inspect(path)
+        described(path)
 
 
 def _with_external_data(path, location):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.fakes import FakeRunner, make_frame, make_spec
+from helpers.fakes import FakeRunner, make_frame, make_network, make_spec
 from twinlens.app.core.session.events import SessionState, Stats
 from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.source import SourceInfo
@@ -24,7 +24,7 @@ from twinlens.app.overlays import (
 from twinlens.app.overlays.build import FIGURE_SPACE, fixed, percent, short_label
 
 INFO = SourceInfo("clip", "clip", 8, 8, 30.0, live=False)
-STATE = SessionState(make_spec(), "vision", source_info=INFO)
+STATE = SessionState(make_network(), "vision", source_info=INFO)
 STATS = Stats(camera_fps=29.93, answers_fps=58.4, latency_p50_ms=6.42, latency_p95_ms=9.0)
 
 

@@ -16,7 +16,6 @@ from twinlens.engine.errors import (
     LabelError,
     ModelFileError,
 )
-from twinlens.engine.formats import load_graph
 from twinlens.engine.image import PixelBuffer
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
@@ -24,9 +23,10 @@ from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 @pytest.fixture(scope="module")
 def default_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model as Python, with its labels."""
-    spec = resolve(DEFAULT_MODEL)
+    network = resolve(DEFAULT_MODEL)
+    spec = network.spec
     folder = tmp_path_factory.mktemp("default")
-    return write_module(load_graph(spec), spec, folder, "mobilenet")
+    return write_module(network.graph, spec, folder, "mobilenet")
 
 
 @pytest.mark.parametrize("engine", ["layers-cpu", "vision"])
@@ -76,7 +76,7 @@ def test_the_class_reads_files_and_loads_when_it_is_asked(
 
 
 def test_labels_that_are_missing_in_the_file_are_told(tmp_path: Path) -> None:
-    from twinlens.engine.api.predictor import labels_beside
+    from twinlens.models.identify.sidecar import labels_beside
 
     (tmp_path / "net.toml").write_text('title = "Net"\n', encoding="utf-8")
     with pytest.raises(LabelError, match="has no labels"):

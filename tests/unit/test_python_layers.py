@@ -45,9 +45,10 @@ def test_every_layer_has_a_python_form(tmp_path: Path) -> None:
     assert_same_answers(graph, assemble(path))
     module = load_module(path)
     assert odd_spec(graph).recipe == module.RECIPE
-    assert (module.model().background_outputs, module.model().output) == (1, "logits")
+    spec = module.model().spec
+    assert (spec.background_outputs, spec.output) == (1, "logits")
     # Without labels a class is called by its number, the background left out.
-    assert module.model().labels == ("0", "1", "2", "3")
+    assert spec.labels == ("0", "1", "2", "3")
 
 
 def test_a_layer_of_somebody_else_is_named() -> None:

@@ -17,9 +17,10 @@ from helpers.coreml_protos import package, program, single
 from helpers.onnx_nets import mnist
 from helpers.tflite_cases import CASES
 from helpers.tiny_nets import tiny_classifier
-from twinlens.app.core.setup.recognition import Kind, is_picture, recognise
+from twinlens.app.core.setup.recognition import Kind, recognise
 from twinlens.app.sources import open_source
 from twinlens.assets import clip_path, picture_path
+from twinlens.models.identify.kinds import is_picture
 
 
 def picture(path: Path) -> Path:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from helpers.coreml_protos import package, program, single
+from helpers.networks import described
 from helpers.onnx_nets import mnist
 from helpers.tflite_cases import CASES
 from twinlens.engine.errors import ModelError, ModelFileError
-from twinlens.engine.formats import Format, recognize
-from twinlens.engine.modelfile import inspect
+from twinlens.engine.formats import CORE_ML, ONNX, TFLITE
+from twinlens.models.identify.kinds import document, glance
 from twinlens.models.identify.resolve import resolve
 
 
@@ -18,25 +19,27 @@ from twinlens.models.identify.resolve import resolve
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (mnist().SerializeToString(), Format.ONNX),
-        (CASES["conv"]().data, Format.TFLITE),
-        (single("copy"), Format.CORE_ML),
-        (b"", Format.ONNX),
-        (b"hello", Format.ONNX),
-        (bytes(range(256)) * 4, Format.ONNX),
+        (mnist().SerializeToString(), ONNX),
+        (CASES["conv"]().data, TFLITE),
+        (single("copy"), CORE_ML),
+        (b"", ONNX),
+        (b"hello", ONNX),
+        (bytes(range(256)) * 4, ONNX),
     ],
     ids=["onnx", "tflite", "coreml", "empty", "text", "noise"],
 )
 def test_content_counts_and_names_do_not(tmp_path, name, data, expected):
     path = tmp_path / name
     path.write_bytes(data)
-    assert recognize(path) is expected
+    assert document(path).format is expected
 
 
 def test_a_package_is_a_folder_with_a_manifest(tmp_path):
-    assert recognize(package(tmp_path / "net", program())) is Format.CORE_ML_PACKAGE
+    path = package(tmp_path / "net", program())
+    assert document(path).format is CORE_ML
+    assert glance(path).format == "Core ML package"
     with pytest.raises(ModelFileError, match=r"is a folder.*Core ML package"):
-        recognize(tmp_path)
+        document(tmp_path)
     with pytest.raises(ModelFileError, match="is a folder"):
         resolve(tmp_path)
 
@@ -83,7 +86,7 @@ def _safetensors(path):
         ("net.safetensors", _safetensors_like_a_pickle, "no network", "ONNX"),
     ],
 )
-@pytest.mark.parametrize("ask", [recognize, inspect, resolve])
+@pytest.mark.parametrize("ask", [document, described, resolve])
 def test_what_is_known_but_not_opened(tmp_path, name, write, message, hint, ask):
     if ask is resolve and write in (_hdf5, _safetensors, _safetensors_like_a_pickle):
         pytest.skip("parameters may belong to a network that is assembled by hand")

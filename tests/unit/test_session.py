@@ -16,7 +16,7 @@ from helpers.fakes import (
     make_frame,
     unplugged,
 )
-from helpers.sessions import SPEC, frames, running, two_engines
+from helpers.sessions import MODEL, frames, running, two_engines
 from twinlens.app.core.session.session import (
     EngineReady,
     InferenceFailed,
@@ -40,7 +40,7 @@ def test_frames_are_answered_and_events_told_in_order() -> None:
             source.allow()
             result = watch.answer(lambda r, i=index: r.frame.index == i)
             assert result.observations[0].identifier == "cat"
-            assert result.model_title == SPEC.title
+            assert result.model_title == MODEL.spec.title
         assert session.state.info is not None
         assert session.state.info.engine_id == "fake-engine"
         assert session.state.loading is None
@@ -210,7 +210,7 @@ def test_on_news_is_not_repeated_before_it_is_acknowledged() -> None:
         called.set()
 
     source = FakeSource(frames(5))
-    session = Session(source, SPEC, "fake-engine", on_news=count, loader=fake_loader(FakeEngine()))
+    session = Session(source, MODEL, "fake-engine", on_news=count, loader=fake_loader(FakeEngine()))
     session.start()
     try:
         assert called.wait(WAIT_S)
@@ -225,7 +225,7 @@ def test_on_news_is_not_repeated_before_it_is_acknowledged() -> None:
 
 def test_stop_is_idempotent_and_joins_even_before_start() -> None:
     make: Callable[[], Session] = lambda: Session(  # noqa: E731
-        FakeSource(), SPEC, "fake-engine", loader=fake_loader(FakeEngine())
+        FakeSource(), MODEL, "fake-engine", loader=fake_loader(FakeEngine())
     )
     never_started = make()
     never_started.stop()

@@ -15,9 +15,9 @@ from helpers.fakes import (
     FakeRunner,
     FakeSource,
     make_frame,
-    make_spec,
+    make_network,
 )
-from helpers.sessions import SPEC, frames, running, two_engines
+from helpers.sessions import MODEL, frames, running, two_engines
 from twinlens.app.core.session.loading import LoadRequest
 from twinlens.app.core.session.session import (
     EngineReady,
@@ -42,7 +42,7 @@ from twinlens.engine.image import CropAndScale
 def test_what_is_loaded_is_said_by_the_engines_name(
     engine_id: str, precision: str, said: str
 ) -> None:
-    assert LoadRequest(SPEC, engine_id, EngineOptions(precision=precision)).what == said
+    assert LoadRequest(MODEL, engine_id, EngineOptions(precision=precision)).what == said
 
 
 def test_a_new_engine_is_warmed_before_it_serves_and_the_old_one_serves_meanwhile() -> None:
@@ -111,7 +111,7 @@ def test_any_exception_of_a_loader_is_told_as_an_error_of_ours() -> None:
         assert "KeyError" in error.message
         assert "fake.onnx" in error.message
         assert session.state.info is None
-        session.use_model(make_spec("other"))
+        session.use_model(make_network("other"))
         assert watch.event(LoadFailed, 2).what.startswith("Other")
 
 
@@ -206,13 +206,13 @@ def test_the_state_is_told_while_a_runner_takes_its_time_to_close() -> None:
             let_go.wait(WAIT_S)
             super().close()
 
-    engine = FakeEngine(make=lambda s, o: Sticky() if s.id == "sticky" else FakeRunner())
+    engine = FakeEngine(make=lambda s, o: Sticky() if s.spec.id == "sticky" else FakeRunner())
     with running(FakeSource(frames(1)), engine) as (session, watch):
         watch.answer()
         session.set_answering(False)  # so that what was loaded waits to serve
-        session.use_model(make_spec("sticky"))
+        session.use_model(make_network("sticky"))
         watch.until(lambda: session.state.loading is None)
-        session.use_model(make_spec("last"))
+        session.use_model(make_network("last"))
         assert closing.wait(WAIT_S), "the one that never served is not kept"
         states: list[Any] = []
         asker = threading.Thread(target=lambda: states.append(session.state))
@@ -249,7 +249,7 @@ def test_another_model_on_the_same_engine() -> None:
     engine = FakeEngine()
     with running(source, engine) as (session, watch):
         watch.answer()
-        session.use_model(make_spec("other", ("x", "y", "z")))
+        session.use_model(make_network("other", ("x", "y", "z")))
         result = watch.answer(lambda r: r.model_title == "Other")
         assert result.observations[0].identifier == "x"
         watch.until(engine.runners[0].closed.is_set)  # type: ignore[attr-defined]
@@ -260,7 +260,7 @@ def test_the_same_model_is_read_again_when_asked_for() -> None:
     engine = FakeEngine()
     with running(FakeSource(frames(1)), engine) as (session, watch):
         watch.answer()
-        session.use_model(SPEC)
+        session.use_model(MODEL)
         watch.event(EngineReady, 2)
         watch.until(lambda: len(watch.results) == 2)
         assert len(engine.runners) == 2
@@ -270,7 +270,7 @@ def test_flipping_stays_free_after_a_model_was_loaded() -> None:
     one, two = two_engines()
     with running(FakeSource(frames(1)), one, two) as (session, watch):
         watch.answer()
-        session.use_model(make_spec("other"))
+        session.use_model(make_network("other"))
         watch.answer(lambda r: r.model_title == "Other")
         for flip in range(6):
             wanted = ("two", "one")[flip % 2]
@@ -290,7 +290,7 @@ def test_any_order_of_wishes_ends_in_the_last_one() -> None:
             if wish < 2:
                 session.use_engine(("one", "two")[wish])
             elif wish == 2:
-                session.use_model(make_spec(dice.choice("xyz")))
+                session.use_model(make_network(dice.choice("xyz")))
             elif wish == 3:
                 session.use_source(FakeSource([make_frame(turn)], title=f"source {turn}"))
             elif wish == 4:
@@ -298,7 +298,7 @@ def test_any_order_of_wishes_ends_in_the_last_one() -> None:
             else:
                 session.set_crop(dice.choice([None, *CropAndScale]))
         session.set_paused(False)
-        session.use_model(make_spec("last"))
+        session.use_model(make_network("last"))
         session.use_engine("two")
         session.use_source(FakeSource([make_frame(1000)], title="last"))
         watch.answer(

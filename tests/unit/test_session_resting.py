@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_spec
+from helpers.fakes import FakeEngine, FakeRunner, FakeSource, fake_loader, make_frame, make_network
 from helpers.watch import Watch
 from twinlens.app.core.session.session import EngineReady, LoadStarted, Session
 from twinlens.engine.api.protocol import EngineOptions
@@ -15,7 +15,7 @@ from twinlens.engine.api.protocol import EngineOptions
 def running(source: FakeSource, *engines: FakeEngine) -> Iterator[tuple[Session, Watch]]:
     watch = Watch()
     loader = fake_loader(*engines)
-    session = Session(source, make_spec(), engines[0].id, on_news=watch.told, loader=loader)
+    session = Session(source, make_network(), engines[0].id, on_news=watch.told, loader=loader)
     watch.take, watch.acknowledge = session.take, session.acknowledge
     session.start()
     try:

@@ -13,7 +13,7 @@ from helpers.fakes import (
     FakeSource,
     fake_loader,
     make_frame,
-    make_spec,
+    make_network,
     unplugged,
 )
 from helpers.watch import Watch
@@ -32,7 +32,7 @@ def running(source: FakeSource, **options: Any) -> Iterator[tuple[Session, Watch
     watch, engine = Watch(), FakeEngine()
     session = Session(
         source,
-        make_spec(),
+        make_network(),
         engine.id,
         on_news=watch.told,
         loader=fake_loader(engine),

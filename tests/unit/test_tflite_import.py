@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.graphs import assert_same_graph
+from helpers.networks import described
 from helpers.tflite_cases import ANSWERS, CASES, SHAPE, lite_rt
 from helpers.tflite_files import File, classifier
 from twinlens.engine import layers as kinds
@@ -17,15 +18,16 @@ from twinlens.engine.errors import (
     ShapeError,
     UnsupportedOperatorError,
 )
-from twinlens.engine.formats import Format, graph_from_onnx, onnx_from_graph, recognize
-from twinlens.engine.formats.load import load_graph
+from twinlens.engine.formats import graph_from_onnx, onnx_from_graph
 from twinlens.engine.formats.tflite import file as tflite_file
 from twinlens.engine.formats.tflite.file import parse_tflite
 from twinlens.engine.formats.tflite.importer import graph_from_tflite, load_tflite
 from twinlens.engine.formats.tflite.operators import BUILDERS
 from twinlens.engine.graph import Graph, Node, optimize
-from twinlens.engine.modelfile import inspect, spec_of
+from twinlens.engine.image import Recipe
 from twinlens.engine.vision import VisionEngine
+from twinlens.models.identify.kinds import glance
+from twinlens.models.identify.resolve import resolve
 
 TOLERANCE = 2e-6
 
@@ -120,15 +122,16 @@ def test_rounding_stands_in_the_graph(name):
 def test_a_whole_file_runs_on_every_engine(tmp_path):
     path = tmp_path / "net.bin"
     path.write_bytes(classifier())
-    assert recognize(path) is Format.TFLITE
-    spec = spec_of(path, labels=_labels(tmp_path, 6))
+    assert glance(path).format == "TensorFlow Lite"
+    network = resolve(path, labels=_labels(tmp_path, 6))
+    spec = network.spec
     assert spec.recipe.input_shape == (1, 3, 8, 8)
     assert spec.output == "probabilities"
     assert spec.notes == ("values: −1 to 1, assumed",)
     x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 8, 8)).astype(np.float32)
-    graph = load_graph(spec)
+    graph = network.graph
     (expected,) = graph.run(dict.fromkeys(graph.inputs, x)).values()
-    runner = VisionEngine().load(spec, EngineOptions(threads=1))
+    runner = VisionEngine().load(network, EngineOptions(threads=1))
     np.testing.assert_allclose(runner.run(x), expected.reshape(-1), atol=1e-6)
     runner.close()
 
@@ -143,7 +146,7 @@ def _labels(folder, count):
 def test_the_recipe_of_integers_comes_from_their_scale(tmp_path, dtype):
     path = tmp_path / "net.tflite"
     path.write_bytes(classifier(dtype))
-    recipe = spec_of(path, labels=_labels(tmp_path, 6)).recipe
+    recipe = resolve(path, labels=_labels(tmp_path, 6)).spec.recipe
     assert recipe.dtype == "float32"
     zero, low = (-10, -128) if dtype == "int8" else (120, 0)
     for pixel in (0, 255):
@@ -154,7 +157,8 @@ def test_the_recipe_of_integers_comes_from_their_scale(tmp_path, dtype):
 def test_the_recipe_of_floats_comes_from_the_metadata(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(classifier(norm=([127.0], [128.0])))
-    spec = spec_of(path, labels=_labels(tmp_path, 6))
+    network = resolve(path, labels=_labels(tmp_path, 6))
+    spec = network.spec
     assert (spec.recipe.scale, spec.recipe.mean, spec.recipe.std) == (1, (127,) * 3, (128,) * 3)
     assert spec.notes == ()
 
@@ -164,8 +168,8 @@ def test_labels_come_from_the_archive_behind_the_file(tmp_path):
     path.write_bytes(classifier(names="labels.txt"))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("labels.txt", "\n".join(f"kind {n}" for n in range(6)))
-    assert spec_of(path).labels == tuple(f"kind {n}" for n in range(6))
-    assert inspect(path).format == "TensorFlow Lite"
+    assert resolve(path).spec.labels == tuple(f"kind {n}" for n in range(6))
+    assert described(path).format == "TensorFlow Lite"
 
 
 def test_a_damaged_archive_of_labels_is_named(tmp_path):
@@ -178,15 +182,15 @@ def test_a_damaged_archive_of_labels_is_named(tmp_path):
     data[at : at + 6] = b"\xff" * 6
     path.write_bytes(data)
     with pytest.raises(LabelError, match="its labels"):
-        spec_of(path)
+        resolve(path)
 
 
 def test_open_axes_take_the_recipes_size(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(classifier(signature=[-1, -1, -1, 3]))
-    assert inspect(path).input_shape == (None, 3, None, None)
-    spec = spec_of(path, labels=_labels(tmp_path, 6))
-    graph = load_graph(spec, open_sizes=(1, 3, 12, 10))
+    assert described(path).input_shape == (None, 3, None, None)
+    network = resolve(path, labels=_labels(tmp_path, 6))
+    graph = network.with_spec(recipe=Recipe(10, 12)).graph
     assert graph.inputs == {"x": (1, 3, 12, 10)}
     with pytest.raises(ShapeError, match="leaves the size of axis 1 open"):
         load_tflite(path)
@@ -261,7 +265,7 @@ def test_caps(tmp_path, monkeypatch):
     for name, told in (("MAX_NODES", "3"), ("_MAX_TENSORS", "3"), ("MAX_BYTES", "100")):
         with monkeypatch.context() as patch:
             patch.setattr(tflite_file, name, int(told))
-            for ask in (load_tflite, inspect):
+            for ask in (load_tflite, described):
                 with pytest.raises(ModelFileError, match=rf"(?i)at most {told}|{told} fit"):
                     ask(path)
 

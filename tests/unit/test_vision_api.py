@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 import twinlens.engine
 import twinlens.engine.vision
+from helpers.tiny_nets import tiny_classifier
 from twinlens.engine import (
     ClassificationRequest,
     CropAndScale,
@@ -23,7 +25,13 @@ from twinlens.engine import (
 )
 from twinlens.engine.api.observations import ClassificationObservation, PrecisionRecallCurve
 from twinlens.engine.api.protocol import EngineOptions
-from twinlens.engine.errors import EngineUnavailableError, ImageError, LabelError, ModelFileError
+from twinlens.engine.errors import (
+    EngineUnavailableError,
+    ImageError,
+    LabelError,
+    ModelError,
+    ModelFileError,
+)
 from twinlens.engine.vision import Model, RequestCancelledError, VisionEngine
 from twinlens.engine.vision.engine import thread_count
 from twinlens.models import load_model
@@ -139,11 +147,11 @@ def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("a letter")
     with pytest.raises(ModelFileError, match=r"text\.onnx"):
-        Model.load(text)
-    with pytest.raises(ModelFileError, match=r"nothing\.onnx"):
-        Model.load(tmp_path / "nothing.onnx")
+        load_model(text)
+    with pytest.raises(ModelError, match=r"nothing\.onnx"):
+        load_model(tmp_path / "nothing.onnx")
     with pytest.raises(LabelError, match="brings no labels"):
-        Model.load(model.spec.path)
+        load_model(tiny_classifier(tmp_path / "bare.onnx", 3))
     with pytest.raises(ImageError, match=r"nothing\.jpg"):
         ImageRequestHandler(tmp_path / "nothing.jpg")
 
@@ -151,10 +159,23 @@ def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
 def test_own_labels_and_recipe(tmp_path: Path, model: Model) -> None:
     labels = tmp_path / "names.txt"
     labels.write_text("\n".join(f"class {n}" for n in range(1000)), encoding="utf-8")
-    with Model.load(model.spec.path, labels=labels, recipe=model.spec.recipe) as own:
+    with load_model(DEFAULT_MODEL, labels=labels, recipe=model.spec.recipe) as own:
         request = ClassificationRequest(own)
         ImageRequestHandler(PICTURE).perform([request])
         assert request.results[0].identifier == f"class {request.results[0].index}"
+
+
+def test_the_bytes_of_an_onnx_file_answer_as_the_file(model: Model) -> None:
+    path = resolve(DEFAULT_MODEL).path
+    assert path is not None
+    with Model.from_onnx(path.read_bytes(), model.spec) as own:
+        requests = [ClassificationRequest(each) for each in (model, own)]
+        ImageRequestHandler(PICTURE).perform(requests)
+        assert requests[0].results == requests[1].results
+    with pytest.raises(LabelError, match="2 labels for 1000 outputs"):
+        Model.from_onnx(path.read_bytes(), replace(model.spec, labels=("a", "b")))
+    with pytest.raises(ModelFileError, match=model.spec.title):
+        Model.from_onnx(b"no model", model.spec)
 
 
 def test_precision_and_recall_are_answered_only_with_a_curve() -> None:

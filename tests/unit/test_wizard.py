@@ -33,7 +33,7 @@ from twinlens.app.core.setup.wizard import (
 )
 from twinlens.app.views.wizard import standings_of, wizard_view
 from twinlens.assets import clip_timeline_path, picture_path
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, Recipe
 from twinlens.models.identify.kept import keep
@@ -55,8 +55,8 @@ def colors_wizard(tmp_path: Path) -> Wizard:
     return Wizard(preflight(color_reader(tmp_path / "colors.onnx", metadata=labels)))
 
 
-def load(spec: ModelSpec) -> Runner:
-    return load_from_registry(spec, "layers-cpu", EngineOptions())
+def load(network: Network) -> Runner:
+    return load_from_registry(network, "layers-cpu", EngineOptions())
 
 
 def wait_for(trial: Trial, holds: Callable[[TrialState], bool]) -> TrialState:
@@ -67,7 +67,7 @@ def wait_for(trial: Trial, holds: Callable[[TrialState], bool]) -> TrialState:
 
 
 def tried(wizard: Wizard, pictures: list[Golden]) -> TrialState:
-    trial = Trial(wizard.trial_spec, wizard.candidates(), pictures, load)
+    trial = Trial(wizard.trial_network, wizard.candidates(), pictures, load)
     trial.start()
     state = wait_for(trial, lambda state: state.done or state.error is not None)
     trial.request_stop()
@@ -126,7 +126,7 @@ def test_a_wrong_label_file_beside_a_model_of_the_catalog_is_an_error(tmp_path: 
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
     copy.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
-    with pytest.raises(LabelError, match="1000 outputs, but 2 labels"):
+    with pytest.raises(LabelError, match=r"copy\.labels\.txt has 2 labels, but .* 1,000 classes"):
         preflight(copy)
 
 
@@ -149,7 +149,7 @@ def test_a_broken_file_is_one_error(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinlens.app.core.setup.preflight.MAX_BYTES", 100)
+    monkeypatch.setattr("twinlens.models.identify.resolve.MAX_BYTES", 100)
     with pytest.raises(ModelFileError, match="at most 100"):
         preflight(tiny_classifier(tmp_path / "net.onnx", 3))
 
@@ -339,7 +339,7 @@ def test_the_embedded_model_proves_its_own_recipe(tmp_path: Path) -> None:
     stands = standings_of(wizard, pictures, tried(wizard, pictures))
     won = best(stands)
     assert won is not None
-    truth = resolve(DEFAULT_MODEL).recipe
+    truth = resolve(DEFAULT_MODEL).spec.recipe
     found = wizard.candidate(won).recipe
     assert (found.scale, found.mean, found.std, found.color) == (
         pytest.approx(truth.scale),
@@ -376,7 +376,7 @@ def test_standing_counts_known_pictures_only() -> None:
 def test_a_trial_tries_what_is_live_and_what_is_added(tmp_path: Path) -> None:
     wizard = colors_wizard(tmp_path)
     shown = plain("blue").picture
-    trial = Trial(wizard.trial_spec, wizard.candidates(), [plain("red")], load, lambda: shown)
+    trial = Trial(wizard.trial_network, wizard.candidates(), [plain("red")], load, lambda: shown)
     trial.start()
     wait_for(trial, lambda state: state.done)
     trial.watch(True)
@@ -394,10 +394,10 @@ def test_a_model_that_does_not_run_says_so(tmp_path: Path) -> None:
     wizard = colors_wizard(tmp_path)
     wizard.set_size(9)
 
-    def fails(spec: ModelSpec) -> Runner:
-        raise ModelFileError(f"{spec.title}: takes another size")
+    def fails(network: Network) -> Runner:
+        raise ModelFileError(f"{network.spec.title}: takes another size")
 
-    trial = Trial(wizard.trial_spec, wizard.candidates(), [plain("red")], fails)
+    trial = Trial(wizard.trial_network, wizard.candidates(), [plain("red")], fails)
     trial.start()
     state = wait_for(trial, lambda state: state.error is not None)
     assert trial.join(WAIT_S)
@@ -427,7 +427,9 @@ def test_a_trial_that_is_stopped_closes_its_runner(tmp_path: Path) -> None:
             self._inner.close()
 
     pictures = [plain(color) for color in COLORS]
-    trial = Trial(wizard.trial_spec, wizard.candidates(), pictures, lambda spec: Slow(load(spec)))
+    trial = Trial(
+        wizard.trial_network, wizard.candidates(), pictures, lambda spec: Slow(load(spec))
+    )
     trial.start()
     assert running.wait(WAIT_S)
     trial.request_stop()

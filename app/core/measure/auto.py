@@ -12,7 +12,7 @@ import numpy as np
 from twinlens.app.core.measure.bench import turns
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 
 RUNS = 7
@@ -33,11 +33,11 @@ class Fastest:
     """What was found out.
 
     Attributes:
-        spec: the model.
+        network: the model.
         times: engines, the fastest first; at least one.
     """
 
-    spec: ModelSpec
+    network: Network
     times: tuple[Timed, ...]
 
     @property
@@ -47,7 +47,7 @@ class Fastest:
 
 
 def find_fastest(
-    spec: ModelSpec,
+    network: Network,
     engines: Sequence[tuple[str, EngineOptions]],
     load: Loader,
     *,
@@ -58,7 +58,7 @@ def find_fastest(
     """Load a model on each engine and time a few answers of each, in turn.
 
     Args:
-        spec: the model.
+        network: the model.
         engines: ids, and what each is asked for.
         load: loads a model on an engine; one that fails is left out.
         rest: told True before something is timed, and False after it.
@@ -79,16 +79,16 @@ def find_fastest(
             if stop():
                 return None
             try:
-                runners.append(load(spec, engine_id, options))
+                runners.append(load(network, engine_id, options))
             except CancelledError:
                 raise
             except TwinlensError as error:
                 reasons.append(error.message)
         if not runners:
-            raise EngineError(f"{spec.title} runs on no engine here: {'; '.join(reasons)}")
+            raise EngineError(f"{network.spec.title} runs on no engine here: {'; '.join(reasons)}")
         rest(True)
         try:
-            return _time(spec, runners, clock, stop)
+            return _time(network, runners, clock, stop)
         finally:
             rest(False)
     finally:
@@ -97,7 +97,7 @@ def find_fastest(
 
 
 def _time(
-    spec: ModelSpec, runners: Sequence[Runner], clock: Clock, stop: Callable[[], bool]
+    network: Network, runners: Sequence[Runner], clock: Clock, stop: Callable[[], bool]
 ) -> Fastest | None:
     tasks = [partial(r.run, np.zeros(r.info.input_shape, np.float32)) for r in runners]
     measured = list(turns(tasks, RUNS, warmup=WARMUP, clock=clock, stop=stop))
@@ -107,4 +107,4 @@ def _time(
         Timed(runner.info.engine_id, runner.info.engine_title, percentile(sorted(own), 50))
         for runner, own in zip(runners, measured[-1], strict=True)
     ]
-    return Fastest(spec, tuple(sorted(timed, key=lambda one: one.median_ms)))
+    return Fastest(network, tuple(sorted(timed, key=lambda one: one.median_ms)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError, TwinlensError
 
@@ -197,7 +197,7 @@ class Comparison:
     """Loads what is to be compared, then measures it. Used by one thread.
 
     Attributes:
-        spec: the model.
+        network: the model.
         cases: what to measure, in this order; the first is what the ratios refer to.
         tensor: the input that all get: the recipe's output.
         load: loads a model on an engine.
@@ -208,7 +208,7 @@ class Comparison:
         stop: asked often; true ends the comparison.
     """
 
-    spec: ModelSpec
+    network: Network
     cases: Sequence[Case]
     tensor: NDArray[np.float32]
     load: Loader
@@ -254,7 +254,7 @@ class Comparison:
         options = EngineOptions(case.threads, case.precision, self.calibration)
         started = self.clock()
         try:
-            runner = self.load(self.spec, case.engine_id, options)
+            runner = self.load(self.network, case.engine_id, options)
         except CancelledError:
             raise
         except TwinlensError as error:
@@ -285,7 +285,7 @@ class Comparison:
 
     def _table(self, done: int = 0, waiting: Sequence[Case] = ()) -> BenchTable:
         return BenchTable(
-            self.spec.title,
+            self.network.spec.title,
             tuple(self._rows),
             tuple(self._left_out),
             tuple(waiting),

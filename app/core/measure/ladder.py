@@ -14,7 +14,7 @@ from twinlens.app.core.measure.crossover import Climb, LeftOut, Parts, Point, St
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, Runner
 from twinlens.engine.errors import CancelledError, TwinlensError
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class Ladder:
         self._parts = {}
         before = self._climb
         comparison = Comparison(
-            rung.spec,
+            rung.network,
             [Case(engine.id, "fp32", self.threads, engine.title) for engine in engines],
-            _tensor(rung.spec),
+            _tensor(rung.network.spec),
             self._load_probed,
             rounds=self._rounds(rung, engines),
             clock=self.clock,
@@ -151,12 +151,12 @@ class Ladder:
             self._parts.get(row.engine),
         )
 
-    def _load_probed(self, spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
+    def _load_probed(self, network: Network, engine_id: str, options: EngineOptions) -> Runner:
         """Load, and where the runner can tell where its time goes, ask it a few times."""
-        runner = self.load(spec, engine_id, replace(options, adapter=self.adapter))
+        runner = self.load(network, engine_id, replace(options, adapter=self.adapter))
         if isinstance(runner, _Profiled):
             try:
-                parts = _probe(runner, spec, self.stop)
+                parts = _probe(runner, network.spec, self.stop)
             except BaseException:
                 runner.close()
                 raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame, Result
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, RunnerInfo
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, RunnerInfo
 from twinlens.engine.errors import TwinlensError
 
 
@@ -27,13 +27,18 @@ class EngineReady:
 
     Attributes:
         info: what really runs.
-        spec: the model that it runs.
+        network: the model that it runs.
         options: what was asked of the engine.
     """
 
     info: RunnerInfo
-    spec: ModelSpec
+    network: Network
     options: EngineOptions = field(default_factory=EngineOptions)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How the model is fed and read."""
+        return self.network.spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +144,7 @@ class SessionState:
     """A snapshot.
 
     Attributes:
-        spec: the model asked for; the one that serves, again, when loading it failed.
+        network: the model asked for; the one that serves, again, when loading it failed.
         engine_id: the engine asked for; likewise.
         options: what is asked of that engine; likewise.
         info: what really answers now; None before the first engine is ready.
@@ -149,7 +154,7 @@ class SessionState:
         answering: frames are answered; False while something else is measured.
     """
 
-    spec: ModelSpec
+    network: Network
     engine_id: str
     info: RunnerInfo | None = None
     source_info: SourceInfo | None = None
@@ -157,3 +162,8 @@ class SessionState:
     loading: str | None = None
     answering: bool = True
     options: EngineOptions = field(default_factory=EngineOptions)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How the model is fed and read."""
+        return self.network.spec

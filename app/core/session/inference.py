@@ -149,10 +149,10 @@ class InferenceWorker:
     def put_aside(self, loaded: Loaded) -> None:
         """Keep a runner that does not serve, or close it if it will not be asked for again."""
         with self._changed:
-            model = (self._incoming or self._serving or loaded).request.spec
+            model = (self._incoming or self._serving or loaded).request.network
             serving = self._serving.request if self._serving else None
-            stale = [s for s in self._shelf.values() if s.request.spec != model]
-            if loaded.request.spec != model or loaded.request == serving or self._stopping:
+            stale = [s for s in self._shelf.values() if s.request.network != model]
+            if loaded.request.network != model or loaded.request == serving or self._stopping:
                 stale.append(loaded)
             else:
                 stale.extend(s for s in [self._shelf.pop(loaded.request, None)] if s)
@@ -250,7 +250,7 @@ class InferenceWorker:
         self._told_engine = False
         self.latency.reset()
         self._news.put_event(
-            EngineReady(loaded.runner.info, loaded.request.spec, loaded.request.options)
+            EngineReady(loaded.runner.info, loaded.request.network, loaded.request.options)
         )
         self._news.tell()
 

@@ -13,22 +13,22 @@ from twinlens.app.core.session.engines import engine_title
 from twinlens.app.core.session.events import LoadFailed, LoadStarted
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.workers import CancelToken, Workers
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, Runner
 from twinlens.engine.cancel import cancel_scope, checkpoint
 from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 
 _log = logging.getLogger(__name__)
 
-Loader = Callable[[ModelSpec, str, EngineOptions], Runner]
+Loader = Callable[[Network, str, EngineOptions], Runner]
 """Loads a model on an engine, by the engine's id; ``registry.load`` in the app."""
 
 
-def load_from_registry(spec: ModelSpec, engine_id: str, options: EngineOptions) -> Runner:
+def load_from_registry(network: Network, engine_id: str, options: EngineOptions) -> Runner:
     """The app's own loader; raises as ``registry.load``."""
     # Late, because the registry's engines import their runtimes.
     from twinlens.engine.api import registry
 
-    return registry.load(spec, engine_id, options)
+    return registry.load(network, engine_id, options)
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,21 @@ class LoadRequest:
     """What is asked for.
 
     Attributes:
-        spec: the model.
+        network: the model.
         engine_id: the engine.
         options: the engine's options.
-        fresh: load from the file even if the same is still at hand.
+        fresh: load it even if the same is still at hand.
     """
 
-    spec: ModelSpec
+    network: Network
     engine_id: str
     options: EngineOptions
     fresh: bool = field(default=False, compare=False)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How the model is fed and read."""
+        return self.network.spec
 
     @property
     def what(self) -> str:
@@ -180,7 +185,7 @@ class EngineLoader:
             return self._load_warm(request)
 
     def _load_warm(self, request: LoadRequest) -> Loaded:
-        runner = self._load_runner(request.spec, request.engine_id, request.options)
+        runner = self._load_runner(request.network, request.engine_id, request.options)
         try:
             checkpoint()
             # The first run allocates and plans; that must not happen to a live frame.
@@ -201,7 +206,7 @@ class EngineLoader:
 
 def _unexpected(request: LoadRequest, error: Exception) -> TwinlensError:
     return EngineError(
-        f"{request.spec.path.name} could not be loaded on {engine_title(request.engine_id)}: "
+        f"{request.network.name} could not be loaded on {engine_title(request.engine_id)}: "
         f"{type(error).__name__}: {error}",
         hint="The model may be damaged, or of a kind that this engine does not know.",
     )

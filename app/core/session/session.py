@@ -45,7 +45,7 @@ from twinlens.app.core.session.meters import Clock
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.workers import Workers
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.image import CropAndScale, Region
 
 __all__ = [
@@ -75,7 +75,7 @@ class Session:
 
     Args:
         source: the first source.
-        spec: the first model.
+        network: the first model.
         engine_id: the first engine.
         options: options of the first engine.
         fallback_source: makes the source (the clip) that plays when no other does; it is used
@@ -93,7 +93,7 @@ class Session:
     def __init__(
         self,
         source: Source,
-        spec: ModelSpec,
+        network: Network,
         engine_id: str,
         *,
         options: EngineOptions | None = None,
@@ -107,7 +107,7 @@ class Session:
         self._workers = workers or Workers()
         self._lock = threading.Lock()
         self._first_source = source
-        self._wanted = LoadRequest(spec, engine_id, options or EngineOptions())
+        self._wanted = LoadRequest(network, engine_id, options or EngineOptions())
         self._started = False
         self._news = NewsBox(on_news)
         self._worker = InferenceWorker(
@@ -138,7 +138,7 @@ class Session:
             wanted, loading = self._wanted, self._engines.wanted
         serving = self._worker.serving
         return SessionState(
-            spec=wanted.spec,
+            network=wanted.network,
             engine_id=wanted.engine_id,
             options=wanted.options,
             info=serving.runner.info if serving else None,
@@ -196,10 +196,10 @@ class Session:
             fresh = self._wanted.fresh and self._engines.wanted is self._wanted
             self._request(replace(self._wanted, engine_id=engine_id, options=options, fresh=fresh))
 
-    def use_model(self, spec: ModelSpec) -> None:
-        """Swap the model warm, on the same engine; its file is read even if it is in use."""
+    def use_model(self, network: Network) -> None:
+        """Swap the model warm, on the same engine; it is loaded even if the same is in use."""
         with self._lock:
-            self._request(replace(self._wanted, spec=spec, fresh=True))
+            self._request(replace(self._wanted, network=network, fresh=True))
 
     def use_source(self, source: Source) -> None:
         """Swap the source; the old one plays until the new one has opened.

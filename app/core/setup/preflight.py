@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinlens.app.core.shelf.rows import megabytes
 from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.errors import LabelError, ModelFileError, UnsupportedOperatorError
-from twinlens.engine.formats import load_graph
-from twinlens.engine.found import PARTS, Found, Origin
-from twinlens.engine.graph import Graph
+from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
 from twinlens.engine.image import Recipe
-from twinlens.models.identify.resolve import find
-
-MAX_BYTES = 2 << 30
-"""Largest model that is opened; every reader of files holds to it as well."""
-
-_ONNX = "ONNX"
+from twinlens.models.identify.facts import PARTS, Origin
+from twinlens.models.identify.identified import Identified
+from twinlens.models.identify.resolve import identify
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +24,41 @@ class Preflight:
     """A model that was looked at.
 
     Attributes:
-        name: what names it next time: catalog name or path.
-        found: what is known of it, and from where.
+        found: what is known of it, and from where; its graph is made.
         bytes: size of the file, or of all files of a folder.
         operators: layers of the graph by kind, and how often each stands there; empty where the
             graph cannot be built.
         unsupported: operators that our layers lack, and how often each stands there.
         refused: the error that says so; None where all are supported.
         parameters: number of weights and biases; 0 where the graph cannot be built.
-        outputs: number of outputs, background included; None where nothing tells it.
     """
 
-    name: str
-    found: Found
+    found: Identified
     bytes: int
     operators: Mapping[str, int] = field(default_factory=dict)
     unsupported: Mapping[str, int] = field(default_factory=dict)
     refused: UnsupportedOperatorError | None = None
     parameters: int = 0
-    outputs: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What names it next time: catalog name or path."""
+        return self.found.name
 
     @property
     def spec(self) -> ModelSpec:
         """The model, as far as it is known."""
-        return self.found.spec
+        return self.found.known.spec
+
+    @property
+    def outputs(self) -> int | None:
+        """Number of outputs, background included; None where nothing tells it."""
+        return self.found.known.outputs
+
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """Where each part (of ``facts.PARTS``) that is known comes from."""
+        return self.found.known.origins
 
     @property
     def classes(self) -> int | None:
@@ -62,8 +67,8 @@ class Preflight:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """Parts (of ``found.PARTS``) that nothing tells and nobody agreed on."""
-        origins = self.found.origins
+        """Parts (of ``facts.PARTS``) that nothing tells and nobody agreed on."""
+        origins = self.origins
         unknown = [p for p in ("size", "layout", "values") if origins.get(p) is Origin.ASSUMED]
         return (*(["labels"] if self.found.problem else []), *unknown)
 
@@ -75,7 +80,7 @@ class Preflight:
         """
         if self.refused is None:
             return None
-        return ("vision",) if self.found.format == _ONNX else ()
+        return ("vision",) if self.found.known.onnx is not None else ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -100,13 +105,13 @@ class Preflight:
         outputs = "outputs not declared" if self.outputs is None else f"{self.outputs:,} outputs"
         if self.found.problem is not None:
             return f"{outputs}, no labels"
-        origin = self.found.origins["labels"].value
+        origin = self.origins["labels"].value
         return f"{outputs}, {len(self.spec.labels):,} labels {origin}"
 
     def _recipe_lines(self) -> list[str]:
         by_origin: dict[Origin, list[str]] = {}
         for part in PARTS:
-            origin = self.found.origins.get(part)
+            origin = self.origins.get(part)
             if part != "labels" and origin is not None:
                 by_origin.setdefault(origin, []).append(_SHOWN[part])
         if len(by_origin) == 1:
@@ -133,68 +138,21 @@ def preflight(path: Path, *, labels: Path | None = None) -> Preflight:
     Raises:
         ModelError: it cannot be used whatever is answered; says why.
     """
-    size = _size(path)
-    if size > MAX_BYTES:
-        raise ModelFileError(f"{path}: {size:,} bytes, expected at most {MAX_BYTES:,}")
-    found = find(path, labels=labels)
+    found = identify(path, labels=labels)
+    if found.model is None:
+        raise found.problem or ModelFileError(f"{path}: is no model")
     try:
-        graph = graph_of(found.spec)
+        graph = found.graph
     except UnsupportedOperatorError as error:
-        return Preflight(
-            str(path),
-            found,
-            size,
-            unsupported=dict(sorted(error.operators.items())),
-            refused=error,
-            outputs=found.outputs,
-        )
-    outputs = found.outputs or _outputs(graph)
+        missing = dict(sorted(error.operators.items()))
+        return Preflight(found, found.bytes, unsupported=missing, refused=error)
     counts = Counter(node.layer.kind for node in graph.nodes)
-    held = _held_to(found, outputs)
-    if held.problem is not None and held.origins.get("values") is Origin.CARD:
-        raise held.problem  # the catalog knows better than a wrong file beside the model
     return Preflight(
-        str(path),
-        held,
-        size,
+        found.held_to_graph(),
+        found.bytes,
         operators=dict(counts.most_common()),
         parameters=graph.parameter_count,
-        outputs=outputs,
     )
-
-
-def graph_of(spec: ModelSpec) -> Graph:
-    """The network of a model whose recipe may still be a guess; raises as ``load_graph``."""
-    return load_graph(spec, open_sizes=spec.recipe.input_shape)
-
-
-def _outputs(graph: Graph) -> int | None:
-    sizes = [n for n in graph.shapes[graph.outputs[0]] if n > 1]
-    return sizes[0] if len(sizes) == 1 else None
-
-
-def _held_to(found: Found, outputs: int | None) -> Found:
-    """Hold labels against outputs that only the graph tells."""
-    background = found.spec.background_outputs
-    if found.problem is not None or outputs is None:
-        return found
-    count = len(found.spec.labels)
-    if count == outputs - background:
-        return found
-    problem = LabelError(
-        f"{found.spec.path.name} has {outputs} outputs, but {count} labels",
-        hint=f"Give a label file with {outputs - background} lines.",
-    )
-    origins = {part: origin for part, origin in found.origins.items() if part != "labels"}
-    return replace(found, spec=replace(found.spec, labels=()), origins=origins, problem=problem)
-
-
-def _size(path: Path) -> int:
-    try:
-        files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-        return sum(file.stat().st_size for file in files)
-    except OSError as why:
-        raise ModelFileError(f"{path}: cannot be read ({why.strerror or why})") from why
 
 
 def size_text(recipe: Recipe) -> str:

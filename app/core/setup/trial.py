@@ -12,7 +12,7 @@ from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.wizard import Answer, Candidate
 from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.api.observations import probabilities
-from twinlens.engine.api.protocol import ModelSpec, Runner
+from twinlens.engine.api.protocol import Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
 from twinlens.engine.image import Converter, PixelBuffer
@@ -46,7 +46,7 @@ class Trial:
     """Loads the model once and runs every candidate on every picture, then on what is live.
 
     Args:
-        spec: the model.
+        network: the model.
         candidates: recipes whose inputs have one shape.
         pictures: golden pictures; more can be added.
         load: loads the model; called on the trial's thread.
@@ -56,15 +56,15 @@ class Trial:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        network: Network,
         candidates: Sequence[Candidate],
         pictures: Sequence[Golden],
-        load: Callable[[ModelSpec], Runner],
+        load: Callable[[Network], Runner],
         live: Callable[[], PixelBuffer | None] = lambda: None,
         workers: Workers | None = None,
     ) -> None:
         self._workers = workers or Workers()
-        self._spec, self._candidates = spec, tuple(candidates)
+        self._network, self._candidates = network, tuple(candidates)
         self._load, self._live = load, live
         self._converters = {c.id: Converter(c.recipe) for c in self._candidates}
         self._changed = threading.Condition()
@@ -126,7 +126,7 @@ class Trial:
         del token  # The engine looks at it; ``_stopping`` is what this thread waits with.
         runner: Runner | None = None
         try:
-            runner = self._load(self._spec)
+            runner = self._load(self._network)
             while self._step(runner):
                 pass
         except CancelledError:
@@ -136,7 +136,7 @@ class Trial:
         except Exception as error:  # noqa: BLE001
             # Importers and runtimes raise anything on a model that is fed in the wrong way; the
             # wizard says so, and another answer may be right.
-            _log.exception("the trial of %s failed unexpectedly", self._spec.title)
+            _log.exception("the trial of %s failed unexpectedly", self._network.spec.title)
             self._fail(EngineError(f"{type(error).__name__}: {error}"))
         finally:
             if runner is not None:
@@ -185,8 +185,8 @@ class Trial:
             converter = self._converters[candidate.id]
             if picture.region is not None:
                 converter = Converter(candidate.recipe, picture.region)
-            shares = probabilities(runner.run(converter.convert(picture.picture)), self._spec)
-            answer = Answer.of(shares)
+            raw = runner.run(converter.convert(picture.picture))
+            answer = Answer.of(probabilities(raw, self._network.spec))
             with self._changed:
                 if self._stopping:
                     return

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.preflight import Preflight
+from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.observations import ClassificationObservation
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import ModelSpec, Network
 from twinlens.engine.errors import LabelError
 from twinlens.engine.image import CropAndScale, Recipe
-from twinlens.engine.modelfile import read_labels
+from twinlens.models.identify.labels import read_labels
 
 Shares = NDArray[np.float32]
 """Probability of each class, (classes,)."""
@@ -134,7 +135,7 @@ class Wizard:
         self.report = report
         spec = report.spec
         self.labels: tuple[str, ...] = spec.labels
-        self.labels_from = "" if report.found.problem else report.found.origins["labels"].value
+        self.labels_from = "" if report.found.problem else report.origins["labels"].value
         self._labels_chosen = False
         self._take_base(spec.recipe)
         self.chosen = next(
@@ -197,17 +198,14 @@ class Wizard:
 
     def labels_in(self, path: Path) -> tuple[str, ...]:
         """The labels in a file, which fit the model; changes nothing. Raises as ``read_labels``."""
-        names, classes = read_labels(path), self.report.classes
-        background = self.report.spec.background_outputs
-        if classes is not None and len(names) == classes + background:
-            names = names[background:]
-        if classes is not None and len(names) != classes:
-            raise LabelError(
-                f"{path.name} has {len(names):,} labels, but {self.report.spec.title} has "
-                f"{classes:,} classes",
-                hint=f"Choose a file with {classes:,} lines, one name a line.",
-            )
-        return names
+        spec = self.report.spec
+        return fitting(
+            read_labels(path),
+            self.report.outputs,
+            spec.background_outputs,
+            source=path.name,
+            of=spec.title,
+        )
 
     def number_labels(self) -> None:
         """Let the classes be called by their numbers; nothing happens where none are known."""
@@ -258,7 +256,7 @@ class Wizard:
         )
 
     def _said(self) -> str:
-        return f"values {self.report.found.origins['values'].value}"
+        return f"values {self.report.origins['values'].value}"
 
     def candidate(self, id: str) -> Candidate:
         """A candidate by its id.
@@ -269,10 +267,11 @@ class Wizard:
         return self._candidates[id]
 
     @property
-    def trial_spec(self) -> ModelSpec:
+    def trial_network(self) -> Network:
         """A model that can be loaded to try candidates on, even before labels are known."""
         labels = self.labels or numbered(self.report.classes or 0)
-        return replace(self.report.spec, labels=labels, recipe=self.candidates()[0].recipe)
+        spec = replace(self.report.spec, labels=labels, recipe=self.candidates()[0].recipe)
+        return self.report.found.network_as(spec)
 
     @property
     def spec(self) -> ModelSpec:
@@ -284,6 +283,11 @@ class Wizard:
         if not self.labels:
             raise LabelError(f"{self.report.spec.title}: {self.missing.lower()}")
         return replace(self.report.spec, labels=self.labels, recipe=self.recipe, notes=())
+
+    @property
+    def network(self) -> Network:
+        """What an engine loads of the model as it was answered; raises as ``spec``."""
+        return self.report.found.network_as(self.spec)
 
     @property
     def kept(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from twinlens.app.core.session.events import EngineReady
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.qt.threads.bridge import Background
 from twinlens.app.views.bench import milliseconds
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
@@ -33,7 +33,7 @@ class Auto:
     def __init__(self, window: MainWindow, load: Loader, background: Background) -> None:
         self._window, self._load, self._background = window, load, background
         self._stopped = threading.Event()
-        self._measures: ModelSpec | None = None
+        self._measures: Network | None = None
         self.found: Fastest | None = None
 
     @property
@@ -64,7 +64,7 @@ class Auto:
         self._window.remember(auto_engine=True)
         self.found = None
         if self._window.choose.serving is not None:
-            self._measure(self._window.choose.serving.spec)
+            self._measure(self._window.choose.serving.network)
         self._show()
 
     def off(self) -> None:
@@ -82,20 +82,20 @@ class Auto:
 
     def engine_ready(self, event: EngineReady) -> None:
         """Measure, where another model answers than the one that was measured."""
-        known = self._measures or (self.found.spec if self.found is not None else None)
-        if self.on and known != event.spec:
-            self._measure(event.spec)
+        known = self._measures or (self.found.network if self.found is not None else None)
+        if self.on and known != event.network:
+            self._measure(event.network)
 
-    def _measure(self, spec: ModelSpec) -> None:
+    def _measure(self, network: Network) -> None:
         choose, session = self._window.choose, self._window.session
         if session is None:
             return
         self.cancel()
-        self._stopped, self._measures, self.found = threading.Event(), spec, None
+        self._stopped, self._measures, self.found = threading.Event(), network, None
         engines = [(engine, choose.options(engine)) for engine in choose.usable]
         work = partial(
             find_fastest,
-            spec,
+            network,
             engines,
             self._load,
             rest=lambda resting: session.set_answering(not resting),
@@ -106,12 +106,12 @@ class Auto:
 
     def _use(self, found: Fastest | None) -> None:
         session, serving = self._window.session, self._window.choose.serving
-        if found is None or session is None or found.spec != self._measures:
+        if found is None or session is None or found.network != self._measures:
             return
         self._measures, self.found = None, found
         best = found.best.engine_id
         # Another model may have been asked for meanwhile; it is measured once it answers.
-        if session.state.spec == found.spec and (
+        if session.state.network == found.network and (
             serving is None or best != session.state.engine_id
         ):
             session.use_engine(best, self._window.choose.options(best))

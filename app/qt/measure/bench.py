@@ -85,7 +85,7 @@ class Bench(MeasuringDesk[BenchSheet]):
             # overwrite what it gives.
             tensor = Converter(serving.spec.recipe).convert(result.frame.buffer)
             yield from Comparison(
-                serving.spec,
+                serving.network,
                 cases,
                 tensor,
                 self._load,
@@ -104,8 +104,8 @@ class Bench(MeasuringDesk[BenchSheet]):
     def engine_ready(self, event: EngineReady) -> None:
         """Forget what was measured on another model, or compared on other pictures."""
         of = self._of
-        if of is None or (of.spec, of.options.calibration) == (
-            event.spec,
+        if of is None or (of.network, of.options.calibration) == (
+            event.network,
             event.options.calibration,
         ):
             return

@@ -18,11 +18,12 @@ from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.pad import reads_signs
 from twinlens.app.qt.threads.bridge import Background
-from twinlens.engine.api.protocol import ModelSpec
-from twinlens.engine.errors import EngineError, LabelError
-from twinlens.engine.modelfile import read_labels
+from twinlens.engine.api.labels import fitting
+from twinlens.engine.api.protocol import Network
+from twinlens.engine.errors import EngineError
 from twinlens.models.catalog.store import Store
 from twinlens.models.identify.kept import keep
+from twinlens.models.identify.labels import read_labels
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
@@ -145,7 +146,7 @@ class Intake(QObject):
         choice = window.choose.choice(usable[0])
         title = choice.title if choice else usable[0]
         listed = ", ".join(f"{kind} {n}×" for kind, n in report.unsupported.items())
-        said = f"{report.spec.path.name}: our layers do not implement {listed or 'all of it'}"
+        said = f"{report.found.path.name}: our layers do not implement {listed or 'all of it'}"
         banner = Banner(
             said, f"{title} runs it all the same.", BannerKind.WARN, action=f"Use {title}"
         )
@@ -162,7 +163,7 @@ class Intake(QObject):
             self.desk.ask(report, engine_id, partial(self._confirmed, report))
             return
         window, spec = self._window, report.spec
-        window.choose.use(spec, report.name)
+        window.choose.use(report.found.network, report.name)
         title = f"{spec.title}: {', '.join(report.lines[:2])}"
         banner = Banner(title, " · ".join(report.lines[2:]))
         if reads_signs(spec.recipe) and not window.pad.active:
@@ -175,8 +176,9 @@ class Intake(QObject):
         if not self._window.pad.active:
             self._window.pad.toggle()
 
-    def _confirmed(self, report: Preflight, spec: ModelSpec, kept: dict[str, Any]) -> None:
-        self._window.choose.use(spec, report.name, lambda: self._keep(spec.path, kept))
+    def _confirmed(self, report: Preflight, network: Network, kept: dict[str, Any]) -> None:
+        path = report.found.path
+        self._window.choose.use(network, report.name, lambda: self._keep(path, kept))
 
     def _keep(self, path: Path, values: dict[str, Any]) -> None:
         """Keep what was chosen, once the model has answered like that."""
@@ -196,39 +198,37 @@ class Intake(QObject):
             return
         if session is None or session.state.info is None:
             return
-        spec, width = session.state.spec, session.state.info.output_width
+        network, width = session.state.network, session.state.info.output_width
 
         def read() -> tuple[tuple[str, ...], bool]:
-            names = _fitting(path, spec, width)
+            spec = network.spec
+            names = fitting(
+                read_labels(path),
+                width,
+                spec.background_outputs,
+                source=path.name,
+                of=spec.title,
+                hint="Drop the model that they belong to first.",
+            )
             return names, any(card.id == spec.id for card in Store().cards())
 
         def done(found: tuple[tuple[str, ...], bool]) -> None:
-            self._name_classes(path, spec, *found)
+            self._name_classes(path, network, *found)
 
         self._background.run("labels", read, done, self._window.tell)
 
     def _name_classes(
-        self, path: Path, spec: ModelSpec, names: tuple[str, ...], known: bool
+        self, path: Path, network: Network, names: tuple[str, ...], known: bool
     ) -> None:
         session = self._window.session
-        if session is None or session.state.spec is not spec:
+        if session is None or session.state.network is not network:
             return  # another model was asked for meanwhile, whose classes these are not
-        named = replace(spec, labels=names, notes=())
-        then = partial(self._keep, spec.path, {"labels": list(names)})
-        self._window.choose.use(named, self._window.settings.model, None if known else then)
+        named = network.with_spec(labels=names, notes=())
+        then = None
+        if not known and network.path is not None:
+            then = partial(self._keep, network.path, {"labels": list(names)})
+        self._window.choose.use(named, self._window.settings.model, then)
         if known:
             hint = "They hold until another model is chosen, since this one is of the catalog."
-            said = f"{spec.title} names its classes by {path.name}"
+            said = f"{network.spec.title} names its classes by {path.name}"
             self._window.show_banner(Banner(said, hint))
-
-
-def _fitting(path: Path, spec: ModelSpec, width: int) -> tuple[str, ...]:
-    names, classes = read_labels(path), width - spec.background_outputs
-    if len(names) == width:
-        names = names[spec.background_outputs :]
-    if len(names) != classes:
-        raise LabelError(
-            f"{path.name} has {len(names):,} labels, but {spec.title} has {classes:,} classes",
-            hint="Drop the model that they belong to first.",
-        )
-    return names

@@ -24,7 +24,7 @@ from twinlens.app.overlays import Banner
 from twinlens.app.qt.setup.wizard_sheet import WizardActions, WizardSheet
 from twinlens.app.qt.threads.bridge import Background
 from twinlens.app.views.wizard import Proof, ProofView, proof_view
-from twinlens.engine.api.protocol import ModelSpec, Runner
+from twinlens.engine.api.protocol import Network, Runner
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
 
@@ -38,7 +38,7 @@ _VIEW = "wizard"
 Thumb = NDArray[np.uint8]
 """A small picture, (rows, columns, 3) B, G, R."""
 
-Confirmed = Callable[[ModelSpec, dict[str, Any]], None]
+Confirmed = Callable[[Network, dict[str, Any]], None]
 """Gets the model as it was answered, and what is to be kept beside it."""
 
 
@@ -168,17 +168,17 @@ class WizardDesk(QObject):
         if wizard is None:
             return
         try:
-            spec, candidates = wizard.trial_spec, wizard.candidates()
+            network, candidates = wizard.trial_network, wizard.candidates()
         except TwinlensError as error:
             self._tell(error)
             return
         options = replace(self._window.choose.options(self._engine_id), precision="fp32")
 
-        def load(model: ModelSpec) -> Runner:
+        def load(model: Network) -> Runner:
             return self._load(model, self._engine_id, options)
 
         workers = self._window.workers
-        self._trial = Trial(spec, candidates, self._pictures, load, self._live, workers)
+        self._trial = Trial(network, candidates, self._pictures, load, self._live, workers)
         self._trial.watch(self._shown == LIVE)
         self._trial.start()
         self._seen = -1
@@ -349,10 +349,10 @@ class WizardDesk(QObject):
         wizard, confirmed = self.wizard, self._confirmed
         if wizard is None or confirmed is None or wizard.missing:
             return
-        spec, kept = wizard.spec, wizard.kept
+        network, kept = wizard.network, wizard.kept
         self._confirmed = None
         self._window.popups.close_sheet()
-        confirmed(spec, kept)
+        confirmed(network, kept)
 
     def _closed(self) -> None:
         wizard, confirmed = self.wizard, self._confirmed

@@ -14,7 +14,7 @@ from twinlens.app.core.settings import Settings, following
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.threads.bridge import Background
 from twinlens.assets import clip_path
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network
 
 if TYPE_CHECKING:
     from twinlens.app.qt.window.window import MainWindow
@@ -37,9 +37,9 @@ class Choose:
         window: MainWindow,
         engines: Sequence[EngineChoice],
         make_source: Callable[[str], Source],
-        resolve: Callable[[str], ModelSpec],
+        resolve: Callable[[str], Network],
         background: Background,
-        begin: Callable[[ModelSpec], None],
+        begin: Callable[[Network], None],
     ) -> None:
         self._window, self.engines = window, tuple(engines)
         self._make_source, self._resolve, self._background = make_source, resolve, background
@@ -48,7 +48,7 @@ class Choose:
         self._failed_source = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
-        self._asked_model: tuple[ModelSpec, str, Callable[[], object] | None] | None = None
+        self._asked_model: tuple[Network, str, Callable[[], object] | None] | None = None
         self._rescued = False
         self.serving: EngineReady | None = None
         self._agreements: dict[tuple[str, str, str, Path | None], float] = {}
@@ -176,8 +176,9 @@ class Choose:
         window.stop_measuring()
         window.progress.set_busy(True)
 
-        def ready(spec: ModelSpec) -> None:
-            self.use(spec, name)
+        def ready(network: Network) -> None:
+            self.use(network, name)
+            spec = network.spec
             if spec.notes:
                 window.show_banner(Banner(f"{spec.title}: assumptions", "; ".join(spec.notes)))
 
@@ -187,21 +188,23 @@ class Choose:
 
         self._background.run("model", lambda: self._resolve(name), ready, failed)
 
-    def use(self, spec: ModelSpec, name: str, answered: Callable[[], object] | None = None) -> None:
+    def use(
+        self, network: Network, name: str, answered: Callable[[], object] | None = None
+    ) -> None:
         """Load and warm a model that is known, while the old one serves.
 
         Args:
-            spec: the model.
+            network: the model.
             name: what names it at the next start.
             answered: called once it answers.
         """
         window = self._window
         window.stop_measuring()
-        self._asked_model = (spec, name, answered)
+        self._asked_model = (network, name, answered)
         if window.session is None:
-            self._begin(spec)
+            self._begin(network)
         else:
-            window.session.use_model(spec)
+            window.session.use_model(network)
         window.refresh()
 
     # --- what becomes of it ----------------------------------------------------------------
@@ -223,7 +226,7 @@ class Choose:
             adapter=options.adapter or "",
         )
         asked = self._asked_model
-        if asked is not None and asked[0] is event.spec:
+        if asked is not None and asked[0] is event.network:
             self._asked_model = None
             recent = window.settings.with_recent_model(asked[1])
             window.remember(model=recent.model, recent_models=recent.recent_models)

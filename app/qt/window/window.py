@@ -62,7 +62,7 @@ from twinlens.app.qt.window.choose import Choose
 from twinlens.app.qt.window.keys import Keys
 from twinlens.app.qt.window.look import Look
 from twinlens.app.qt.window.screenshot import save_screenshot
-from twinlens.engine.api.protocol import ModelSpec
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import TwinlensError
 from twinlens.models.catalog.store import Store
 
@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
         store: SettingsStore,
         engines: Sequence[EngineChoice],
         make_source: Callable[[str], Source],
-        resolve: Callable[[str], ModelSpec],
+        resolve: Callable[[str], Network],
         *,
         make_session: Callable[..., Session] = Session,
         load: Loader = load_from_registry,
@@ -182,15 +182,15 @@ class MainWindow(QMainWindow):
 
         self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
 
-    def _begin(self, spec: ModelSpec) -> None:
+    def _begin(self, network: Network) -> None:
         """Start the session on a model, and on the source asked for by then or the clip."""
         text = self.choose.source_text
 
         def made(source: Source) -> None:
             if text != self.choose.source_text:  # another one was chosen meanwhile
-                self._begin(spec)
+                self._begin(network)
             else:
-                self._run_session(source, spec)
+                self._run_session(source, network)
 
         def failed(error: Exception) -> None:
             self.tell(error, "The bundled clip plays instead.")
@@ -199,12 +199,12 @@ class MainWindow(QMainWindow):
         # Elsewhere, as a path is looked at: what it lies on may not answer.
         self._background.run("start", lambda: self._make_source(text), made, failed)
 
-    def _run_session(self, source: Source, spec: ModelSpec) -> None:
+    def _run_session(self, source: Source, network: Network) -> None:
         if self._stopped or self.session is not None:
             return
         self.session = self._make_session(
             source,
-            spec,
+            network,
             self._engine_id,
             options=self.choose.options(self._engine_id),
             fallback_source=lambda: self._make_source("clip"),

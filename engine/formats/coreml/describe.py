@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape, read_coreml
+from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape
 from twinlens.engine.formats.coreml.importer import biases, kind_of, output_name, scaler_of
 from twinlens.engine.formats.coreml.operation import Constants
 from twinlens.engine.formats.coreml.program import (
@@ -22,14 +21,12 @@ _MOVES = (
 )
 
 
-def describe_coreml(path: Path) -> ModelFile:
-    """Read what a Core ML file or package declares, without its weights being interpreted.
+def describe_coreml(file: CoreMLFile) -> ModelFile:
+    """What a parsed Core ML file or package declares, without its weights being interpreted.
 
     Raises:
-        ModelFileError: missing, too large, damaged, or without one picture in.
-        UnsupportedOperatorError: another kind of model than a neural network.
+        ModelFileError: damaged, or without one picture in.
     """
-    file = read_coreml(path)
     labels = _labels(file)
     described = file.model.description.metadata
     metadata = {entry.key: entry.value for entry in described.userDefined}
@@ -37,7 +34,7 @@ def describe_coreml(path: Path) -> ModelFile:
         if getattr(described, name):
             metadata[name] = getattr(described, name)
     return ModelFile(
-        path=path,
+        path=file.path,
         input_shape=input_shape(file),
         output_width=len(labels) or None,
         ends_in_softmax=_ends_in_softmax(file),

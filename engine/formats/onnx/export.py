@@ -33,8 +33,8 @@ def onnx_from_graph(graph: Graph, *, metadata: Mapping[str, str] | None = None) 
     Args:
         graph: optimised or not. Its value names and node names are kept; floating-point
             parameters are written as float32.
-        metadata: text that goes with it (see ``engine.modelfile.metadata_of``); wins over the
-            graph's own.
+        metadata: text that goes with it (see ``models.identify.embedded.metadata_of``); wins over
+            the graph's own.
 
     Returns:
         The model, with all shapes fixed; inputs are float32 unless a dequantiser reads them.

@@ -24,10 +24,37 @@ def read_model(path: Path) -> onnx.ModelProto:
         ModelFileError: missing, empty, too large, text, truncated, not ONNX, or it points to
             data outside its own folder.
     """
+    data = _read(path)
+    model = _parse(data, path)
+    _load_external_data(model, path)
+    return model
+
+
+def parse_model(data: bytes, title: str) -> onnx.ModelProto:
+    """Read the contents of an ONNX file, which have all weights inside.
+
+    Args:
+        data: the contents.
+        title: what errors call it.
+
+    Raises:
+        ModelFileError: empty, too large, text, truncated, not ONNX, or with data beside itself.
+    """
+    if len(data) > MAX_BYTES:
+        raise ModelFileError(f"{title} has {len(data):,} bytes; at most {MAX_BYTES:,} can be read")
+    model = _parse(data, Path(title))
+    if _outside(model):
+        raise ModelFileError(
+            f"{title}: keeps data in files beside itself, where nothing lies beside bytes",
+            hint="Give the path of the file instead.",
+        )
+    return model
+
+
+def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
-    data = _read(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -37,7 +64,6 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not model.opset_import or not (model.graph.node or model.graph.output):
         raise _not_onnx(path, data)
     _check_text(model, path)
-    _load_external_data(model, path)
     return model
 
 
@@ -89,14 +115,18 @@ def _not_onnx(path: Path, data: bytes) -> ModelFileError:
     return ModelFileError(f"{path} is truncated or not an ONNX model", hint=_DAMAGED)
 
 
-def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
+def _outside(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Tensors whose data lie beside the model."""
     import onnx
 
     outside = onnx.TensorProto.EXTERNAL
-    tensors = [tensor for tensor in model.graph.initializer if tensor.data_location == outside]
+    return [tensor for tensor in model.graph.initializer if tensor.data_location == outside]
+
+
+def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
     folder = path.resolve().parent
     total = 0
-    for tensor in tensors:
+    for tensor in _outside(model):
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
         target = (folder / location).resolve()

@@ -33,6 +33,9 @@ _TIDY = (
 )
 
 
+_LABELS_IMPORT = "from twinlens.models.identify.sidecar import labels_beside\n"
+
+
 @dataclass(frozen=True)
 class PythonModule:
     """A generated module and what has to lie beside it.
@@ -103,7 +106,7 @@ def _module(graph: Graph, spec: ModelSpec, source: Source, stem: str, title: str
         "about": "\n".join(_docstring(*about, indent=0)),
         "layers": _import_line("twinlens.engine.layers", ("Array", *source.layers)),
         "recipe_names": _recipe_names(spec.recipe),
-        "labels_import": ", labels_beside" if spec.labels else "",
+        "labels_import": _LABELS_IMPORT if spec.labels else "",
         "recipe": "\n".join(_recipe(spec.recipe)),
         "functions": functions,
         "stem": stem,

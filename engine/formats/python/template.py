@@ -11,7 +11,9 @@ IMPORTED = frozenset(
         "Graph",
         "Image",
         "Mapping",
+        "GraphSource",
         "ModelSpec",
+        "Network",
         "PARAMETERS",
         "Path",
         "Predictor",
@@ -34,12 +36,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinlens.engine.api.predictor import Image, Predictor{labels_import}
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.predictor import Image, Predictor
+from twinlens.engine.api.protocol import EngineOptions, GraphSource, ModelSpec, Network
 from twinlens.engine.graph import Builder, Graph
 from twinlens.engine.image import {recipe_names}
 {layers}from twinlens.engine.params import open_parameters
-
+{labels_import}
 PARAMETERS = Path(__file__).with_suffix(".safetensors")
 
 {recipe}
@@ -50,18 +52,17 @@ PARAMETERS = Path(__file__).with_suffix(".safetensors")
 
 """
 
-BODY = '''def model() -> ModelSpec:
-    """What the network is called, how it is fed and how its answer is read."""
-    return ModelSpec(
+BODY = '''def model() -> Network:
+    """What the network is called, how it is fed and read, and its graph."""
+    spec = ModelSpec(
         id="{stem}",
         title="{title}",
-        path=PARAMETERS,
         recipe=RECIPE,
         labels={labels},
         background_outputs={background},
         output="{output}",
-        assemble=lambda: assemble(open_parameters(PARAMETERS)),
     )
+    return Network(spec, GraphSource(lambda _: assemble(open_parameters(PARAMETERS))), PARAMETERS)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from twinlens.engine.errors import LabelError, ModelFileError
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, read_tflite
+from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile
 from twinlens.engine.formats.tflite.flatbuffer import Table
 
 _METADATA = "TFLITE_METADATA"
@@ -30,15 +30,17 @@ _PRODUCTS = ("CONV_2D", "FULLY_CONNECTED")
 _MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "DEQUANTIZE", "QUANTIZE")
 
 
-def describe_tflite(path: Path) -> ModelFile:
-    """Read what a TensorFlow Lite file declares, without its weights being interpreted.
+def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
+    """What a parsed TensorFlow Lite file declares, without its weights being interpreted.
+
+    Args:
+        path: the file; its labels lie in a zip archive at its end.
+        file: its contents.
 
     Raises:
-        ModelFileError: missing, too large, damaged, or without one picture in and one
-            classification out.
+        ModelFileError: damaged, or without one picture in and one classification out.
         LabelError: it has labels that cannot be read.
     """
-    file = read_tflite(path)
     if len(file.inputs) != 1 or not file.outputs:
         raise ModelFileError(
             f"{path}: {len(file.inputs)} inputs and {len(file.outputs)} outputs, expected one "

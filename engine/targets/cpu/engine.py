@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, Runner
 from twinlens.engine.errors import EngineError
 from twinlens.engine.graph import Graph, optimize
 from twinlens.engine.targets.cpu.run.classifier import ID, TITLE
@@ -49,22 +49,19 @@ class LayersCpuEngine:
 
         return missing_precisions(detect())
 
-    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
-        """Read, optimise and compile a network.
+    def load(self, network: Network, options: EngineOptions) -> Runner:
+        """Optimise and compile a network.
 
         Raises:
-            ModelError: the file cannot be read, needs what we lack, or does not fit its recipe.
+            ModelError: it cannot be read, needs what we lack, or does not fit its recipe.
             EngineError: a precision that does not exist, or not on this machine.
         """
-        from twinlens.engine.formats import load_graph
-
         if options.precision not in PRECISIONS:
             raise EngineError(
                 f"{self.title} computes in {', '.join(PRECISIONS)}, not in {options.precision!r}"
             )
-        expected = model.recipe.input_shape
-        graph = optimize(load_graph(model, open_sizes=expected))
-        return self._runner(graph, expected, model, options)
+        expected = network.spec.recipe.input_shape
+        return self._runner(optimize(network.graph), expected, network.spec, options)
 
     def _runner(
         self, graph: Graph, expected: tuple[int, ...], model: ModelSpec, options: EngineOptions

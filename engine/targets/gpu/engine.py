@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Runner
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import EngineError, EngineUnavailableError, TwinlensError
 from twinlens.engine.graph import optimize
 from twinlens.engine.targets.gpu.run.adapters import TITLE, choose, list_adapters, without_wgpu
@@ -47,16 +47,14 @@ class LayersGpuEngine:
             return {}
         return {"fp16": f"{list_adapters()[0].title} has no shader-f16"}
 
-    def load(self, model: ModelSpec, options: EngineOptions) -> Runner:
-        """Read, optimise and compile a network.
+    def load(self, network: Network, options: EngineOptions) -> Runner:
+        """Optimise and compile a network.
 
         Raises:
-            ModelError: the file cannot be read, needs what we lack, or does not fit its recipe.
+            ModelError: it cannot be read, needs what we lack, or does not fit its recipe.
             EngineError: no such adapter, or a precision that it does not have.
             EngineUnavailableError: there is no wgpu, or no adapter.
         """
-        from twinlens.engine.formats import load_graph
-
         reason = self.available()
         if reason:
             raise EngineUnavailableError(f"{self.title} is not available: {reason}")
@@ -72,6 +70,6 @@ class LayersGpuEngine:
             )
         from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
-        expected = model.recipe.input_shape
-        graph = optimize(load_graph(model, open_sizes=expected))
+        expected = network.spec.recipe.input_shape
+        graph = optimize(network.graph)
         return GpuRunner(without_pairs(graph)[0], expected, adapter, options.precision)

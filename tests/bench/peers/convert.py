@@ -67,7 +67,7 @@ def _frames() -> Iterator[np.ndarray]:
     from twinlens.engine.targets.cpu.run.calibrate import tensors
     from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
-    frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(DEFAULT_MODEL).recipe)]
+    frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(DEFAULT_MODEL).spec.recipe)]
     order = np.random.default_rng(7).permutation(len(frames))
     for position in order[: CALIBRATION + CHECKED]:
         yield frames[position]

@@ -1,39 +1,26 @@
-"""What a model file of any format declares, without its weights being interpreted."""
+"""What an ONNX file declares, without its weights being interpreted."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.coreml.describe import describe_coreml
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.onnx.file import read_model
 from twinlens.engine.formats.onnx.importer import MAX_NODES
-from twinlens.engine.formats.recognize import Format, recognize
-from twinlens.engine.formats.tflite.describe import describe_tflite
+
+if TYPE_CHECKING:
+    import onnx
 
 _UINT8 = 2  # TensorProto.UINT8
 
 
-def describe(path: Path) -> ModelFile:
-    """Read what a model file declares: ONNX, TensorFlow Lite, Core ML, by its content.
+def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
+    """What a parsed ONNX file declares.
 
     Raises:
-        ModelFileError: missing, too large, of an unknown format, damaged, or without one picture
-            in and one classification out.
+        ModelFileError: too large, or without one picture in and one classification out.
     """
-    kind = recognize(path)
-    if kind is Format.TFLITE:
-        return describe_tflite(path)
-    if kind in (Format.CORE_ML, Format.CORE_ML_PACKAGE):
-        return describe_coreml(path)
-    return describe_onnx(path)
-
-
-def describe_onnx(path: Path) -> ModelFile:
-    """Read what an ONNX file declares; raises as ``describe``."""
-    model = read_model(path)
     graph = model.graph
     if len(graph.node) > MAX_NODES:
         raise ModelFileError(f"{path}: {len(graph.node)} nodes, expected at most {MAX_NODES}")

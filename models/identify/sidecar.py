@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twinlens.engine.errors import ModelError
+from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.files import write_whole
-from twinlens.engine.found import Origin
+from twinlens.models.identify.facts import Origin
 
 _MAX_BYTES = 4 << 20
 
@@ -117,6 +117,22 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
             raise ModelError(f"{path}: {key} is {value!r}, which is not allowed there")
     text = _as_toml(values)
     write_whole(path, text.encode())
+
+
+def labels_beside(path: Path) -> tuple[str, ...]:
+    """Names of the classes in ``NAME.toml`` beside a file.
+
+    Raises:
+        LabelError: there are none.
+        ModelError: the file cannot be read; says why.
+    """
+    beside = sidecar_path(path)
+    if not beside.is_file():
+        raise LabelError(f"{beside}: does not exist; it should have the labels of {path.name}")
+    labels = read_values(beside).get("labels")
+    if not labels:
+        raise LabelError(f"{beside}: has no labels, which should be there for {path.name}")
+    return tuple(labels)
 
 
 def _as_toml(values: Mapping[str, Any]) -> str:

@@ -1,0 +1,144 @@
+"""What ``identify`` returns: what a path is, what is known of it, and its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from twinlens.engine.api.labels import fitting
+from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
+from twinlens.engine.errors import LabelError, ModelFileError, TwinlensError
+from twinlens.engine.graph import Graph
+from twinlens.models.identify.facts import Origin
+from twinlens.models.identify.kinds import Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        spec: how it is fed and read, as far as it is known.
+        source: makes its graph, once.
+        origins: where each of ``PARTS`` comes from; labels are missing where none are known.
+        outputs: number of outputs, background included; None where the file leaves it open.
+        onnx: the file, where ONNX Runtime reads it by itself.
+        metadata: the file's own key-value pairs, where it was looked at.
+        labels_source: what names the classes, for display: a file's name ...
+    """
+
+    spec: ModelSpec
+    source: GraphSource
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    outputs: int | None = None
+    onnx: Path | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    labels_source: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Identified:
+    """What a name or a path is.
+
+    Attributes:
+        name: what names it next time: catalog name or path.
+        path: the file or folder that is meant: of a folder with one model in it, that model.
+        kind: what it is.
+        format: what it is stored as, for display.
+        model: what is known of it; None where it is no model.
+        problem: why it cannot be used as it is (labels missing, no model ...); None where it can.
+    """
+
+    name: str
+    path: Path
+    kind: Kind
+    format: str
+    model: Model | None = None
+    problem: TwinlensError | None = None
+
+    @property
+    def known(self) -> Model:
+        """What is known of the model.
+
+        Raises:
+            ModelError: it is none; says what it is.
+        """
+        if self.model is None:
+            raise self.problem or ModelFileError(f"{self.path}: is a {self.kind.value}, no model")
+        return self.model
+
+    @property
+    def graph(self) -> Graph:
+        """The model's graph, made once of the file that was parsed once; engines get the same.
+
+        Raises:
+            ModelError: it is no model, or needs what the layers lack.
+        """
+        return self.known.source.graph(self.known.spec.recipe.input_shape)
+
+    @property
+    def network(self) -> Network:
+        """What an engine loads.
+
+        Raises:
+            TwinlensError: the problem that is left.
+        """
+        if self.problem is not None:
+            raise self.problem
+        return self.network_as(self.known.spec)
+
+    def network_as(self, spec: ModelSpec) -> Network:
+        """What an engine loads, fed and read in a way that somebody chose.
+
+        Raises:
+            ModelError: it is no model.
+        """
+        return Network(spec, self.known.source, self.path, self.known.onnx)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file, or of all files of a folder; raises ModelFileError."""
+        return size_of(self.path)
+
+    def held_to_graph(self) -> Identified:
+        """The same with labels held against the outputs that only the graph tells.
+
+        Raises:
+            ModelError: it is no model, or needs what the layers lack; or labels beside a model of
+                the catalog are wrong, which the catalog knows better.
+        """
+        model, graph = self.known, self.graph
+        outputs = model.outputs or _outputs(graph)
+        model = replace(model, outputs=outputs)
+        if self.problem is not None:
+            return replace(self, model=model)
+        spec = model.spec
+        background, source = spec.background_outputs, model.labels_source
+        try:
+            names = fitting(spec.labels, outputs, background, source=source, of=self.path.name)
+        except LabelError as problem:
+            if model.origins["values"] is Origin.CARD:
+                raise
+            origins = {part: origin for part, origin in model.origins.items() if part != "labels"}
+            model = replace(model, spec=replace(spec, labels=()), origins=origins)
+            return replace(self, model=model, problem=problem)
+        return replace(self, model=replace(model, spec=replace(spec, labels=names)))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
+    try:
+        files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+    except OSError as why:
+        raise ModelFileError(f"{path}: cannot be read ({why.strerror or why})") from why
+
+
+def _outputs(graph: Graph) -> int | None:
+    sizes = [n for n in graph.shapes[graph.outputs[0]] if n > 1]
+    return sizes[0] if len(sizes) == 1 else None

@@ -1,0 +1,265 @@
+"""What a path is, by its content: one table of kinds and formats, a row each.
+
+``glance`` is cheap enough for every move of a pointer: names in a folder and a file's first bytes
+are looked at, and of a protobuf the keys of its outermost fields. The same row says how the thing
+is read, where it is a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from pathlib import Path
+
+from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats import CORE_ML, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.params.npz import has_arrays
+from twinlens.engine.params.open import is_safetensors
+from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
+from twinlens.models.identify import signatures as signs
+from twinlens.models.identify.signatures import Start
+
+
+class Kind(Enum):
+    """What a path can be."""
+
+    MODEL = "model"
+    PARAMETERS = "parameters"
+    PICTURE = "picture"
+    VIDEO = "video"
+    PICTURES = "folder of pictures"
+    LABELS = "labels"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of file and how it is told.
+
+    Attributes:
+        kind: what it is.
+        format: its name, for display; empty where it is not known.
+        fits: whether a file is of this kind.
+        model: how it is read, where it is a model.
+        refusal: why it is no model file, behind the file's name; empty where it is one.
+        hint: what helps then.
+    """
+
+    kind: Kind
+    format: str
+    fits: Callable[[Start], bool]
+    model: ModelFormat | None = None
+    refusal: str = ""
+    hint: str = ""
+
+
+MODEL_SUFFIXES = (".onnx", ".tflite", ".mlmodel", ".mlpackage")
+_LABEL_SUFFIXES = (".txt", ".names", ".labels", ".csv", ".tsv", "")
+_PYTORCH_HINT = (
+    "A .pt or .pth file is a pickle: to open it is to run what its author wrote into it, so it "
+    "is not opened. In Python, where you trust the file, export the network: "
+    "torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', dynamo=True)."
+)
+
+# The first row that fits counts. Pictures come first because nothing else starts like them; what
+# is only a name comes last.
+FILES: tuple[Row, ...] = (
+    Row(Kind.PICTURE, "picture", signs.is_picture),
+    Row(Kind.VIDEO, "video", signs.is_video),
+    Row(Kind.MODEL, TFLITE.title, signs.is_tflite, TFLITE),
+    Row(
+        Kind.PARAMETERS,
+        "HDF5",
+        signs.is_hdf5,
+        refusal=": is an HDF5 file, which holds parameters, not a network that we can read",
+        hint="Export the Keras model: model.export('model.onnx', format='onnx').",
+    ),
+    # Before pickles: a header of 640 bytes makes safetensors start as they do.
+    Row(
+        Kind.PARAMETERS,
+        "safetensors",
+        lambda start: is_safetensors(start.head[:16], start.size),
+        refusal=": is a safetensors file, which holds parameters, but no network",
+        hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
+    ),
+    Row(
+        Kind.PARAMETERS,
+        "npz",
+        lambda start: signs.is_zip(start) and has_arrays(start.path),
+        refusal=": is a zip archive with arrays, which are parameters, but no network",
+        hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
+    ),
+    Row(
+        Kind.NOTHING,
+        "PyTorch",
+        signs.is_pytorch,
+        refusal=": is a PyTorch file, expected ONNX",
+        hint=_PYTORCH_HINT,
+    ),
+    Row(
+        Kind.NOTHING,
+        "zip",
+        signs.is_zip,
+        refusal=": is a zip archive, expected a model file",
+        hint="Unpack it, and open what is inside.",
+    ),
+    Row(
+        Kind.LABELS,
+        "text",
+        lambda start: start.suffix in _LABEL_SUFFIXES and signs.is_text(start),
+    ),
+    Row(Kind.MODEL, CORE_ML.title, signs.is_core_ml, CORE_ML),
+    Row(Kind.MODEL, ONNX.title, signs.is_onnx, ONNX),
+    # What is called a model is left to a reader, which says what is wrong with it.
+    Row(Kind.MODEL, "", lambda start: start.suffix in MODEL_SUFFIXES, ONNX),
+    Row(
+        Kind.NOTHING,
+        "tensor",
+        lambda start: start.suffix in RAW_SUFFIXES,
+        refusal=" is one tensor",
+        hint="Drop the folder with all of them.",
+    ),
+    Row(
+        Kind.NOTHING,
+        "HEIF",
+        signs.is_heif,
+        refusal=" is a HEIF or AVIF picture",
+        hint="Save it as JPEG or PNG.",
+    ),
+)
+CORE_ML_PACKAGE = Row(Kind.MODEL, "Core ML package", lambda start: False, CORE_ML)
+
+PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
+"""Endings of pictures, by which a folder's are told; each is known by its content when read."""
+
+_MOST_NAMES = 20_000
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a path is at first sight.
+
+    Attributes:
+        path: the file or folder that is meant: of a folder with one model in it, that model.
+        kind: what it is.
+        row: the row of the table; None where none fits.
+        reason: why it is nothing; empty where it is something.
+        hint: what helps then; empty where nothing in particular does.
+        pictures: how many a folder of pictures has.
+        folder: the folder that was looked into, where ``path`` lies in it.
+    """
+
+    path: Path
+    kind: Kind
+    row: Row | None = None
+    reason: str = ""
+    hint: str = ""
+    pictures: int = 0
+    folder: Path | None = None
+
+    @property
+    def format(self) -> str:
+        """Name of the format, for display; empty where it is not known."""
+        return self.row.format if self.row is not None else ""
+
+
+def glance(path: Path) -> Glance:
+    """Tell what a path is, without reading it; never raises for what is at the path."""
+    try:
+        return _of_folder(path) if path.is_dir() else _of_file(path)
+    except ModelFileError as error:  # a damaged archive, or one that is too large
+        return _nothing(path, error.message.replace(str(path), path.name), error.hint)
+    except OSError as error:
+        reason = f"{path.name} cannot be read ({error.strerror or error})"
+        return _nothing(path, reason, "Check its rights, or choose another one.")
+
+
+def document(path: Path) -> Document:
+    """Open a model file or package of any format by its content; nothing is parsed yet.
+
+    Raises:
+        ModelFileError: it is of a kind that is known, but no model file; says what helps.
+    """
+    if path.is_dir():
+        if _is_package(path):
+            return Document(path, CORE_ML)
+        raise ModelFileError(
+            f"{path}: is a folder, expected a model file or a Core ML package",
+            hint="A package has a Manifest.json.",
+        )
+    try:
+        row = _row_of(Start(path)) if path.is_file() else None
+    except OSError as why:
+        raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
+    if row is not None and row.model is not None:
+        return Document(path, row.model)
+    if row is not None and row.refusal:
+        raise ModelFileError(f"{path}{row.refusal}", hint=row.hint)
+    # What is nothing known counts as ONNX, whose reader says what is wrong with it.
+    return Document(path, ONNX)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file starts as a picture does; False where it cannot be read."""
+    try:
+        return signs.is_picture(Start(path)) if path.is_file() else False
+    except OSError:
+        return False
+
+
+def _row_of(start: Start) -> Row | None:
+    return next((row for row in FILES if row.fits(start)), None)
+
+
+def _of_file(path: Path) -> Glance:
+    if not path.is_file():
+        return _nothing(path, f"{path.name} is not there")
+    start = Start(path)
+    if not start.head:
+        return _nothing(path, f"{path.name} is empty")
+    row = _row_of(start)
+    if row is None:
+        return _nothing(path, f"{path.name} is nothing that Twinlens takes")
+    if row.kind is Kind.NOTHING:
+        return _nothing(path, f"{path.name}{row.refusal}", row.hint, row)
+    return Glance(path, row.kind, row)
+
+
+def _of_folder(path: Path) -> Glance:
+    if _is_package(path):
+        return Glance(path, Kind.MODEL, CORE_ML_PACKAGE)
+    names = list(islice(_names(path), _MOST_NAMES))
+    suffixes = [name.suffix.lower() for name in names]
+    if any(suffix in RAW_SUFFIXES for suffix in suffixes):
+        return Glance(path, Kind.PARAMETERS)
+    models = [n for n, s in zip(names, suffixes, strict=True) if s in MODEL_SUFFIXES]
+    if len(models) == 1:
+        inner = glance(models[0])
+        return Glance(models[0], Kind.MODEL, inner.row, folder=path)
+    if models:
+        return _nothing(
+            path, f"{path.name} has {len(models)} models", f"Drop one of them: {_few(models)}."
+        )
+    pictures = sum(suffix in PICTURE_SUFFIXES for suffix in suffixes)
+    if pictures:
+        return Glance(path, Kind.PICTURES, pictures=pictures)
+    return _nothing(path, f"{path.name} has no model, parameters or pictures in it")
+
+
+def _is_package(path: Path) -> bool:
+    return (path / "Manifest.json").is_file()
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _few(paths: list[Path]) -> str:
+    shown = ", ".join(sorted(path.name for path in paths)[:3])
+    return shown if len(paths) <= 3 else f"{shown} …"
+
+
+def _nothing(path: Path, reason: str, hint: str = "", row: Row | None = None) -> Glance:
+    return Glance(path, Kind.NOTHING, row, reason, hint)

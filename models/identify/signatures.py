@@ -1,0 +1,172 @@
+"""How a file starts: what each signature looks like; which of them counts says ``kinds``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+_HEAD = 4096
+# Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
+_CORE_ML_FIRST_TYPE = 200
+_VERSION = 1  # of the specification
+_ONNX_GRAPH, _ONNX_OPSETS = 7, 8
+_MOST_FIELDS = 10_000
+
+_PICTURES = (
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"BM",
+    b"II*\0",  # TIFF, both orders of bytes
+    b"MM\0*",
+)
+_VIDEOS = (
+    b"\x1aE\xdf\xa3",  # Matroska and WebM: EBML
+    b"\0\0\x01\xba",  # MPEG program stream
+    b"\0\0\x01\xb3",  # MPEG video
+    b"OggS",
+    b"FLV\x01",
+    b"0&\xb2u\x8ef\xcf\x11",  # ASF
+)
+# ISO base media files whose brand says that they are still pictures; OpenCV reads none of them.
+_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_TRANSPORT_PACKET = 188
+
+
+class Start:
+    """A file's beginning, and what of it is looked at only when a signature asks.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.suffix = path, path.suffix.lower()
+        with path.open("rb") as file:
+            self.head = file.read(_HEAD)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    @cached_property
+    def fields(self) -> frozenset[int]:
+        """Numbers of the outermost protobuf fields, as far as it is a protobuf."""
+        with self.path.open("rb") as file:
+            return frozenset(_fields(file, self.size))
+
+
+def is_tflite(start: Start) -> bool:
+    """TensorFlow Lite; a video's brand may stand at the same place."""
+    return start.head[4:8] == b"TFL3"
+
+
+def is_core_ml(start: Start) -> bool:
+    """A Core ML model in one file."""
+    typed = _VERSION in start.fields and any(n >= _CORE_ML_FIRST_TYPE for n in start.fields)
+    return typed and not start.fields & {_ONNX_GRAPH, _ONNX_OPSETS}
+
+
+def is_onnx(start: Start) -> bool:
+    """ONNX."""
+    return {_ONNX_GRAPH, _ONNX_OPSETS} <= start.fields
+
+
+def is_hdf5(start: Start) -> bool:
+    """HDF5."""
+    return start.head.startswith(b"\x89HDF\r\n")
+
+
+def is_zip(start: Start) -> bool:
+    """A zip archive."""
+    return start.head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_pytorch(start: Start) -> bool:
+    """A pickle, or an archive with one, by the endings that PyTorch uses."""
+    head = start.head
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return True
+    return is_zip(start) and start.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")
+
+
+def is_picture(start: Start) -> bool:
+    """A picture that OpenCV reads."""
+    head = start.head
+    if head[:2] == b"BM":  # two letters are not enough
+        return len(head) >= 26 and head[6:10] == b"\0\0\0\0"
+    return head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def is_video(start: Start) -> bool:
+    """A video."""
+    head = start.head
+    if head[4:8] in _BOXES:
+        return head[4:8] != b"ftyp" or head[8:12] not in _STILL_BRANDS
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"AVI "
+    if head[:1] == b"G" and head[_TRANSPORT_PACKET : _TRANSPORT_PACKET + 1] == b"G":
+        return True  # an MPEG transport stream: every packet starts so
+    return head.startswith(_VIDEOS)
+
+
+def is_heif(start: Start) -> bool:
+    """An ISO base media file; asked after videos, so a still picture."""
+    return start.head[4:8] == b"ftyp"
+
+
+def is_text(start: Start) -> bool:
+    """Whether the bytes are lines of UTF-8; the last letter may be cut."""
+    head = start.head
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(head) < _HEAD or error.start < len(head) - 4:
+            return False
+        text = head[: error.start].decode("utf-8-sig")
+    return bool(text.strip()) and not any(ord(c) < 32 and c not in "\t\r\n" for c in text)
+
+
+def _fields(file: BinaryIO, size: int) -> Iterator[int]:
+    """Numbers of the outermost protobuf fields, their contents skipped; ends where it is none.
+
+    The wire format is described at https://protobuf.dev/programming-guides/encoding/.
+    """
+    for _ in range(_MOST_FIELDS):
+        key = _varint(file)
+        if key is None:
+            return
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            if _varint(file) is None:
+                return
+        elif wire in (1, 5):
+            file.seek(8 if wire == 1 else 4, 1)
+        elif wire == 2:
+            length = _varint(file)
+            if length is None or file.tell() + length > size:
+                return
+            file.seek(length, 1)
+        else:
+            return
+        yield number
+
+
+def _varint(file: BinaryIO) -> int | None:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            return None
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    return None
