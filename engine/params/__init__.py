@@ -7,7 +7,7 @@ pictures how a file without shapes lays out its axes. `write_raw`, `write_safete
 """
 
 from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters
-from twinlens.engine.params.open import holds_parameters, open_parameters
+from twinlens.engine.params.open import open_parameters
 from twinlens.engine.params.order import (
     BNNS,
     MPSCNN,
@@ -37,7 +37,6 @@ __all__ = [
     "arrays_of",
     "best_order",
     "check_parameters",
-    "holds_parameters",
     "open_parameters",
     "similarity",
     "try_orders",

@@ -9,9 +9,9 @@ from pathlib import Path
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.params.hdf5 import open_hdf5
 from twinlens.engine.params.initializers import open_initializers
-from twinlens.engine.params.npz import has_arrays, open_npz
+from twinlens.engine.params.npz import open_npz
 from twinlens.engine.params.parameters import MAX_BYTES, Parameters
-from twinlens.engine.params.raw import has_raw, open_raw
+from twinlens.engine.params.raw import open_raw
 from twinlens.engine.params.safetensors_file import open_safetensors
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -34,19 +34,6 @@ def open_parameters(path: Path) -> Parameters:
     if path.is_dir():
         return open_raw(path)
     return (_opener(path) or open_initializers)(path)
-
-
-def holds_parameters(path: Path) -> bool:
-    """Whether a path holds bare parameters, without a network: a folder of raw files, HDF5,
-    safetensors, or a zip with arrays; damaged ones included.
-
-    Raises:
-        ModelFileError: it cannot be read, or is too large.
-    """
-    if path.is_dir():
-        return has_raw(path)
-    opener = _opener(path)
-    return has_arrays(path) if opener is open_npz else opener in (open_hdf5, open_safetensors)
 
 
 def _opener(path: Path) -> Callable[[Path], Parameters] | None:

@@ -63,11 +63,6 @@ def _described(folder: Path, tensors: Sequence[Tensor]) -> Parameters:
     return Parameters(str(folder), {name: one.entry for name, one in by_name.items()}, read)
 
 
-def has_raw(folder: Path) -> bool:
-    """Whether a folder holds a file that `open_raw` would read."""
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-
-
 def _files(folder: Path) -> Mapping[str, Path]:
     home = folder.resolve()
     files: dict[str, Path] = {}

@@ -18,7 +18,8 @@ from twinlens.engine.errors import (
     ParameterError,
 )
 from twinlens.engine.layers import Conv2d
-from twinlens.engine.params import OWN, holds_parameters
+from twinlens.engine.params import OWN
+from twinlens.models.identify.kinds import Kind, glance
 from twinlens.models.identify.resolve import imagenet_labels, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.table import NETWORKS, Architecture
@@ -203,7 +204,7 @@ def test_what_holds_no_parameters_is_left_to_the_readers_of_models(tmp_path: Pat
         archive.writestr("net.onnx", b"")
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
     for name in ("net.pth", "net.zip", "cut.npz"):
-        assert not holds_parameters(tmp_path / name)
+        assert glance(tmp_path / name).kind is not Kind.PARAMETERS
         with pytest.raises(ModelFileError, match=name):
             resolve(tmp_path / name)
 

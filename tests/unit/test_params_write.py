@@ -21,7 +21,6 @@ from twinlens.engine.params import (
     PYTORCH,
     TENSORFLOW,
     arrays_of,
-    holds_parameters,
     open_parameters,
     with_parameters,
     write_npz,
@@ -29,6 +28,7 @@ from twinlens.engine.params import (
     write_safetensors,
 )
 from twinlens.engine.params import write as writing
+from twinlens.models.identify.kinds import Kind, glance
 from twinlens.models.networks.assembly import Assembly, placeholder, random_parameters
 
 
@@ -51,7 +51,7 @@ def network() -> Graph:
 def test_a_raw_folder_comes_back(family: str, order, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     graph = network() if family == "small" else graph_from_onnx(NETS[family]())
     write_raw(tmp_path, graph, order)
-    assert holds_parameters(tmp_path)
+    assert glance(tmp_path).kind is Kind.PARAMETERS
     assert_same_graph(graph, with_arrays(graph, open_parameters(tmp_path)))
 
 
@@ -60,7 +60,7 @@ def test_a_raw_folder_comes_back(family: str, order, tmp_path: Path) -> None:  #
 def test_files_come_back(family: str, write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     graph = network() if family == "small" else graph_from_onnx(NETS[family]())
     write(tmp_path / "file", arrays_of(graph))
-    assert holds_parameters(tmp_path / "file")
+    assert glance(tmp_path / "file").kind is Kind.PARAMETERS
     assert_same_graph(graph, with_arrays(graph, open_parameters(tmp_path / "file")))
 
 
