@@ -85,7 +85,7 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
         from twinlens.engine.targets.cpu.run import program
     import numpy as np
 
-    clock.wrap(program.Lowering, "run", "lower")
+    clock.wrap(program.Lowering, "translate", "lower")
     for kind in subclasses(program.Op):
         if "constants" in vars(kind):
             clock.wrap(kind, "constants", "pack")
