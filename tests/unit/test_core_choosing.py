@@ -1,0 +1,84 @@
+"""What choices mean: what is remembered, and what is tried after a load has failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers.fakes import FakeRunner, make_spec
+from twinlens.app.core.session.choosing import (
+    Agreements,
+    find_choice,
+    rescue,
+    usable,
+    what_to_remember,
+)
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.events import EngineReady, SessionState
+from twinlens.app.core.settings import Settings
+from twinlens.assets import clip_path
+from twinlens.engine.api.protocol import EngineOptions
+
+ENGINES = (
+    EngineChoice("slow", "Slow", None, ("fp32", "int8")),
+    EngineChoice("gone", "Gone", "is not installed"),
+)
+
+
+def ready(options: EngineOptions) -> EngineReady:
+    info = FakeRunner(engine_id="slow", options=options).info
+    return EngineReady(info, make_spec(), options)
+
+
+def test_only_engines_that_run_here_are_usable() -> None:
+    assert usable(ENGINES) == ["slow"]
+    assert find_choice(ENGINES, "gone") is ENGINES[1]
+    assert find_choice(ENGINES, "other") is None
+
+
+@pytest.mark.parametrize(
+    ("calibration", "kept"), [(None, ""), (clip_path(), ""), (Path("own"), "own")]
+)
+def test_what_answers_is_what_the_next_start_begins_with(
+    calibration: Path | None, kept: str
+) -> None:
+    before = Settings(precisions={"vision": "fp32"}, threads=1, adapter="old")
+    asked = EngineOptions(threads=2, precision="int8", calibration=calibration, adapter=None)
+    assert what_to_remember(ready(asked), before) == {
+        "engine": "slow",
+        "precisions": {"vision": "fp32", "slow": "int8"},
+        "threads": 2,
+        "calibration": kept,
+        "adapter": "",
+    }
+
+
+def state(precision: str, *, answered: bool) -> SessionState:
+    info = FakeRunner().info if answered else None
+    return SessionState(make_spec(), "slow", info, options=EngineOptions(precision=precision))
+
+
+def test_where_something_answers_it_goes_on() -> None:
+    tried = rescue(state("int8", answered=True), ENGINES[0], rescued=False)
+    assert (tried.options, tried.embedded) == (None, False)
+    assert "goes on" in tried.goes_on
+
+
+def test_a_precision_is_given_up_before_the_model_is() -> None:
+    first = rescue(state("int8", answered=False), ENGINES[0], rescued=False)
+    assert first.options is not None
+    assert (first.options.precision, first.embedded) == ("fp32", False)
+    second = rescue(state("fp32", answered=False), ENGINES[0], rescued=False)
+    assert (second.options, second.embedded) == (None, True)
+    third = rescue(state("fp32", answered=False), ENGINES[0], rescued=True)
+    assert (third.options, third.embedded) == (None, False), "never twice"
+
+
+def test_an_agreement_holds_for_its_model_and_pictures() -> None:
+    known, asked = Agreements(), ready(EngineOptions(calibration=Path("own")))
+    known.put(asked, "slow", "int8", 0.99)
+    same = EngineOptions(precision="int8", calibration=Path("own"))
+    assert known.get(asked.spec, "slow", same) == 0.99
+    assert known.get(asked.spec, "slow", EngineOptions(precision="int8")) is None
+    assert known.get(make_spec("other"), "slow", same) is None
