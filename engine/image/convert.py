@@ -62,7 +62,14 @@ class Converter:
         Raises:
             ImageError: the buffer is not a picture.
         """
-        picture = self.picture(buffer)
+        return self.values(self.picture(buffer))
+
+    def values(self, picture: Pixels) -> NDArray[np.float32]:
+        """The second half of ``convert``: a model's input from what ``picture`` gave.
+
+        Args:
+            picture: (height, width, 3) uint8 R, G, B, of the recipe's size.
+        """
         if self.recipe.color == "GRAY":
             planes = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)]
         else:

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from twinlens.app.core.session.events import EngineReady, InferenceFailed, SourceEnded
 from twinlens.app.core.session.loading import Loaded, LoadRequest
@@ -22,7 +22,7 @@ from twinlens.app.core.session.meters import Clock, LatencyStats, RateMeter
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.slot import LatestSlot
-from twinlens.app.core.session.types import Frame
+from twinlens.app.core.session.types import Frame, Needs
 from twinlens.app.core.workers import CancelToken, Workers
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 from twinlens.engine.image import CropAndScale, Region
@@ -33,11 +33,13 @@ _SHELF_SIZE = 3
 
 @dataclass(frozen=True)
 class View:
-    """How frames are read: crop (None: the model's own), region (None: all), smoothing."""
+    """How frames are read: crop (None: the model's own), region (None: all), smoothing; and what
+    is kept of their answers."""
 
     crop_and_scale: CropAndScale | None = None
     region: Region | None = None
     smoothing: bool = True
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +262,7 @@ class InferenceWorker:
         self._pipeline.configure(
             crop_and_scale=view.crop_and_scale, region=view.region, smoothing=view.smoothing
         )
+        self._pipeline.keep(view.needs)
         # A frame that is answered again was captured long ago; its latency counts from now.
         asked_s = self._clock() if again else frame.captured_s
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.app.core.session.smoothing import Smoother
-from twinlens.app.core.session.types import Frame, Result, Timings
+from twinlens.app.core.session.types import Frame, Needs, Result, Stamps, Timings
 from twinlens.engine.api.observations import ClassificationObservation, probabilities, top_k
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.image import Converter, CropAndScale, Region
@@ -48,6 +48,7 @@ class Pipeline:
         self._converter = Converter(spec.recipe, region, crop_and_scale)
         self._smoother = Smoother(enabled=smoothing)
         self._source_id: int | None = None
+        self._needs = Needs()
 
     def configure(
         self, *, crop_and_scale: CropAndScale | None, region: Region | None, smoothing: bool
@@ -58,6 +59,10 @@ class Pipeline:
             self._crop, self._region = crop_and_scale, region
             self._smoother.reset()
         self._smoother.enabled = smoothing
+
+    def keep(self, needs: Needs) -> None:
+        """Keep this much of each answer, from the next frame on."""
+        self._needs = needs
 
     def __enter__(self) -> Pipeline:
         return self
@@ -73,17 +78,19 @@ class Pipeline:
             InferenceError: the engine failed.
         """
         started_s = self._clock()
-        tensor = self._converter.convert(frame.buffer)
+        picture = self._converter.picture(frame.buffer)
+        tensor = self._converter.values(picture)
         converted_s = self._clock()
         raw = self.runner.run(tensor)
         inferred_s = self._clock()
         probs = probabilities(raw, self.spec)
         observations = top_k(probs, self.spec.labels, self._top)
         smoothed = self._smooth(frame, probs, observations)
+        answered_s = self._clock()
         timings = Timings(
             convert_ms=(converted_s - started_s) * 1e3,
             infer_ms=(inferred_s - converted_s) * 1e3,
-            latency_ms=(self._clock() - frame.captured_s) * 1e3,
+            latency_ms=(answered_s - frame.captured_s) * 1e3,
         )
         return Result(
             frame=frame,
@@ -93,6 +100,11 @@ class Pipeline:
             info=self.runner.info,
             timings=timings,
             probabilities=probs,
+            # A copy: it may share its memory with the frame.
+            picture=picture.copy() if self._needs.picture else None,
+            stamps=Stamps(frame.captured_s, started_s, converted_s, inferred_s, answered_s)
+            if self._needs.timings
+            else None,
         )
 
     def picture(self, frame: Frame) -> NDArray[np.uint8]:

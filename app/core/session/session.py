@@ -44,6 +44,7 @@ from twinlens.app.core.session.loading import EngineLoader, Loader, LoadRequest,
 from twinlens.app.core.session.meters import Clock
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source
+from twinlens.app.core.session.types import Needs
 from twinlens.app.core.workers import Workers
 from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.image import CropAndScale, Region
@@ -234,6 +235,10 @@ class Session:
     def set_region(self, region: Region | None) -> None:
         """Look at a part of the picture; None means all of it. Also answers the held frame."""
         self._worker.change_view(lambda view: replace(view, region=region))
+
+    def set_needs(self, needs: Needs) -> None:
+        """Keep this much of each answer from now on. Also answers the held frame."""
+        self._worker.change_view(lambda view: replace(view, needs=needs))
 
     def take(self) -> News:
         """What happened since the last take."""

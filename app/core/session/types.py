@@ -32,6 +32,49 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What is kept of an answer for those that look at it; by default nothing, which costs nothing.
+
+    Attributes:
+        picture: the picture that the network gets (``Result.picture``).
+        timings: when each step began (``Result.stamps``).
+        layers: names of the layers whose outputs are looked at. No engine hands them out yet:
+            whoever asks gets none until runners can.
+    """
+
+    picture: bool = False
+    timings: bool = False
+    layers: frozenset[str] = frozenset()
+
+    def __or__(self, other: Needs) -> Needs:
+        """What both need."""
+        return Needs(
+            self.picture or other.picture,
+            self.timings or other.timings,
+            self.layers | other.layers,
+        )
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """When each step of one answer began, in seconds of the clock of ``Frame.captured_s``.
+
+    Attributes:
+        captured_s: the frame arrived.
+        started_s: its turn came; it waited until then.
+        converted_s: it was the network's input.
+        inferred_s: the network had answered.
+        answered_s: the answer was read from the outputs.
+    """
+
+    captured_s: float
+    started_s: float
+    converted_s: float
+    inferred_s: float
+    answered_s: float
+
+
+@dataclass(frozen=True)
 class Timings:
     """Where the time of one answer went, in milliseconds."""
 
@@ -54,6 +97,9 @@ class Result:
         info: the engine that answered, as it really runs.
         timings: where the time went.
         probabilities: the whole answer, float32, shape (classes,).
+        picture: what the network got, before its values were scaled: (height, width, 3) uint8 R,
+            G, B, a copy; None unless somebody needs it.
+        stamps: when each step began; None unless somebody needs it.
     """
 
     frame: Frame
@@ -63,3 +109,5 @@ class Result:
     info: RunnerInfo
     timings: Timings
     probabilities: NDArray[np.float32] = field(repr=False)
+    picture: NDArray[np.uint8] | None = field(default=None, repr=False)
+    stamps: Stamps | None = None
