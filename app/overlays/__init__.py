@@ -1,4 +1,9 @@
-"""What is drawn over the picture, as plain data; painters live in ``twinlens.app.qt``."""
+"""What always stands on the picture, as plain data; painters live in ``twinlens.app.qt``.
+
+Goes in: the label block, the status line, notices, banners, colours, and the card with all keys,
+which names what every key does. Stays out: what a key shows and hides, which is a view
+(`app.views`), and Qt.
+"""
 
 from twinlens.app.overlays.build import build_overlays
 from twinlens.app.overlays.colors import (
@@ -19,10 +24,9 @@ from twinlens.app.overlays.data import (
     Notice,
     Overlays,
     StatusOverlay,
-    TopOverlay,
-    TopRow,
 )
 from twinlens.app.overlays.keys import CHEAT_SHEET
+from twinlens.app.views.top5 import TopOverlay, TopRow
 
 __all__ = [
     "CHEAT_SHEET",

@@ -11,14 +11,11 @@ from twinlens.app.overlays.data import (
     Notice,
     Overlays,
     StatusOverlay,
-    TopOverlay,
-    TopRow,
 )
-from twinlens.engine.api.observations import ClassificationObservation
+from twinlens.app.views.top5 import TOP5
+from twinlens.app.views.view import Inputs
+from twinlens.app.views.words import FIGURE_SPACE, fixed, percent, short_label
 
-_TOP_ROWS = 5
-# U+2007 is as wide as a digit where figures are tabular, so that numbers do not jitter.
-FIGURE_SPACE = "\u2007"
 NOT_SURE = "not sure"
 
 
@@ -39,7 +36,7 @@ def build_overlays(
         result = None
     return Overlays(
         label=label_overlay(result, settings.threshold) if result else None,
-        top=top_overlay(result) if result and settings.top5 else None,
+        top=TOP5.snapshot(Inputs(None, result)) if settings.top5 else None,
         status=status_overlay(result, stats) if result else None,
         dot=LiveDot(
             live=state.source_info is not None and not state.paused and stats.camera_fps > 0,
@@ -66,14 +63,6 @@ def label_overlay(result: Result, threshold: float) -> LabelOverlay | None:
     )
 
 
-def top_overlay(result: Result) -> TopOverlay:
-    """The best classes, the shown label first, then by confidence."""
-    return TopOverlay(
-        rows=tuple(_row(o) for o in result.smoothed[:_TOP_ROWS]),
-        engine_id=result.info.engine_id,
-    )
-
-
 def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
     """Who answered, and how fast."""
     info = result.info
@@ -96,31 +85,6 @@ def notice(state: SessionState, *, answered: bool) -> Notice | None:
     return None
 
 
-def short_label(identifier: str) -> str:
-    """The first of several comma-separated names of one class (``"tench, Tinca tinca"``)."""
-    return identifier.split(",", maxsplit=1)[0].strip() or identifier
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as whole percent, always as wide (``" 97 %"``); 100 only when it is."""
-    whole = 100 if share >= 1 else min(99, round(share * 100))
-    return f"{fixed(whole, 3, 0)} %"
-
-
-def fixed(value: float, width: int, decimals: int) -> str:
-    """A number padded with figure spaces to a fixed width."""
-    return f"{value:.{decimals}f}".rjust(width, FIGURE_SPACE)
-
-
 def _latency(median_ms: float) -> str:
     # Just after a flip nothing has been measured yet, which is not the same as 0.
     return fixed(median_ms, 5, 1) if median_ms > 0 else "–".rjust(5, FIGURE_SPACE)
-
-
-def _row(observation: ClassificationObservation) -> TopRow:
-    return TopRow(
-        label=short_label(observation.identifier),
-        confidence=observation.confidence,
-        confidence_text=percent(observation.confidence),
-        index=observation.index,
-    )

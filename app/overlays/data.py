@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from twinlens.app.views.top5 import TopOverlay
+
 
 class BannerKind(Enum):
     """How loud a banner is."""
@@ -33,24 +35,6 @@ class LabelOverlay:
     engine_id: str
     sure: bool = True
     guess: str = ""
-
-
-@dataclass(frozen=True)
-class TopRow:
-    """One bar of the top list; ``index`` names the class, so that bars can slide."""
-
-    label: str
-    confidence: float
-    confidence_text: str
-    index: int
-
-
-@dataclass(frozen=True)
-class TopOverlay:
-    """The best classes; the shown label first, the others by confidence."""
-
-    rows: tuple[TopRow, ...]
-    engine_id: str
 
 
 @dataclass(frozen=True)

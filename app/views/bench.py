@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twinlens.app.core.measure.bench import BenchRow, BenchTable, Case, Skipped, describe
 from twinlens.app.views.precision import agreement_percent
+from twinlens.app.views.view import Group, Inputs, Place, View
 
 # Share of the chart's width that the slowest median gets at least.
 _SLOWEST_SHARE = 0.7
@@ -66,6 +67,44 @@ class BenchChart:
     def empty(self) -> bool:
         """Nothing was measured, and nothing waits."""
         return not self.groups
+
+
+@dataclass(frozen=True)
+class BenchState:
+    """How far a comparison is: its table (None before the first), whether more will come, and
+    whether it was asked to stop."""
+
+    table: BenchTable | None
+    running: bool
+    stopping: bool
+
+
+@dataclass(frozen=True)
+class BenchShown:
+    """What stands on the bench's sheet.
+
+    Attributes:
+        model: the model's title.
+        chart: what is drawn.
+        text: the same, for a screen reader.
+        running: more will come.
+        stopping: it was asked to stop.
+    """
+
+    model: str
+    chart: BenchChart
+    text: str
+    running: bool
+    stopping: bool
+
+
+def bench_shown(inputs: Inputs[BenchState]) -> BenchShown | None:
+    """The sheet of a comparison; None before there is one."""
+    own = inputs.own
+    if own.table is None:
+        return None
+    chart = bench_chart(own.table, running=own.running)
+    return BenchShown(own.table.model, chart, bench_text(own.table), own.running, own.stopping)
 
 
 def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
@@ -186,3 +225,16 @@ def milliseconds(value: float) -> str:
     """A time with about three figures: ``"0.84 ms"``, ``"7.1 ms"``, ``"132 ms"``."""
     decimals = 2 if value < 1 else 1 if value < 100 else 0
     return f"{value:.{decimals}f} ms"
+
+
+BENCH = View(
+    id="bench",
+    title="Bench",
+    place=Place.DRAWER,
+    data=BenchShown,
+    snapshot=bench_shown,
+    key="B",
+    words="bench",
+    group=Group.ENGINE,
+    detail="Every engine and precision, timed.",
+)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from twinlens.app.core.measure.crossover import GPU, Climb, Crossing, LeftOut, Point, Step, crossing
 from twinlens.app.views.bench import milliseconds
+from twinlens.app.views.view import Group, Inputs, Place, View
 
 _AROUND = 1.25
 """Room around the smallest and largest value, as a factor."""
@@ -43,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Place:
+class RungMark:
     """A rung under the plot: its number, and how much of the GPU's answer is moving data.
 
     Attributes:
@@ -87,7 +88,7 @@ class CrossoverChart:
     """
 
     lines: tuple[Line, ...] = ()
-    places: tuple[Place, ...] = ()
+    places: tuple[RungMark, ...] = ()
     x_ticks: tuple[Tick, ...] = ()
     y_ticks: tuple[Tick, ...] = ()
     mark: Mark | None = None
@@ -100,6 +101,40 @@ class CrossoverChart:
     def empty(self) -> bool:
         """Nothing was measured."""
         return not self.lines
+
+
+@dataclass(frozen=True)
+class CrossoverState:
+    """How far the ladder is: what was measured, whether more will come, and whether it was asked
+    to stop."""
+
+    climb: Climb
+    running: bool
+    stopping: bool
+
+
+@dataclass(frozen=True)
+class CrossoverShown:
+    """What stands on the crossover's sheet.
+
+    Attributes:
+        chart: what is drawn.
+        text: the same, for a screen reader.
+        running: more will come.
+        stopping: it was asked to stop.
+    """
+
+    chart: CrossoverChart
+    text: str
+    running: bool
+    stopping: bool
+
+
+def crossover_shown(inputs: Inputs[CrossoverState]) -> CrossoverShown:
+    """The sheet of a ladder of networks."""
+    own = inputs.own
+    chart = crossover_chart(own.climb, running=own.running)
+    return CrossoverShown(chart, crossover_text(own.climb), own.running, own.stopping)
 
 
 def crossover_chart(climb: Climb, *, running: bool) -> CrossoverChart:
@@ -158,10 +193,10 @@ def _line(engine: str, points: Sequence[Point], across: _Axis, up: _Axis) -> Lin
     return Line(engine, title, spots)
 
 
-def _place(number: int, step: Step, points: Sequence[Point], across: _Axis) -> Place:
+def _place(number: int, step: Step, points: Sequence[Point], across: _Axis) -> RungMark:
     shares = [p.transfer_share for p in points if p.rung == step.id and p.engine == GPU]
     share = shares[0] if shares else None
-    return Place(across.place(step.macs), number, step.title, share, share_text(share))
+    return RungMark(across.place(step.macs), number, step.title, share, share_text(share))
 
 
 def verdict_text(found: Crossing, steps: Sequence[Step]) -> str:
@@ -242,3 +277,16 @@ def share_text(share: float | None) -> str:
     if share is None:
         return ""
     return "< 1 %" if 0 < share < 0.005 else f"{share * 100:.0f} %"
+
+
+CROSSOVER = View(
+    id="crossover",
+    title="Crossover",
+    place=Place.DRAWER,
+    data=CrossoverShown,
+    snapshot=crossover_shown,
+    key="Shift+B",
+    words="where a GPU pays",
+    group=Group.ENGINE,
+    detail="From which size of network on a GPU pays.",
+)

@@ -8,6 +8,7 @@ from enum import Enum
 
 from twinlens.app.core.shelf.pulls import PullProgress
 from twinlens.app.core.shelf.rows import ModelRow, megabytes
+from twinlens.app.views.view import Group, Inputs, Place, View
 from twinlens.models.catalog.store import State
 
 
@@ -55,6 +56,29 @@ class ModelLine:
     removable: bool = False
     share: float | None = None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class ModelsState:
+    """What is known of models: the catalog's rows, downloads that go on and what failed, by id."""
+
+    rows: tuple[ModelRow, ...]
+    progress: Mapping[str, PullProgress]
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelsShown:
+    """What stands on the page of models."""
+
+    lines: tuple[ModelLine, ...]
+
+
+def models_shown(inputs: Inputs[ModelsState]) -> ModelsShown:
+    """The page of models."""
+    own, state = inputs.own, inputs.state
+    serving = state.spec.id if state is not None else ""
+    return ModelsShown(model_lines(own.rows, serving, own.progress, own.errors))
 
 
 def model_lines(
@@ -105,3 +129,15 @@ def _action(row: ModelRow, serving: bool, now: PullProgress | None) -> ModelActi
     if row.state in (State.EMBEDDED, State.HERE):
         return ModelAction.USE
     return ModelAction.PULL if row.state is State.NOT_HERE else ModelAction.NONE
+
+
+MODELS = View(
+    id="models",
+    title="Models",
+    place=Place.DRAWER,
+    data=ModelsShown,
+    snapshot=models_shown,
+    key="Shift+M",
+    words="more models",
+    group=Group.ENGINE,
+)

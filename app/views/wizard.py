@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.trial import LIVE, TrialState
@@ -15,7 +15,8 @@ from twinlens.app.core.setup.wizard import (
     standing_on,
     top_of,
 )
-from twinlens.app.overlays.build import short_label
+from twinlens.app.views.view import Inputs, Place, View
+from twinlens.app.views.words import short_label
 from twinlens.models.identify.facts import Origin
 
 _APART = "\u2002"
@@ -91,6 +92,7 @@ class Proof:
         bundled: how many of the pictures come with Twinlens.
         pick: show the first picture that tells something, in place of one that does not, and of
             what is live.
+        problem: what went wrong, in place of how far the proof is; empty where nothing did.
     """
 
     wizard: Wizard
@@ -99,6 +101,7 @@ class Proof:
     shown: int
     bundled: int
     pick: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,10 @@ def proof_view(proof: Proof) -> ProofView:
         telling = _showable(known, proof.bundled)
         if shown not in telling or shown == LIVE:
             shown = telling[0]
-    return ProofView(_view(wizard, proof, known, shown), winner)
+    view = _view(wizard, proof, known, shown)
+    if proof.problem:
+        view = replace(view, status=proof.problem, failed=True)
+    return ProofView(view, winner)
 
 
 def standings_of(
@@ -263,3 +269,16 @@ def _labels(wizard: Wizard) -> str:
         return f"{whose}{len(wizard.labels):,} names, {wizard.labels_from}"
     needed = f"{classes:,} names" if classes is not None else "One name a line"
     return f"{problem.message if problem else 'None yet'}. {needed} are needed."
+
+
+def _snapshot(inputs: Inputs[Proof | None]) -> ProofView | None:
+    return proof_view(inputs.own) if inputs.own is not None else None
+
+
+WIZARD = View(
+    id="wizard",
+    title="Model setup",
+    place=Place.DRAWER,
+    data=ProofView,
+    snapshot=_snapshot,
+)

@@ -21,7 +21,7 @@ from twinlens.app.overlays import (
     engine_color,
     engine_shape,
 )
-from twinlens.app.overlays.build import FIGURE_SPACE, fixed, percent, short_label
+from twinlens.app.views.words import FIGURE_SPACE, fixed, percent, short_label
 
 INFO = SourceInfo("clip", "clip", 8, 8, 30.0, live=False)
 STATE = SessionState(make_network(), "vision", source_info=INFO)

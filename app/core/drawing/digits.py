@@ -9,8 +9,17 @@ import math
 from collections.abc import Sequence
 
 from twinlens.app.core.drawing.board import HEIGHT, WIDTH, Board, Point
+from twinlens.engine.image import Recipe
+
+SMALL_PX = 64
+"""Largest input of a grey network that reads single signs, as MNIST's do."""
 
 Stroke = tuple[Point, ...]
+
+
+def reads_signs(recipe: Recipe) -> bool:
+    """Whether a network is one for single signs: grey, and no larger than ``SMALL_PX``."""
+    return recipe.color == "GRAY" and max(recipe.width, recipe.height) <= SMALL_PX
 
 
 def _arc(

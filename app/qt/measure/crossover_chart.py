@@ -10,7 +10,7 @@ from twinlens.app.core.measure.crossover import GPU
 from twinlens.app.overlays import Palette, engine_shape
 from twinlens.app.qt.measure.bench_chart import SMALL_UNITS, TEXT_UNITS, ChartView, paint_shape
 from twinlens.app.qt.stage.theme import color, font
-from twinlens.app.views.crossover import CrossoverChart, Line, Mark, Place
+from twinlens.app.views.crossover import CrossoverChart, Line, Mark, RungMark
 
 PLOT_UNITS = 26.0
 SHARE_UNITS = 6.0
@@ -189,7 +189,7 @@ class CrossoverChartView(ChartView):
                     free = words_at.right() + 0.5 * unit
         self._paint_names(painter, bars + SHARE_UNITS * unit + row)
 
-    def _crowded(self, place: Place, wide: float, plot: QRectF) -> bool:
+    def _crowded(self, place: RungMark, wide: float, plot: QRectF) -> bool:
         """Whether the next bar stands where this one's figure would."""
         unit = self._unit
         nexts = [p.x for p in self._chart.places if p.number == place.number + 1]

@@ -1,0 +1,22 @@
+"""Words and figures as views write them; pure functions."""
+
+from __future__ import annotations
+
+# U+2007 is as wide as a digit where figures are tabular, so that numbers do not jitter.
+FIGURE_SPACE = "\u2007"
+
+
+def short_label(identifier: str) -> str:
+    """The first of several comma-separated names of one class (``"tench, Tinca tinca"``)."""
+    return identifier.split(",", maxsplit=1)[0].strip() or identifier
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as whole percent, always as wide (``" 97 %"``); 100 only when it is."""
+    whole = 100 if share >= 1 else min(99, round(share * 100))
+    return f"{fixed(whole, 3, 0)} %"
+
+
+def fixed(value: float, width: int, decimals: int) -> str:
+    """A number padded with figure spaces to a fixed width."""
+    return f"{value:.{decimals}f}".rjust(width, FIGURE_SPACE)
