@@ -37,6 +37,7 @@ def measured(stand: Stand, qtbot: Any) -> BenchSheet:
     qtbot.keyClick(stand.window.stage, Key.Key_B)
     sheet = sheet_of(stand)
     stand.until(lambda: not stand.window.bench.running)
+    stand.until(lambda: sheet.run_button.text() == "Measure again")  # computed elsewhere, too
     return sheet
 
 
@@ -84,12 +85,13 @@ def test_escape_stops_measuring_then_closes(waiting: Stand, qtbot: Any, gated: G
     qtbot.keyClick(window.stage, Key.Key_B)
     waiting.until(lambda: gated.timing)
     sheet = sheet_of(waiting)
-    assert sheet.run_button.text() == "Stop"
+    waiting.until(lambda: sheet.run_button.text() == "Stop")
     qtbot.keyClick(sheet, Key.Key_Escape)
-    assert sheet.status.text() == "Stopping …"
+    waiting.until(lambda: sheet.status.text() == "Stopping …")
     gated.open()
     waiting.until(lambda: not window.bench.running)
     assert window.sheet is sheet
+    waiting.until(lambda: sheet.run_button.text() == "Measure again")
     assert "Stopped before" in sheet.status.text()
     assert sheet.run_button.text() == "Measure again"
     assert all(runner.closed.is_set() for runner in gated.runners)

@@ -50,6 +50,7 @@ def measured(stand: Stand, qtbot: Any) -> CrossoverSheet:
     stand.window.crossover.rungs = rungs
     sheet = press(stand, qtbot)
     stand.until(lambda: not stand.window.crossover.running)
+    stand.until(lambda: sheet.run_button.text() == "Measure again")  # computed elsewhere, too
     return sheet
 
 
@@ -109,15 +110,16 @@ def test_it_fills_while_it_measures_and_escape_stops_then_closes(
     assert window.session is not None
     sheet = press(waiting, qtbot)
     waiting.until(lambda: gated.timing)
-    assert sheet.run_button.text() == "Stop"
+    waiting.until(lambda: sheet.run_button.text() == "Stop")
     assert not window.session.state.answering
     waiting.feed(2)
     waiting.until(lambda: "Net 1" in sheet.status.text())
     qtbot.keyClick(sheet, Key.Key_Escape)
-    assert sheet.status.text() == "Stopping …"
+    waiting.until(lambda: sheet.status.text() == "Stopping …")
     gated.open()
     waiting.until(lambda: not window.crossover.running)
     assert window.sheet is sheet
+    waiting.until(lambda: sheet.run_button.text() == "Measure again")
     assert "Stopped" in sheet.status.text()
     assert window.session.state.answering
     assert all(runner.closed.is_set() for runner in gated.runners)

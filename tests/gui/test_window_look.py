@@ -27,6 +27,7 @@ from twinlens.app.overlays import (
     contrast_ratio,
     engine_color,
 )
+from twinlens.app.qt.drawn import DRAWN, painters_of
 from twinlens.app.qt.sheets.sheets import BannerPanel, Sheet
 from twinlens.app.qt.stage import painters
 from twinlens.app.qt.stage.painters import LABEL_SMALLEST, Canvas, fitted, paint_scrim
@@ -44,7 +45,7 @@ def canvas(width: int, height: int, rows: int = 0) -> Canvas:
 
 @pytest.fixture
 def stage(qtbot: Any) -> Iterator[Stage]:
-    made = Stage(PALETTES["dark"])
+    made = Stage(PALETTES["dark"], painters=painters_of(DRAWN))
     qtbot.addWidget(made)
     made.resize(1280, 720)
     made.show()

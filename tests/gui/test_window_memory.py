@@ -119,7 +119,7 @@ def test_choices_hold_though_the_disk_does_not_take_them_and_that_is_told_once(
     assert window.banner.hint
     window.popups.close_banner()
     before = len(threads)
-    window.look.toggle_top5()
+    window.remember(top5=True)
     qtbot.waitUntil(lambda: len(threads) > before, timeout=10_000)
     qtbot.wait(50)
     assert window.banner is None

@@ -154,7 +154,9 @@ def test_a_failure_stands_in_its_line_and_in_a_banner(
     assert banner is not None
     assert banner.kind is BannerKind.ERROR
     assert "404" in banner.title
-    shown = page.lines["broken-link"].shown
+    line = page.lines["broken-link"]
+    stand.until(lambda: line.shown is not None and bool(line.shown.error))
+    shown = line.shown
     assert shown is not None
     assert "404" in shown.error
     assert shown.action is ModelAction.PULL

@@ -137,7 +137,7 @@ def test_a_black_board_is_display_only_and_remembered(stand: Stand, tmp_path: Pa
     assert window.pad.tools is not None
     button = window.pad.tools.buttons["Black board"]
     button.click()
-    assert button.text() == "White board"
+    stand.until(lambda: button.text() == "White board")
     stand.until(lambda: bool(grey(stand)[250, 500] > 235))
     assert grey(stand)[250, 700] < 20
     stand.until(lambda: window.last_result is not None and window.pad.board is not None)

@@ -97,7 +97,7 @@ def test_an_error_while_a_table_is_shown_does_not_end_the_measuring(
     waiting.until(lambda: gated.timing)
     sheet = window.bench.sheet
     assert sheet is not None
-    monkeypatch.setattr(sheet, "show_chart", Surprise(sheet.show_chart))
+    monkeypatch.setattr(sheet, "show_data", Surprise(sheet.show_data))
     gated.open()
     waiting.until(lambda: not window.bench.running)
     assert "surprise" in banner_of(waiting)
@@ -111,7 +111,7 @@ def test_reads_that_never_end_do_not_keep_settings_from_the_disk(
     stand: Stand, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, slow_reads: threading.Event
 ) -> None:
     window = stand.window
-    monkeypatch.setattr(window.intake, "_look", lambda path: slow_reads.wait(WAIT_S))
+    monkeypatch.setattr(window.intake, "look", lambda path: slow_reads.wait(WAIT_S))
     for number in range(4):
         window.intake.open(tmp_path / f"{number}.onnx")
     window.look.toggle_mirror()
@@ -123,7 +123,8 @@ def test_reads_that_never_end_do_not_keep_settings_from_the_disk(
 
 _RAISING = """
 import os, runpy, signal, sys, threading
-from twinlens.app.qt.window.window import MainWindow
+from twinlens.app.qt.sheets.popups import Popups
+from twinlens.app.qt.window.presenter import Presenter
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 ticks = []
 def tick(self):
@@ -133,7 +134,7 @@ def tick(self):
     raise KeyError("surprise")
 def show_banner(self, banner, act=None):
     print(banner.title, flush=True)
-MainWindow.refresh, MainWindow.show_banner = tick, show_banner
+Presenter.refresh, Popups.show_banner = tick, show_banner
 sys.argv = ["twinlens", "--settings", sys.argv[1], "--source", "clip", "--engine", "vision"]
 runpy.run_module("twinlens.app", run_name="__main__", alter_sys=True)
 """

@@ -354,7 +354,7 @@ def test_a_folder_that_is_read_only_is_said_and_kept_elsewhere(
     banner = stand.window.banner
     assert banner is not None
     assert str(tmp_path / "recipes") in banner.hint
-    assert stand.window.intake._look(net).asks == ()
+    assert stand.window.intake.look(net).asks == ()
 
 
 def test_a_newer_model_takes_the_sheets_place(stand: Stand, tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ class MeasuredWindow:
             "model": window.menus.model,
             "views": window.menus.views,
             "settings": window.menus.settings,
-            "cheat sheet": window.toggle_cheat_sheet,
+            "cheat sheet": window.popups.toggle_cheat_sheet,
             "models page": window.shelf.toggle,
             "bench": window.bench.toggle,
             "crossover": window.crossover.toggle,
@@ -273,7 +273,7 @@ class MeasuredWindow:
             self._pen.stop()
             self.window.pad.toggle()
             self.until(lambda: not self.window.pad.active)
-        self.window.stop_measuring()
+        self.window.desks.stop_measuring()
         self.until(lambda: not (self.window.bench.running or self.window.crossover.running))
         self.window.close_sheet()
 

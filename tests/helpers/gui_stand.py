@@ -102,6 +102,7 @@ def run_stand(
     load: Loader | None = None,
     serve: Loader | None = None,
     model: Callable[[str], Network] = resolve,
+    **more: Any,
 ) -> Iterator[Stand]:
     """A window that has answered once.
 
@@ -110,6 +111,7 @@ def run_stand(
         load: loads models for what is measured and proved; None is a fake.
         serve: loads models for the session; None is a fake.
         model: makes a model of a name.
+        more: what else the window is given.
     """
     application = QApplication.instance()
     assert isinstance(application, QApplication)
@@ -127,6 +129,7 @@ def run_stand(
         model,
         make_session=partial(Session, loader=serve or loader),
         load=load or loader,
+        **more,
     )
     qtbot.addWidget(window)
     window.resize(1280, 720)

@@ -37,7 +37,7 @@ class Probe:
         self.banners: list[str] = []
         self.answering_from: float | None = None
         window.stage.painted.connect(self.on_painted)
-        window.show_banner = self.on_banner(window.show_banner)
+        window.popups.show_banner = self.on_banner(window.popups.show_banner)
 
     def on_painted(self, index: int, source_id: int) -> None:
         label = self.window.stage.overlays.label

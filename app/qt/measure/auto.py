@@ -1,20 +1,23 @@
-"""Lets the window use the fastest engine for the model that answers."""
+"""Lets the session use the fastest engine for the model that answers."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from twinlens.app.core.measure.auto import Fastest, find_fastest
 from twinlens.app.core.session.events import EngineReady
 from twinlens.app.core.session.loading import Loader
-from twinlens.app.qt.threads.bridge import Background
+from twinlens.app.qt.ports import (
+    BackgroundPort,
+    BannerPort,
+    EnginePort,
+    SessionPort,
+    SettingsPort,
+)
 from twinlens.app.views.bench import milliseconds
 from twinlens.engine.api.protocol import Network
-
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
 
 TITLE = "Auto"
 
@@ -25,13 +28,31 @@ class Auto:
     Whoever chooses an engine, a precision or threads has chosen: it is off from then on.
 
     Args:
-        window: the window.
-        load: loads a model on an engine.
+        live: the session.
+        engines: what is measured, and what answers.
+        memory: remembers whether it is on.
+        banners: where errors are shown.
         background: runs the measuring.
+        load: loads a model on an engine.
+        changing: called before it begins, as before any choice.
+        shown: called where what it says of itself has changed.
     """
 
-    def __init__(self, window: MainWindow, load: Loader, background: Background) -> None:
-        self._window, self._load, self._background = window, load, background
+    def __init__(
+        self,
+        live: SessionPort,
+        engines: EnginePort,
+        memory: SettingsPort,
+        banners: BannerPort,
+        background: BackgroundPort,
+        load: Loader,
+        *,
+        changing: Callable[[], object],
+        shown: Callable[[], object],
+    ) -> None:
+        self._live, self._engines, self._memory = live, engines, memory
+        self._banners, self._background, self._load = banners, background, load
+        self._changing, self._shown = changing, shown
         self._stopped = threading.Event()
         self._measures: Network | None = None
         self.found: Fastest | None = None
@@ -39,7 +60,7 @@ class Auto:
     @property
     def on(self) -> bool:
         """Whether the fastest engine is wanted."""
-        return self._window.settings.auto_engine
+        return self._memory.settings.auto_engine
 
     @property
     def measuring(self) -> bool:
@@ -60,11 +81,11 @@ class Auto:
 
     def choose(self) -> None:
         """Switch it on, and measure anew."""
-        self._window.stop_measuring()
-        self._window.remember(auto_engine=True)
+        self._changing()
+        self._memory.remember(auto_engine=True)
         self.found = None
-        if self._window.choose.serving is not None:
-            self._measure(self._window.choose.serving.network)
+        if self._engines.serving is not None:
+            self._measure(self._engines.serving.network)
         self._show()
 
     def off(self) -> None:
@@ -72,7 +93,7 @@ class Auto:
         self.cancel()
         self.found = None
         if self.on:
-            self._window.remember(auto_engine=False)
+            self._memory.remember(auto_engine=False)
 
     def cancel(self) -> None:
         """End what is being measured."""
@@ -87,12 +108,12 @@ class Auto:
             self._measure(event.network)
 
     def _measure(self, network: Network) -> None:
-        choose, session = self._window.choose, self._window.session
+        session = self._live.session
         if session is None:
             return
         self.cancel()
         self._stopped, self._measures, self.found = threading.Event(), network, None
-        engines = [(engine, choose.options(engine)) for engine in choose.usable]
+        engines = [(one, self._engines.options(one)) for one in self._engines.usable]
         work = partial(
             find_fastest,
             network,
@@ -105,7 +126,7 @@ class Auto:
         self._background.run("auto", work, self._use, self._failed)
 
     def _use(self, found: Fastest | None) -> None:
-        session, serving = self._window.session, self._window.choose.serving
+        session, serving = self._live.session, self._engines.serving
         if found is None or session is None or found.network != self._measures:
             return
         self._measures, self.found = None, found
@@ -114,15 +135,15 @@ class Auto:
         if session.state.network == found.network and (
             serving is None or best != session.state.engine_id
         ):
-            session.use_engine(best, self._window.choose.options(best))
+            session.use_engine(best, self._engines.options(best))
         self._show()
 
     def _failed(self, error: Exception) -> None:
         if not self._stopped.is_set():
             self._measures = None
-            self._window.tell(error, "The engine that ran before goes on.")
+            self._banners.show_error(error, "The engine that ran before goes on.")
             self._show()
 
     def _show(self) -> None:
-        self._window.refresh()
-        self._window.menus.refresh()
+        self._live.refresh()
+        self._shown()

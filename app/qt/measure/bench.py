@@ -1,9 +1,10 @@
-"""The window's comparison of engines: opens its sheet, measures, remembers, copies."""
+"""The comparison of engines: opens its sheet, measures, remembers, copies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
 
 from twinlens.app.core.measure.bench import (
     BenchTable,
@@ -16,13 +17,19 @@ from twinlens.app.core.measure.bench import (
 from twinlens.app.core.session.events import EngineReady
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.types import Result
-from twinlens.app.qt.measure.bench_sheet import BenchActions, BenchSheet
+from twinlens.app.qt.measure.bench_sheet import BenchSheet
 from twinlens.app.qt.measure.measuring_desk import MeasuringDesk
-from twinlens.app.views.bench import bench_chart, bench_text
+from twinlens.app.qt.ports import (
+    BannerPort,
+    PrecisionPort,
+    SessionPort,
+    SettingsPort,
+    SheetPort,
+    Threads,
+    ViewPort,
+)
+from twinlens.app.views.bench import BENCH, BenchState, bench_text
 from twinlens.engine.image import Converter
-
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
 
 
 class Bench(MeasuringDesk[BenchSheet]):
@@ -31,45 +38,51 @@ class Bench(MeasuringDesk[BenchSheet]):
     What was measured is kept until another model, or other calibration pictures, answer.
 
     Args:
-        window: the window.
+        live: the session.
+        engines: what is measured, and what answers.
+        memory: how many threads a person has chosen.
+        sheets: the open sheet.
+        views: shows it.
+        banners: where errors are shown.
+        threads: the owner of threads, and what gets an error that nobody expected.
         load: loads a model on an engine.
     """
 
-    sheet_type = BenchSheet
+    sheet_type, view = BenchSheet, BENCH
 
-    def __init__(self, window: MainWindow, load: Loader) -> None:
-        super().__init__(window, load)
+    def __init__(
+        self,
+        live: SessionPort,
+        engines: PrecisionPort,
+        memory: SettingsPort,
+        sheets: SheetPort,
+        views: ViewPort,
+        banners: BannerPort,
+        threads: Threads,
+        load: Loader,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(live, memory, sheets, views, banners, threads, load, parent)
+        self._engines = engines
         self._of: EngineReady | None = None
         self.table: BenchTable | None = None
 
     def toggle(self) -> None:
         """Open the sheet, and measure where nothing was measured yet; or close it."""
-        window = self._window
-        result, serving = window.last_result, window.choose.serving
+        result, serving = self._live.last_result, self._engines.serving
         ready = result is not None and serving is not None
         if self._close_or_refuse(ready=ready) or serving is None:
             return
-        more = (("Crossover …", window.crossover.toggle),)
-        actions = BenchActions(self.start, self.cancel, self.copy, window.close_sheet, more)
-        window.popups.open_panel(
-            lambda palette, unit, stage: BenchSheet(
-                serving.spec.title, actions, palette, unit, stage
-            ),
-            self.cancel,
-        )
+        self._open()
         if self.table is None:
             self.start()
-        self._show()
-        if self.sheet is not None:
-            self.sheet.focus_first()
 
     def start(self) -> None:
         """Measure, unless something is being measured."""
-        window, serving = self._window, self._window.choose.serving
-        result = window.last_result
-        if self.running or window.session is None or result is None or serving is None:
+        serving, result = self._engines.serving, self._live.last_result
+        if self.running or self._live.session is None or result is None or serving is None:
             return
-        if self._wait_for(others=window.crossover.running or window.auto.measuring):
+        if self._wait_for_others():
             return
         self._of = serving
         self.table = BenchTable(serving.spec.title)
@@ -97,9 +110,9 @@ class Bench(MeasuringDesk[BenchSheet]):
         return compare
 
     def _plan(self) -> tuple[tuple[Case, ...], tuple[Skipped, ...]]:
-        chosen = self._window.settings.threads
+        chosen = self._memory.settings.threads
         threads = sorted({*default_threads(), *([chosen] if chosen else [])})
-        return plan(self._window.choose.engines, None, threads)
+        return plan(self._engines.engines, None, threads)
 
     def engine_ready(self, event: EngineReady) -> None:
         """Forget what was measured on another model, or compared on other pictures."""
@@ -112,7 +125,7 @@ class Bench(MeasuringDesk[BenchSheet]):
         self.cancel()
         self._of = self.table = None
         if self.sheet is not None:
-            self._window.close_sheet()
+            self._sheets.close_sheet()
 
     def _told(self, table: BenchTable) -> None:
         if self._of is None:  # forgotten while it was on its way
@@ -120,15 +133,11 @@ class Bench(MeasuringDesk[BenchSheet]):
         self.table = table
         for row in table.rows:
             if row.agreement is not None:
-                self._window.choose.remember_agreement(
-                    self._of, row.engine, row.precision, row.agreement
-                )
+                self._engines.remember_agreement(self._of, row.engine, row.precision, row.agreement)
         self._show()
 
     def _text(self) -> str:
         return bench_text(self.table) if self.table is not None else ""
 
-    def _show_on(self, sheet: BenchSheet, *, running: bool, stopping: bool) -> None:
-        if self.table is not None:
-            chart = bench_chart(self.table, running=running)
-            sheet.show_chart(chart, bench_text(self.table), running=running, stopping=stopping)
+    def _known(self) -> BenchState:
+        return BenchState(self.table, self.running, self._measuring.cancelled)

@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVB
 
 from twinlens.app.overlays import Palette
 from twinlens.app.qt.measure.bench_chart import BenchChartView, ChartView
-from twinlens.app.qt.sheets.sheets import Panel, height_on_stage
+from twinlens.app.qt.sheets.sheets import height_on_stage
+from twinlens.app.qt.sheets.view_panel import ViewPanel
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import sheet_style
-from twinlens.app.views.bench import BenchChart
+from twinlens.app.views.bench import BenchShown
 
 WIDE_UNITS, NARROW_UNITS = 104, 90
 TITLE = "Bench"
@@ -56,7 +57,7 @@ class Shown(Protocol):
         ...
 
 
-class MeasuringSheet(Panel):
+class MeasuringSheet(ViewPanel):
     """A wide sheet on the right; it stays when the window's size or theme changes.
 
     Args:
@@ -80,13 +81,14 @@ class MeasuringSheet(Panel):
         unit: float,
         parent: QWidget,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(actions, palette, unit, parent)
         self.setAccessibleName(f"{title} sheet")
         self._actions, self._running, self._view = actions, False, chart
         self._progress: float | None = None
         self._outer = QVBoxLayout(self)
         self._head = head = QHBoxLayout()
-        head.addWidget(caption(heading, "title", self), 1)
+        self.heading = caption(heading, "title", self)
+        head.addWidget(self.heading, 1)
         self.close_button = self._button("Close", f"Close {title} sheet", actions.close)
         head.addWidget(self.close_button)
         self._outer.addLayout(head)
@@ -198,21 +200,19 @@ class BenchSheet(MeasuringSheet):
     """The comparison of engines, precisions and threads.
 
     Args:
-        model: the model's title.
         actions: what the buttons do.
         palette: colours of the theme.
         unit: 1 % of the window's height.
     """
 
     def __init__(
-        self, model: str, actions: BenchActions, palette: Palette, unit: float, parent: QWidget
+        self, actions: BenchActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
         self.chart = BenchChartView(palette, unit)
-        super().__init__(
-            TITLE, f"{model} on this machine", self.chart, actions, palette, unit, parent
-        )
+        super().__init__(TITLE, "", self.chart, actions, palette, unit, parent)
 
-    def show_chart(self, chart: BenchChart, text: str, *, running: bool, stopping: bool) -> None:
-        """Show how far the measuring has come; ``text`` is for a screen reader."""
-        self.chart.show_chart(chart, text)
-        self.show_state(chart, running=running, stopping=stopping)
+    def show_data(self, data: BenchShown) -> None:
+        """Show how far the measuring has come."""
+        self.heading.setText(f"{data.model} on this machine")
+        self.chart.show_chart(data.chart, data.text)
+        self.show_state(data.chart, running=data.running, stopping=data.stopping)

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from twinlens.app.overlays import Palette
 from twinlens.app.qt.measure.bench_sheet import BenchActions, MeasuringSheet
 from twinlens.app.qt.measure.crossover_chart import CrossoverChartView
-from twinlens.app.views.crossover import CrossoverChart
+from twinlens.app.views.crossover import CrossoverShown
 
 TITLE = "Crossover"
 
@@ -34,11 +34,9 @@ class CrossoverSheet(MeasuringSheet):
         self._words.append(self.verdict)
         self._outer.insertWidget(1, self.verdict)
 
-    def show_chart(
-        self, chart: CrossoverChart, text: str, *, running: bool, stopping: bool
-    ) -> None:
-        """Show how far the measuring has come; ``text`` is for a screen reader."""
-        self.chart.show_chart(chart, text)
-        self.verdict.setText(chart.verdict)
-        self.verdict.setVisible(bool(chart.verdict))
-        self.show_state(chart, running=running, stopping=stopping)
+    def show_data(self, data: CrossoverShown) -> None:
+        """Show how far the measuring has come."""
+        self.chart.show_chart(data.chart, data.text)
+        self.verdict.setText(data.chart.verdict)
+        self.verdict.setVisible(bool(data.chart.verdict))
+        self.show_state(data.chart, running=data.running, stopping=data.stopping)

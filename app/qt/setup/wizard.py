@@ -4,36 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QFileDialog
 
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.setup.golden import Golden, golden_pictures, own_picture
 from twinlens.app.core.setup.preflight import Preflight
 from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
 from twinlens.app.core.setup.wizard import Wizard
-from twinlens.app.core.snapshots import Snapshots
+from twinlens.app.core.workers import Workers
 from twinlens.app.overlays import Banner
+from twinlens.app.qt.ports import (
+    AskPort,
+    BackgroundPort,
+    BannerPort,
+    EnginePort,
+    SessionPort,
+    SheetPort,
+    ViewPort,
+)
 from twinlens.app.qt.setup.wizard_sheet import WizardActions, WizardSheet
-from twinlens.app.qt.threads.bridge import Background
-from twinlens.app.views.wizard import Proof, ProofView, proof_view
+from twinlens.app.views.wizard import WIZARD, Proof, ProofView, proof_view
 from twinlens.engine.api.protocol import Network, Runner
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
 
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
-
 _TICK_MS = 60
 _THUMB = (320, 180)
-_VIEW = "wizard"
 
 Thumb = NDArray[np.uint8]
 """A small picture, (rows, columns, 3) B, G, R."""
@@ -46,24 +48,41 @@ class WizardDesk(QObject):
     """Asks about one model at a time; nothing changes before ``confirmed`` is called.
 
     Args:
-        window: the window.
+        live: the session; its frames are proved on, too.
+        engines: what engines are asked for.
+        views: shows the sheet.
+        sheets: the open sheet.
+        banners: where it offers to go on.
         background: reads golden pictures and labels.
-        snapshots: compute what the sheet shows.
+        ask: the system's dialogs.
+        workers: the owner of the proof's thread.
         load: loads a model on an engine, for the proof.
     """
 
     def __init__(
-        self, window: MainWindow, background: Background, snapshots: Snapshots, load: Loader
+        self,
+        live: SessionPort,
+        engines: EnginePort,
+        views: ViewPort,
+        sheets: SheetPort,
+        banners: BannerPort,
+        background: BackgroundPort,
+        ask: AskPort,
+        workers: Workers,
+        load: Loader,
+        parent: QObject | None = None,
     ) -> None:
-        super().__init__(window)
-        self._window, self._background, self._load = window, background, load
-        self._snapshots = snapshots
+        super().__init__(parent)
+        self._session, self._engines, self._views = live, engines, views
+        self._sheets, self._banners, self._background = sheets, banners, background
+        self._dialogs, self._workers, self._load = ask, workers, load
         self.wizard: Wizard | None = None
         self._confirmed: Confirmed | None = None
         self._engine_id = ""
         self._pictures: list[Golden] = []
         self._bundled, self._shown, self._pick = 0, LIVE, False
         self._said = ""
+        self._then: Callable[[], object] | None = None
         self._waiting: list[tuple[Golden, Thumb]] = []
         self._trial: Trial | None = None
         self._seen = -1
@@ -79,7 +98,7 @@ class WizardDesk(QObject):
     @property
     def sheet(self) -> WizardSheet | None:
         """The open sheet."""
-        sheet = self._window.popups.sheet
+        sheet = self._sheets.sheet
         return sheet if isinstance(sheet, WizardSheet) else None
 
     @property
@@ -95,7 +114,7 @@ class WizardDesk(QObject):
             engine_id: what the proof runs on.
             confirmed: called once, if it is confirmed.
         """
-        self._window.popups.close_sheet()
+        self._sheets.close_sheet()
         self._begin(Wizard(report), engine_id, confirmed)
 
     def _begin(self, wizard: Wizard, engine_id: str, confirmed: Confirmed) -> None:
@@ -113,22 +132,21 @@ class WizardDesk(QObject):
         self._background.run("golden", read, lambda got: self._got(*got), self._no_pictures)
 
     def _open(self) -> None:
-        wizard, actions = self.wizard, self._actions()
-        if wizard is None:
+        if self.wizard is None:
             return
-        # Without pictures no class is looked up: nothing that a window would have to wait for.
-        view = proof_view(self._proof(wizard)).view
-        self._window.popups.open_panel(
-            lambda palette, unit, stage: WizardSheet(wizard, view, actions, palette, unit, stage),
-            self._closed,
-        )
+        actions = self._actions(self.wizard)
+        failed = self._banners.show_error
+        self._views.open(WIZARD, self._proof, actions, self._closed, self._show, failed)
         if self.sheet is not None:
             self.sheet.focus_first()
 
-    def _actions(self) -> WizardActions:
+    def _actions(self, wizard: Wizard) -> WizardActions:
         return WizardActions(
+            wizard=wizard,
+            # Without pictures no class is looked up: nothing that a window would have to wait for.
+            first=proof_view(self._proof_of(wizard)).view,
             confirm=self.confirm,
-            cancel=self._window.popups.close_sheet,
+            cancel=self._sheets.close_sheet,
             choose=self.choose,
             show_picture=self.show_picture,
             crop=self.set_crop,
@@ -172,12 +190,12 @@ class WizardDesk(QObject):
         except TwinlensError as error:
             self._tell(error)
             return
-        options = replace(self._window.choose.options(self._engine_id), precision="fp32")
+        options = replace(self._engines.options(self._engine_id), precision="fp32")
 
         def load(model: Network) -> Runner:
             return self._load(model, self._engine_id, options)
 
-        workers = self._window.workers
+        workers = self._workers
         self._trial = Trial(network, candidates, self._pictures, load, self._live, workers)
         self._trial.watch(self._shown == LIVE)
         self._trial.start()
@@ -185,7 +203,7 @@ class WizardDesk(QObject):
         self._timer.start()
 
     def _live(self) -> PixelBuffer | None:
-        result = self._window.last_result
+        result = self._session.last_result
         return result.frame.buffer if result is not None else None
 
     def _end_trial(self) -> None:
@@ -198,15 +216,19 @@ class WizardDesk(QObject):
             self._timer.stop()
             return
         # A view that is still computed is of the state before; the next tick asks anew.
-        if self._trial.state.count != self._seen and not self._snapshots.pending(_VIEW):
+        if self._trial.state.count != self._seen and not self._views.pending(WIZARD):
             self._refresh()
 
-    def _proof(self, wizard: Wizard) -> Proof:
+    def _proof(self) -> Proof | None:
         """What is to be shown, as it is now."""
-        state = self.trial
+        return self._proof_of(self.wizard) if self.wizard is not None else None
+
+    def _proof_of(self, wizard: Wizard) -> Proof:
+        state, pictures = self.trial, tuple(self._pictures)
         self._seen = state.count
-        pictures = tuple(self._pictures)
-        return Proof(wizard.copy(), pictures, state, self._shown, self._bundled, self._pick)
+        return Proof(
+            wizard.copy(), pictures, state, self._shown, self._bundled, self._pick, self._said
+        )
 
     def say(self, text: str) -> None:
         """Tell of something that went wrong, on the sheet itself, until the next answer."""
@@ -223,27 +245,22 @@ class WizardDesk(QObject):
 
     def _refresh(self, then: Callable[[], object] | None = None) -> None:
         """Have the sheet show how things are; ``then`` is called when it does."""
-        wizard = self.wizard
-        if self.sheet is None or wizard is None:
-            return
-        compute = partial(proof_view, self._proof(wizard))
+        self._then = then or self._then
         # What a person has just answered must not be overtaken by a view of before.
-        self._snapshots.forget(_VIEW)
-        self._snapshots.ask(_VIEW, compute, partial(self._show, wizard, then), self._window.tell)
+        self._views.refresh(WIZARD, outdated=True)
 
-    def _show(self, wizard: Wizard, then: Callable[[], object] | None, proved: ProofView) -> None:
-        sheet = self.sheet
-        if sheet is None or wizard is not self.wizard:
+    def _show(self, proved: ProofView | None) -> None:
+        sheet, wizard = self.sheet, self.wizard
+        if sheet is None or wizard is None or proved is None:
             return
         wizard.prefer(proved.winner)
-        view, self._pick = proved.view, False
-        if view.shown != self._shown:
-            self._shown = view.shown
+        self._pick = False
+        if proved.view.shown != self._shown:
+            self._shown = proved.view.shown
             self._watch()
-        if self._said:
-            view = replace(view, status=self._said, failed=True)
-        sheet.show_view(view)
-        self._window.popups.place_sheet()
+        sheet.show_data(proved)
+        self._sheets.place_sheet()
+        then, self._then = self._then, None
         if then is not None:
             then()
 
@@ -315,9 +332,8 @@ class WizardDesk(QObject):
             self.sheet.focus_first()
 
     def _pick_labels(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(
-            self._window, "Label file, one name a line", "", "Labels (*.txt *.names *.labels *)"
-        )
+        names = "Labels (*.txt *.names *.labels *)"
+        name = self._dialogs.file("Label file, one name a line", names)
         if name:
             self.take_labels(Path(name))
 
@@ -351,7 +367,7 @@ class WizardDesk(QObject):
             return
         network, kept = wizard.network, wizard.kept
         self._confirmed = None
-        self._window.popups.close_sheet()
+        self._sheets.close_sheet()
         confirmed(network, kept)
 
     def _closed(self) -> None:
@@ -364,24 +380,22 @@ class WizardDesk(QObject):
 
     def _put_aside(self) -> None:
         """Where another sheet took the place of this one, offer to go on with the answers."""
-        popups, left = self._window.popups, self._left
-        self._left = None
-        if left is None or popups.sheet is None or self.wizard is not None:
+        left, self._left = self._left, None
+        if left is None or self._sheets.sheet is None or self.wizard is not None:
             return
         wizard, confirmed = left
 
         def go_on() -> None:
-            popups.close_banner()
-            popups.close_sheet()
+            self._banners.close_banner()
+            self._sheets.close_sheet()
             self._begin(wizard, self._engine_id, confirmed)
 
         said = f"{wizard.report.spec.title} is not set up yet"
         banner = Banner(said, "Nothing has changed. Your answers are kept.", action="Go on")
-        self._window.show_banner(banner, go_on)
+        self._banners.show_banner(banner, go_on)
 
     def _end(self) -> None:
-        self.wizard = self._confirmed = None
-        self._snapshots.forget(_VIEW)
+        self.wizard = self._confirmed = self._then = None
         self._timer.stop()
         self._leaving.stop()
         self._end_trial()

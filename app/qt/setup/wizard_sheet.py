@@ -22,10 +22,10 @@ from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.core.setup.wizard import LAYOUTS, SIZES, Wizard
 from twinlens.app.overlays import Palette
 from twinlens.app.qt.setup.proof_table import ProofTable
-from twinlens.app.qt.sheets.sheets import Panel
+from twinlens.app.qt.sheets.view_panel import ViewPanel
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import focus_color, sheet_style, tint_color
-from twinlens.app.views.wizard import WizardView
+from twinlens.app.views.wizard import ProofView, WizardView
 from twinlens.engine.image import CropAndScale
 
 TITLE = "Model setup"
@@ -41,8 +41,15 @@ _CROPS = {
 
 @dataclass(frozen=True)
 class WizardActions:
-    """What the sheet's parts do."""
+    """What the sheet is about, and what its parts do.
 
+    Attributes:
+        wizard: questions and answers; read, never changed.
+        first: what it shows first.
+    """
+
+    wizard: Wizard
+    first: WizardView
     confirm: Callable[[], object]
     cancel: Callable[[], object]
     choose: Callable[[str], None]
@@ -54,13 +61,11 @@ class WizardActions:
     number_labels: Callable[[], None]
 
 
-class WizardSheet(Panel):
+class WizardSheet(ViewPanel):
     """One sheet over the picture; it stays when the window's size or theme changes.
 
     Args:
-        wizard: questions and answers; read, never changed.
-        view: what it shows first.
-        actions: what its parts do.
+        actions: what it is about, and what its parts do.
         palette: colours of the theme.
         unit: 1 % of the window's height.
     """
@@ -68,15 +73,10 @@ class WizardSheet(Panel):
     keeps = True
 
     def __init__(
-        self,
-        wizard: Wizard,
-        view: WizardView,
-        actions: WizardActions,
-        palette: Palette,
-        unit: float,
-        parent: QWidget,
+        self, actions: WizardActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
-        super().__init__(parent)
+        super().__init__(actions, palette, unit, parent)
+        wizard, view = actions.wizard, actions.first
         self.setAccessibleName(f"{TITLE} sheet")
         self._wizard, self._actions, self._unit, self._palette = wizard, actions, unit, palette
         self._chips: dict[tuple[str, object], QPushButton] = {}
@@ -195,6 +195,10 @@ class WizardSheet(Panel):
         self._fit_thumb(button)
 
     # --- showing ---------------------------------------------------------------------------
+
+    def show_data(self, data: ProofView) -> None:
+        """Show how things are."""
+        self.show_view(data.view)
 
     def show_view(self, view: WizardView) -> None:
         """Show what has changed; the focus stays."""

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from PySide6.QtWidgets import QFileDialog, QInputDialog
-
+from twinlens.app.overlays.keys import key_of
+from twinlens.app.qt.ports import (
+    AskPort,
+    ModelPort,
+    SessionPort,
+    SettingsPort,
+    SheetPort,
+    SourcePort,
+)
 from twinlens.app.qt.sheets import engine_sheet
+from twinlens.app.qt.sheets.engine_sheet import EngineDesk
+from twinlens.app.qt.sheets.model_shelf import ModelShelf
 from twinlens.app.qt.sheets.sheets import Heading, Row, SheetRow, SliderRow
+from twinlens.app.qt.window.look import Look
+from twinlens.app.views.models import MODELS
+from twinlens.app.views.pad import PAD
+from twinlens.app.views.view import AnyView, Place
 from twinlens.engine.image import CropAndScale
-
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
 
 _CAMERA_FORMATS = (
     (640, 480, 30),
@@ -33,26 +43,77 @@ _MODEL_FILTER = (
 )
 
 
-class Menus:
-    """Builds the sheets of a window from its state."""
+class ChoicePort(ModelPort, SourcePort, Protocol):
+    """What can be chosen from sheets."""
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window = window
+
+class ViewList(Protocol):
+    """The table of views, and what is shown of it."""
+
+    @property
+    def views(self) -> tuple[AnyView, ...]:
+        """All views."""
+        ...
+
+    def shows(self, view: AnyView) -> bool:
+        """Whether a view is shown."""
+        ...
+
+    def toggle(self, view: AnyView) -> None:
+        """Show a view, or hide it."""
+        ...
+
+
+class Menus:
+    """Builds sheets of rows from how things are now.
+
+    Args:
+        sheets: where they are shown.
+        live: the session.
+        memory: what a person chose.
+        choose: changes source and model.
+        look: changes how things are shown.
+        ask: the system's dialogs.
+        engine_desk: what the sheet of engines reads and does.
+        shelf: the catalog's models.
+        open_model: looks at a model's file or folder, and uses it.
+        views: the table of views, and whether each is shown.
+        keys: shows the card with all keys.
+    """
+
+    def __init__(
+        self,
+        sheets: SheetPort,
+        live: SessionPort,
+        memory: SettingsPort,
+        choose: ChoicePort,
+        look: Look,
+        ask: AskPort,
+        engine_desk: EngineDesk,
+        shelf: ModelShelf,
+        open_model: Callable[[Path], None],
+        views: ViewList,
+        keys: Callable[[], None],
+    ) -> None:
+        self._sheets, self._live, self._memory = sheets, live, memory
+        self._choose, self._look, self._ask = choose, look, ask
+        self._engine_desk, self._shelf = engine_desk, shelf
+        self._open_model, self._views, self._keys = open_model, views, keys
 
     def buttons(self) -> list[tuple[str, str, Callable[[], None]]]:
         """(title, key, what it opens) of the sheet buttons."""
         return [
-            ("Source", "O", self.source),
-            ("Engine", "Shift E", self.engine),
-            ("Model", "L", self.model),
-            ("View", "V", self.views),
-            ("Settings", ",", self.settings),
-            ("?", "?", self._window.toggle_cheat_sheet),
+            ("Source", key_of("source-sheet"), self.source),
+            ("Engine", key_of("engine-sheet"), self.engine),
+            ("Model", key_of("model-sheet"), self.model),
+            ("View", key_of("views-sheet"), self.views),
+            ("Settings", key_of("settings-sheet"), self.settings),
+            ("?", key_of("keys"), self._keys),
         ]
 
     def _then_close(self, act: Callable[[], None]) -> Callable[[], None]:
         def both() -> None:
-            self._window.close_sheet()
+            self._sheets.close_sheet()
             act()
 
         return both
@@ -61,7 +122,7 @@ class Menus:
         """Cameras, files, streams, the screen, the clip, and what was used before."""
         from twinlens.app.qt.window.cameras import camera_choices
 
-        window, chosen = self._window, self._window.settings.source
+        settings, chosen = self._memory.settings, self._memory.settings.source
         use = self._use_source
         rows: list[SheetRow] = [Heading("Cameras")]
         found = camera_choices()
@@ -69,6 +130,7 @@ class Menus:
         if not found:
             rows.append(Row("No camera found", "Plug one in, then open this sheet again."))
         rows.append(self._camera_format_row())
+        draw = key_of(PAD.id)
         rows += [
             Heading("Files"),
             Row("Video or picture …", "", self._then_close(self._pick_file)),
@@ -77,78 +139,76 @@ class Menus:
             Heading("Live"),
             Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
             Row("Screen", "The main screen", use("screen"), chosen == "screen"),
-            Row("Drawing pad", "Digits by hand. Key D", use("drawing"), chosen == "drawing"),
+            Row("Drawing pad", f"Digits by hand. Key {draw}", use("drawing"), chosen == "drawing"),
         ]
-        recent = [text for text in window.settings.recent_sources if "/" in text or "\\" in text]
+        recent = [text for text in settings.recent_sources if "/" in text or "\\" in text]
         if recent:
             rows.append(Heading("Recent"))
             rows += [Row(Path(t).name or t, t, use(t), t == chosen) for t in recent[:4]]
-        window.open_sheet("Source", rows)
+        self._sheets.open_sheet("Source", rows)
 
     def _camera_format_row(self) -> Row:
-        settings = self._window.settings
+        settings = self._memory.settings
         now = (settings.camera_width, settings.camera_height, settings.camera_fps)
         after = _CAMERA_FORMATS.index(now) + 1 if now in _CAMERA_FORMATS else 0
         following = _CAMERA_FORMATS[after % len(_CAMERA_FORMATS)]
 
         def change() -> None:
             width, height, fps = following
-            self._window.remember(camera_width=width, camera_height=height, camera_fps=fps)
-            if self._window.settings.source.startswith("camera"):
-                self._window.choose.source(self._window.settings.source)
-            self._window.close_sheet()
+            self._memory.remember(camera_width=width, camera_height=height, camera_fps=fps)
+            if self._memory.settings.source.startswith("camera"):
+                self._choose.source(self._memory.settings.source)
+            self._sheets.close_sheet()
             self.source()
 
         detail = "Asked of cameras; what really comes is shown. Press for the next one."
         return Row("Ask for {}×{} at {} fps".format(*now), detail, change)
 
     def _use_source(self, text: str) -> Callable[[], None]:
-        return self._then_close(partial(self._window.choose.source, text))
+        return self._then_close(partial(self._choose.source, text))
 
     def _pick_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._window, "Video or picture", "", _VIDEO_FILTER)
+        path = self._ask.file("Video or picture", _VIDEO_FILTER)
         if path:
-            self._window.choose.source(path)
+            self._choose.source(path)
 
     def _pick_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self._window, "Folder of pictures")
+        path = self._ask.folder("Folder of pictures")
         if path:
-            self._window.choose.source(path)
+            self._choose.source(path)
 
     def _ask_stream(self) -> None:
-        text, ok = QInputDialog.getText(
-            self._window, "Network stream", "rtsp:// or http:// address"
-        )
-        if ok and text.strip():
-            self._window.choose.source(text.strip())
+        text = self._ask.text("Network stream", "rtsp:// or http:// address")
+        if text:
+            self._choose.source(text)
 
     def engine(self) -> None:
         """Engines, and how the one in use computes."""
-        self._window.open_sheet(engine_sheet.TITLE, engine_sheet.rows(self._window))
+        self._sheets.open_sheet(engine_sheet.TITLE, engine_sheet.rows(self._engine_desk))
 
     def refresh(self) -> None:
         """Show anew what an open sheet says of the engines."""
-        if self._window.popups.shows(engine_sheet.TITLE):
-            self._window.popups.refresh_sheet(engine_sheet.TITLE, engine_sheet.rows(self._window))
+        if self._sheets.shows(engine_sheet.TITLE):
+            self._sheets.refresh_sheet(engine_sheet.TITLE, engine_sheet.rows(self._engine_desk))
 
     def model(self) -> None:
         """The catalog and files; what is at hand is looked at first, elsewhere."""
-        window = self._window
-        if window.popups.shows(_MODEL):
-            window.close_sheet()
+        if self._sheets.shows(_MODEL):
+            self._sheets.close_sheet()
         else:
-            window.shelf.open_read(self._open_model)
+            self._shelf.open_read(self._open_models)
 
-    def _open_model(self) -> None:
-        window = self._window
-        state = window.session.state if window.session else None
+    def _open_models(self) -> None:
+        state = self._live.session.state if self._live.session else None
         serving = state.spec.id if state else ""
-        use = window.choose.model
+        use = self._choose.model
         rows: list[SheetRow] = [Heading("Catalog")]
-        for card in window.shelf.catalog.at_hand:
+        for card in self._shelf.catalog.at_hand:
             act = self._then_close(partial(use, card.id))
             rows.append(Row(card.title, card.accuracy, act, card.id == serving))
-        rows.append(Row("More models …", "Published classifiers. Key Shift M", window.shelf.toggle))
+        detail = f"Published classifiers. Key {key_of(MODELS.id)}"
+        more = partial(self._views.toggle, MODELS)
+        rows.append(Row("More models …", detail, more))
         rows += [
             Heading("Files"),
             Row("Model file …", _FORMATS, self._then_close(self._pick_model)),
@@ -158,36 +218,31 @@ class Menus:
                 self._then_close(self._pick_model_folder),
             ),
         ]
-        recent = [m for m in window.settings.recent_models if "/" in m or "\\" in m]
+        recent = [m for m in self._memory.settings.recent_models if "/" in m or "\\" in m]
         for path in recent[:4]:
             act = self._then_close(partial(use, path))
             rows.append(Row(Path(path).name, path, act, Path(path).stem == serving))
-        window.open_sheet(_MODEL, rows)
+        self._sheets.open_sheet(_MODEL, rows)
 
     def _pick_model(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._window, "Model", "", _MODEL_FILTER)
+        path = self._ask.file("Model", _MODEL_FILTER)
         if path:
-            self._window.intake.open(Path(path))
+            self._open_model(Path(path))
 
     def _pick_model_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self._window, "Folder of parameters, or a package")
+        path = self._ask.folder("Folder of parameters, or a package")
         if path:
-            self._window.intake.open(Path(path))
+            self._open_model(Path(path))
 
     def views(self) -> None:
         """What is shown, and how the picture is cropped for the network."""
-        window, settings = self._window, self._window.settings
-        look, close = window.look, self._then_close
+        settings, look, close = self._memory.settings, self._look, self._then_close
+        mirror, full = f"Display only. Key {key_of('mirror')}", f"Key {key_of('full-screen')}"
         rows: list[SheetRow] = [
-            Row("Top 5", "The five best classes. Key T", close(look.toggle_top5), settings.top5),
-            Row("Mirror", "Display only. Key M", close(look.toggle_mirror), settings.mirror),
-            Row("Bench", "Every engine and precision, timed. Key B", close(window.bench.toggle)),
-            Row(
-                "Crossover",
-                "From which size of network on a GPU pays. Key Shift B",
-                close(window.crossover.toggle),
-            ),
-            Row("Full screen", "Key F", close(look.toggle_full_screen), window.isFullScreen()),
+            *self._view_rows(drawers=False),
+            Row("Mirror", mirror, close(look.toggle_mirror), settings.mirror),
+            *self._view_rows(drawers=True),
+            Row("Full screen", full, close(look.toggle_full_screen), look.full_screen),
             Heading("Crop for the network"),
             Row("The model’s own", "", close(partial(look.set_crop, "")), not settings.crop),
         ]
@@ -195,12 +250,25 @@ class Menus:
             title = crop.value.replace("-", " ").capitalize()
             act = close(partial(look.set_crop, crop.value))
             rows.append(Row(title, _CROP_DETAIL[crop], act, settings.crop == crop.value))
-        window.open_sheet("View", rows)
+        self._sheets.open_sheet("View", rows)
+
+    def _view_rows(self, *, drawers: bool) -> list[SheetRow]:
+        """Rows of views that stand on the picture, or of those in the drawer."""
+        listed = [view for view in self._views.views if view.detail]
+        return [
+            Row(
+                view.title,
+                view.row_detail,
+                self._then_close(partial(self._views.toggle, view)),
+                self._views.shows(view),
+            )
+            for view in listed
+            if (view.place is Place.DRAWER) is drawers
+        ]
 
     def settings(self) -> None:
         """Smoothing, threshold and theme."""
-        window, settings = self._window, self._window.settings
-        look, close = window.look, self._then_close
+        settings, look, close = self._memory.settings, self._look, self._then_close
         rows: list[SheetRow] = [
             Heading("Answer"),
             Row(
@@ -215,7 +283,7 @@ class Menus:
         for theme in ("dark", "light", "system"):
             act = close(partial(look.set_theme, theme))
             rows.append(Row(theme.capitalize(), "", act, settings.theme == theme))
-        window.open_sheet("Settings", rows)
+        self._sheets.open_sheet("Settings", rows)
 
 
 _CROP_DETAIL = {

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
 from twinlens.app.core.shelf.pulls import Finished, Pulls
 from twinlens.app.core.shelf.rows import Catalog, megabytes, read_catalog
 from twinlens.app.overlays import Banner, BannerKind
-from twinlens.app.qt.sheets.models_page import ModelsPage
-from twinlens.app.views.models import ModelAction, ModelLine, model_lines
+from twinlens.app.qt.ports import (
+    BackgroundPort,
+    BannerPort,
+    ModelPort,
+    SessionPort,
+    SheetPort,
+    ViewPort,
+)
+from twinlens.app.qt.sheets.models_page import ModelsActions, ModelsPage
+from twinlens.app.views.models import MODELS, ModelAction, ModelLine, ModelsState, model_lines
 from twinlens.engine.errors import DownloadCancelledError, TwinlensError
 from twinlens.models.catalog.cards import Card
 from twinlens.models.catalog.store import Store
-
-if TYPE_CHECKING:
-    from twinlens.app.qt.threads.bridge import Background
-    from twinlens.app.qt.window.window import MainWindow
 
 _TICK_MS = 100
 
@@ -30,7 +33,11 @@ class ModelShelf(QObject):
     Downloads go on when the page is closed, and the picture goes on beside them.
 
     Args:
-        window: the window.
+        live: the session.
+        models: changes the model.
+        views: shows the page.
+        sheets: the open sheet.
+        banners: where it says how a download ended.
         store: where models are kept.
         background: looks at the catalog and at what is kept, and removes models.
         pulls: downloads; None makes them.
@@ -41,13 +48,20 @@ class ModelShelf(QObject):
 
     def __init__(
         self,
-        window: MainWindow,
+        live: SessionPort,
+        models: ModelPort,
+        views: ViewPort,
+        sheets: SheetPort,
+        banners: BannerPort,
         store: Store,
-        background: Background,
+        background: BackgroundPort,
         pulls: Pulls | None = None,
+        parent: QObject | None = None,
     ) -> None:
-        super().__init__(window)
-        self._window, self._store, self._background = window, store, background
+        super().__init__(parent)
+        self._live, self._models, self._views = live, models, views
+        self._sheets, self._banners = sheets, banners
+        self._store, self._background = store, background
         self.pulls = pulls or Pulls(store)
         self.catalog = Catalog()
         self._once_read: list[Callable[[], object]] = []
@@ -60,7 +74,7 @@ class ModelShelf(QObject):
     @property
     def page(self) -> ModelsPage | None:
         """The open page."""
-        sheet = self._window.popups.sheet
+        sheet = self._sheets.sheet
         return sheet if isinstance(sheet, ModelsPage) else None
 
     def read(self, then: Callable[[], object]) -> None:
@@ -71,11 +85,10 @@ class ModelShelf(QObject):
 
     def open_read(self, open_sheet: Callable[[], object]) -> None:
         """Look at the catalog anew, then open a sheet, unless another was opened meanwhile."""
-        popups = self._window.popups
-        before = popups.sheet
+        before = self._sheets.sheet
 
         def then() -> None:
-            if popups.sheet is before:
+            if self._sheets.sheet is before:
                 open_sheet()
 
         self.read(then)
@@ -87,41 +100,30 @@ class ModelShelf(QObject):
             then()
 
     def _unseen(self, error: Exception) -> None:
-        self._window.tell(error)
+        self._banners.show_error(error)
         self._seen(self.catalog)
 
     def toggle(self) -> None:
         """Open the page, or close it."""
         if self.page is not None:
-            self._window.popups.close_sheet()
+            self._sheets.close_sheet()
         else:
             self.open_read(self._open)
 
     def _open(self) -> None:
-        popups = self._window.popups
         if self.catalog.problem is not None:
-            self._window.tell(self.catalog.problem)
+            self._banners.show_error(self.catalog.problem)
             return
-        popups.close_sheet()
-        popups.open_panel(
-            lambda palette, unit, stage: ModelsPage(
-                self._lines(),
-                self.act,
-                self.remove,
-                str(self._store.root),
-                palette,
-                unit,
-                popups.close_sheet,
-                stage,
-            )
-        )
-        self._focus()
+        close, folder = self._sheets.close_sheet, str(self._store.root)
+        # At once, so that the page does not open empty: a few rows that were read already.
+        actions = ModelsActions(self._lines(), self.act, self.remove, close, folder)
+        self._views.open(MODELS, self._known, actions)
+        if self.page is not None:
+            self.page.first.setFocus()
         self._timer.start()
 
-    def _focus(self) -> None:
-        page = self.page
-        if page is not None:
-            page.first.setFocus()
+    def _known(self) -> ModelsState:
+        return ModelsState(self.catalog.rows, self.pulls.progress(), dict(self._errors))
 
     def act(self, model: str) -> None:
         """Use, fetch or stop fetching a model, whichever its line offers."""
@@ -129,8 +131,8 @@ class ModelShelf(QObject):
         if line is None:
             return
         if line.action is ModelAction.USE:
-            self._window.popups.close_sheet()
-            self._window.choose.model(model)
+            self._sheets.close_sheet()
+            self._models.model(model)
         elif line.action is ModelAction.STOP:
             self.pulls.stop(model)
         elif line.action is ModelAction.PULL:
@@ -154,12 +156,12 @@ class ModelShelf(QObject):
             if isinstance(error, TwinlensError):
                 self._errors[model] = f"{error.message} {error.hint}".strip()
             else:
-                self._window.tell(error)
+                self._banners.show_error(error)
             self.read(ended)
 
         def ended(banner: Banner | None = None) -> None:
             if banner is not None:
-                self._window.show_banner(banner)
+                self._banners.show_banner(banner)
             self._removing.discard(model)
             self._tick()
 
@@ -181,7 +183,7 @@ class ModelShelf(QObject):
         return next(card for card in self.catalog.cards if card.id == model)
 
     def _lines(self) -> tuple[ModelLine, ...]:
-        session = self._window.session
+        session = self._live.session
         serving = session.state.spec.id if session is not None else ""
         return model_lines(self.catalog.rows, serving, self.pulls.progress(), self._errors)
 
@@ -190,12 +192,11 @@ class ModelShelf(QObject):
         finished = self.pulls.take_finished()
         if finished:
             self.read(partial(self._ended, finished))
-        page = self.page
-        if page is None:
+        if self.page is None:
             if not self.pulls.progress():
                 self._timer.stop()
         elif not self._once_read:  # else it would show what has ended as not begun
-            page.show_lines(self._lines())
+            self._views.refresh(MODELS)
 
     def _ended(self, finished: Sequence[Finished]) -> None:
         for ended in finished:
@@ -204,25 +205,24 @@ class ModelShelf(QObject):
 
     def _tell(self, ended: Finished) -> None:
         card, error = ended.card, ended.error
-        window = self._window
         if isinstance(error, DownloadCancelledError):
             return
         if error is not None:
             self._errors[card.id] = f"{error.message} {error.hint}".strip()
             banner = Banner(error.message, error.hint, BannerKind.ERROR, action="Try again")
-            window.show_banner(banner, lambda: self._retry(card.id))
+            self._banners.show_banner(banner, lambda: self._retry(card.id))
             return
         fetched = ended.outcome.fetched if ended.outcome else None
         confirmed = bool(ended.outcome and ended.outcome.confirmed)
         checked = "size and hash are kept as its own" if confirmed else "size and hash are right"
         hint = f"{megabytes(fetched.bytes)} from {fetched.url}; {checked}." if fetched else ""
         banner = Banner(f"{card.title} is here", hint, action="Use it")
-        window.show_banner(banner, lambda: self._use(card.id))
+        self._banners.show_banner(banner, lambda: self._use(card.id))
 
     def _retry(self, model: str) -> None:
-        self._window.popups.close_banner()
+        self._banners.close_banner()
         self._pull(model)
 
     def _use(self, model: str) -> None:
-        self._window.popups.close_banner()
-        self._window.choose.model(model)
+        self._banners.close_banner()
+        self._models.model(model)

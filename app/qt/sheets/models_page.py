@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
@@ -17,48 +18,59 @@ from PySide6.QtWidgets import (
 )
 
 from twinlens.app.overlays import Palette
-from twinlens.app.qt.sheets.sheets import Panel
+from twinlens.app.qt.sheets.view_panel import ViewPanel
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import sheet_style
-from twinlens.app.views.models import ModelAction, ModelLine
+from twinlens.app.views.models import ModelAction, ModelLine, ModelsShown
 
 _WIDTH_UNITS = 172  # from column to column
 _BOTTOM_UNITS = 78
 _STEPS = 1000
 
 
-class ModelsPage(Panel):
+@dataclass(frozen=True)
+class ModelsActions:
+    """What the page shows first, what its buttons do, by a model's id, and what it says of itself.
+
+    Attributes:
+        first: a line for each model.
+        act: uses, fetches or stops fetching a model, whichever its line offers.
+        remove: removes a model.
+        close: closes the page.
+        folder: where fetched models are kept, for display.
+    """
+
+    first: tuple[ModelLine, ...]
+    act: Callable[[str], None]
+    remove: Callable[[str], None]
+    close: Callable[[], None]
+    folder: str
+
+
+class ModelsPage(ViewPanel):
     """A card over the picture with a line for each model.
 
     Args:
-        lines: what it shows first.
-        act: called with a model's id when its button is pressed.
-        remove: called with a model's id when it is to be removed.
-        folder: where fetched models are kept, for display.
+        actions: what its buttons do.
         palette: colours of the theme.
         unit: 1 % of the window's height.
-        close: closes the page.
+
+    Attributes:
+        lines: by the models' ids.
+        first: what has the keyboard first.
     """
 
     def __init__(
-        self,
-        lines: Sequence[ModelLine],
-        act: Callable[[str], None],
-        remove: Callable[[str], None],
-        folder: str,
-        palette: Palette,
-        unit: float,
-        close: Callable[[], None],
-        parent: QWidget,
+        self, actions: ModelsActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
-        super().__init__(parent)
+        super().__init__(actions, palette, unit, parent)
         self.setAccessibleName("Models page")
         self.setStyleSheet(sheet_style(palette, unit) + _own_style(palette, unit))
         outer = QVBoxLayout(self)
         margin = round(unit * 3)
         outer.setContentsMargins(margin, margin, margin, margin)
         outer.setSpacing(round(unit))
-        outer.addLayout(self._head(close))
+        outer.addLayout(self._head(actions.close))
         self._area = QScrollArea(self)
         self._area.setWidgetResizable(True)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -71,13 +83,13 @@ class ModelsPage(Panel):
         grid.setColumnStretch(0, 1)
         _heading(grid, content)
         self.lines = {
-            line.id: _Line(line, act, remove, grid, content, unit, at * 4 + 1)
-            for at, line in enumerate(lines)
+            line.id: _Line(line, actions.act, actions.remove, grid, content, unit, at * 4 + 1)
+            for at, line in enumerate(actions.first)
         }
         grid.setRowStretch(grid.rowCount(), 1)
         self._area.setWidget(content)
         outer.addWidget(self._area, 1)
-        outer.addWidget(caption(f"Kept in {folder}", "detail", self))
+        outer.addWidget(caption(f"Kept in {actions.folder}", "detail", self))
         first = next((line.button for line in self.lines.values() if line.button.isEnabled()), self)
         self.first = first
 
@@ -95,9 +107,9 @@ class ModelsPage(Panel):
         head.addWidget(done, 0, Qt.AlignmentFlag.AlignTop)
         return head
 
-    def show_lines(self, lines: Sequence[ModelLine]) -> None:
+    def show_data(self, data: ModelsShown) -> None:
         """Show what has changed; focus and scrolling stay."""
-        for line in lines:
+        for line in data.lines:
             shown = self.lines.get(line.id)
             if shown is not None:
                 shown.show_line(line)

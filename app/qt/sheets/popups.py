@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QTimer
 
-from twinlens.app.overlays import CHEAT_SHEET, Banner, Palette
+from twinlens.app.overlays import Banner, BannerKind, CheatSheet, Palette
+from twinlens.app.qt.ports import MakePanel
 from twinlens.app.qt.sheets.sheets import CARD_UNITS, BannerPanel, CheatCard, Panel, Sheet, SheetRow
-from twinlens.app.qt.stage.controls import Controls
 from twinlens.app.qt.stage.stage import Stage
+from twinlens.engine.errors import TwinlensError
 
 _BANNER_MS = 14_000
 
@@ -19,12 +20,16 @@ class Popups:
 
     Args:
         stage: what they stand on.
-        controls: stay while a sheet is open.
         palette: colours of the theme.
+        keys: the card with all keys.
+        pin: called with True when a sheet opens, so that controls stay, and with False when it
+            closes.
     """
 
-    def __init__(self, stage: Stage, controls: Controls, palette: Palette) -> None:
-        self._stage, self._controls, self._palette = stage, controls, palette
+    def __init__(
+        self, stage: Stage, palette: Palette, keys: CheatSheet, pin: Callable[[bool], None]
+    ) -> None:
+        self._stage, self._palette, self._keys, self._pin = stage, palette, keys, pin
         self._sheet: Panel | None = None
         self._closed: Callable[[], object] | None = None
         self._banner: BannerPanel | None = None
@@ -50,7 +55,7 @@ class Popups:
     @property
     def unit(self) -> float:
         """1 % of the stage's height, in pixels."""
-        return max(1.0, self._stage.height() / 100)
+        return self._stage.unit
 
     def open_sheet(self, title: str, rows: Sequence[SheetRow]) -> None:
         """Show a sheet in place of the one that is open; the same one again closes it."""
@@ -87,13 +92,9 @@ class Popups:
         self.close_sheet()
         if not again:
             unit = min(self.unit, self._stage.width() / CARD_UNITS)
-            self._open(CheatCard(CHEAT_SHEET, self._palette, unit, self._stage))
+            self._open(CheatCard(self._keys, self._palette, unit, self._stage))
 
-    def open_panel(
-        self,
-        make: Callable[[Palette, float, Stage], Panel],
-        closed: Callable[[], object] | None = None,
-    ) -> None:
+    def open_panel(self, make: MakePanel, closed: Callable[[], object] | None = None) -> None:
         """Show a panel in place of the sheet that is open.
 
         Args:
@@ -106,15 +107,14 @@ class Popups:
 
     def _open(self, sheet: Panel) -> None:
         self._sheet = sheet
-        self._controls.pinned = True
-        self._controls.wake()
+        self._pin(True)
         sheet.place(self._stage.width(), self._stage.height(), self.unit)
         sheet.show()
         sheet.raise_()
 
     def close_sheet(self) -> None:
         """Close the open sheet, if there is one."""
-        self._controls.pinned = False
+        self._pin(False)
         if self._sheet is not None:
             self._sheet.hide()
             self._sheet.deleteLater()
@@ -138,6 +138,15 @@ class Popups:
             self._sheet.raise_()
         self.banner_timer.start(_BANNER_MS)
 
+    def show_error(self, error: Exception, goes_on: str = "") -> None:
+        """Show an error, and what goes on all the same where the error has no hint."""
+        if isinstance(error, TwinlensError):
+            banner = Banner(error.message, error.hint or goes_on, BannerKind.ERROR)
+        else:
+            what = f"{type(error).__name__}: {error}"
+            banner = Banner(f"Something unexpected happened: {what}", goes_on, BannerKind.ERROR)
+        self.show_banner(banner)
+
     def close_banner(self) -> None:
         """Take the banner away."""
         self.banner_timer.stop()
@@ -145,6 +154,11 @@ class Popups:
             self._banner.hide()
             self._banner.deleteLater()
             self._banner = None
+
+    def raise_sheet(self) -> None:
+        """Let the open sheet stand before everything else on the stage."""
+        if self._sheet is not None:
+            self._sheet.raise_()
 
     def close_topmost(self) -> bool:
         """Close the sheet, else the banner; says whether there was one."""

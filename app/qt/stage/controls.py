@@ -226,6 +226,12 @@ class Controls(QWidget):
             self._idle.setInterval(IDLE_MS)
         self._idle.start()
 
+    def pin(self, pinned: bool) -> None:
+        """Stay from now on, or fade again when idle."""
+        self.pinned = pinned
+        if pinned:
+            self.wake()
+
     def fade_out(self) -> None:
         """Fade, unless something needs them: a sheet is open, or the pointer stands on them."""
         if self.pinned or self.underMouse():

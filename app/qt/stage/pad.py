@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from twinlens.app.core.drawing.board import Board
+from twinlens.app.core.drawing.digits import reads_signs
 from twinlens.app.core.session.source import Source
 from twinlens.app.overlays import Banner, Notice, Overlays
+from twinlens.app.qt.ports import (
+    BannerPort,
+    SessionPort,
+    SettingsPort,
+    SheetPort,
+    SourcePort,
+    ViewPort,
+)
 from twinlens.app.qt.stage.controls import button_style
+from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.sources import Drawing
-from twinlens.engine.image import Recipe
-
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
+from twinlens.app.views.pad import PAD, PadShown
 
 SOURCE = "drawing"
-SMALL_PX = 64
-"""Largest input of a grey network that reads single signs, as MNIST's do."""
 _FOLLOW_MS = 30
 _BOARD = "Black board"
-
-
-def reads_signs(recipe: Recipe) -> bool:
-    """Whether a network is one for single signs: grey, and no larger than ``SMALL_PX``."""
-    return recipe.color == "GRAY" and max(recipe.width, recipe.height) <= SMALL_PX
 
 
 class Tools(QWidget):
@@ -55,6 +55,10 @@ class Tools(QWidget):
             self._column.addWidget(button)
             self.buttons[title] = button
 
+    def show_data(self, data: PadShown) -> None:
+        """Show which board the button leads to."""
+        self.buttons[_BOARD].setText(data.other_board)
+
     def restyle(self, unit: float) -> None:
         """Size everything for a unit of 1 % of the window's height."""
         self._column.setSpacing(round(unit))
@@ -70,12 +74,29 @@ class Pad(QObject):
     matter of display, as the mirror is: the network always gets dark ink on light paper.
 
     Args:
-        window: the window.
+        stage: what is drawn on.
+        live: the session.
+        memory: whether boards look white or black.
+        sheets: they stand before its buttons.
+        banners: where it says what a network does not read.
+        sources: what is looked at.
+        views: computes what the network looks at.
     """
 
-    def __init__(self, window: MainWindow) -> None:
-        super().__init__(window)
-        self._window = window
+    def __init__(
+        self,
+        stage: Stage,
+        live: SessionPort,
+        memory: SettingsPort,
+        sheets: SheetPort,
+        banners: BannerPort,
+        sources: SourcePort,
+        views: ViewPort,
+    ) -> None:
+        super().__init__(stage)
+        self._stage, self._live, self._memory = stage, live, memory
+        self._sheets, self._banners, self._sources = sheets, banners, sources
+        self._views = views
         self._made: Drawing | None = None
         self._before = ""
         self.board: Board | None = None
@@ -99,13 +120,12 @@ class Pad(QObject):
 
     def toggle(self) -> None:
         """Go to the drawing pad, or back to the source that was used before."""
-        choose = self._window.choose
         if self.active:
-            choose.source(self._before or "camera")
+            self._sources.source(self._before or "camera")
             return
-        if choose.source_text != SOURCE:
-            self._before = choose.source_text
-        choose.source(SOURCE)
+        if self._sources.source_text != SOURCE:
+            self._before = self._sources.source_text
+        self._sources.source(SOURCE)
 
     def source_opened(self, kind: str) -> None:
         """Another source is seen: wake, or go to sleep."""
@@ -115,15 +135,14 @@ class Pad(QObject):
             self._sleep()
 
     def _wake(self, board: Board) -> None:
-        stage = self._window.stage
         if not self.active:
-            stage.hand = self._take
-            stage.setCursor(Qt.CursorShape.CrossCursor)
+            self._stage.hand = self._take
+            self._stage.setCursor(Qt.CursorShape.CrossCursor)
         self.board, self._drawing = board, False
         self._make_tools()
-        self._show_board()
+        self._stage.set_negative(self._memory.settings.board == "black")
         self.follow()
-        session = self._window.session
+        session = self._live.session
         if session is not None:
             # A drawing has no noise to smooth away, and half a digit must not linger.
             session.set_smoothing(False)
@@ -133,10 +152,10 @@ class Pad(QObject):
                 "model, to have digits read."
             )
             said = f"{session.state.spec.title} reads pictures, not single digits"
-            self._window.show_banner(Banner(said, hint))
+            self._banners.show_banner(Banner(said, hint))
 
     def _sleep(self) -> None:
-        stage = self._window.stage
+        stage = self._stage
         stage.hand = None
         stage.unsetCursor()
         stage.set_negative(False)
@@ -147,9 +166,9 @@ class Pad(QObject):
             self.tools.deleteLater()
             self.tools.hide()
             self.tools = None
-        if self._window.session is not None:
-            self._window.session.set_region(None)
-            self._window.session.set_smoothing(self._window.settings.smoothing)
+        if self._live.session is not None:
+            self._live.session.set_region(None)
+            self._live.session.set_smoothing(self._memory.settings.smoothing)
 
     def _make_tools(self) -> None:
         if self.tools is None:
@@ -159,19 +178,18 @@ class Pad(QObject):
                 (_BOARD, "White or black board", self.flip_board),
                 ("Done", "Leave the drawing pad. Key D", self.toggle),
             ]
-            self.tools = Tools(acts, self._window.stage)
-            self._window.stage.heed(self.tools)
+            self.tools = Tools(acts, self._stage)
+            self._stage.heed(self.tools)
             self.lay_out()
             self.tools.show()
-            if self._window.popups.sheet is not None:
-                self._window.popups.sheet.raise_()
+            self._sheets.raise_sheet()
 
     def lay_out(self) -> None:
         """Fit the stage's new size."""
         if self.tools is not None:
-            unit = self._window.unit
+            stage, unit = self._stage, self._stage.unit
             self.tools.restyle(unit)
-            stage, size = self._window.stage, self.tools.sizeHint()
+            size = self.tools.sizeHint()
             left = stage.width() - size.width() - round(3 * unit)
             self.tools.setGeometry(
                 left, round((stage.height() - size.height()) / 2), size.width(), size.height()
@@ -181,7 +199,7 @@ class Pad(QObject):
         """An empty board has no answer."""
         if self.board is None or not self.board.empty:
             return shown
-        session = self._window.session
+        session = self._live.session
         digit = session is not None and reads_signs(session.state.spec.recipe)
         notice = shown.notice or Notice("Draw a digit" if digit else "Draw something")
         return replace(shown, label=None, top=None, status=None, notice=notice)
@@ -193,14 +211,14 @@ class Pad(QObject):
         board, left = self.board, Qt.MouseButton.LeftButton
         if board is None:
             return False
-        x, y = self._window.stage.to_picture(event.position())
+        x, y = self._stage.to_picture(event.position())
         place = x * board.width, y * board.height
         kind = event.type()
         if kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick):
             if event.button() != left:
                 return False
             self._drawing = True
-            self._window.stage.setFocus()
+            self._stage.setFocus()
             board.press(*place)
         elif not self._drawing:
             return False
@@ -226,17 +244,9 @@ class Pad(QObject):
 
     def flip_board(self) -> None:
         """Show a white board black, or a black one white."""
-        board = "white" if self._window.settings.board == "black" else "black"
-        self._window.remember(board=board)
-        self._show_board()
-
-    def _show_board(self) -> None:
-        black = self._window.settings.board == "black"
-        if self.active:
-            self._window.stage.set_negative(black)
-        if self.tools is not None:
-            self.tools.buttons[_BOARD].setText("White board" if black else "Black board")
-            self.lay_out()
+        board = "white" if self._memory.settings.board == "black" else "black"
+        self._memory.remember(board=board)
+        self.follow()
 
     def _changed(self) -> None:
         if not self._timer.isActive():
@@ -244,11 +254,17 @@ class Pad(QObject):
 
     def follow(self) -> None:
         """Let the network look at the ink, where it is one for single signs."""
-        session = self._window.session
-        if self.board is None or session is None:
-            return
-        signs = reads_signs(session.state.spec.recipe)
-        region = self.board.region() if signs else None
-        session.set_region(region)
-        self._window.stage.show_region(region if not self.board.empty else None)
-        self._window.refresh()
+        if self.board is not None:
+            self._views.ask(PAD, self.board, partial(self._show, self.board))
+
+    def _show(self, of: Board, shown: PadShown | None) -> None:
+        session = self._live.session
+        if self.board is not of or session is None or shown is None:
+            return  # another source is seen by now
+        session.set_region(shown.looks_at)
+        self._stage.show_region(shown.marked)
+        self._stage.set_negative(shown.black)
+        if self.tools is not None:
+            self.tools.show_data(shown)
+            self.lay_out()
+        self._live.refresh()

@@ -1,4 +1,4 @@
-"""How each overlay is drawn: one table from overlay to painter.
+"""How what always stands on the picture is drawn: one table from overlay to painter.
 
 All measures are in units of 1 % of the picture's height; everything stands between the same left
 and right column.
@@ -222,9 +222,11 @@ def paint_notice(painter: QPainter, overlay: Notice, canvas: Canvas) -> None:
     painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
 
 
-PAINTERS: dict[type, Callable[[QPainter, Any, Canvas], None]] = {
+Painter = Callable[[QPainter, Any, Canvas], None]
+"""Draws a record of one type on the canvas."""
+
+PAINTERS: dict[type, Painter] = {
     LabelOverlay: paint_label,
-    TopOverlay: paint_top,
     StatusOverlay: paint_status,
     Notice: paint_notice,
 }

@@ -8,7 +8,7 @@ OpenGL, which is not everywhere, would gain nothing that is seen.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from PySide6.QtWidgets import QAbstractButton, QWidget
 from twinlens.app.core.session.types import Frame
 from twinlens.app.overlays import Overlays, Palette, engine_color
 from twinlens.app.qt.stage.drop_target import DropTarget
-from twinlens.app.qt.stage.painters import PAINTERS, Canvas, paint_scrim
+from twinlens.app.qt.stage.painters import PAINTERS, Canvas, Painter, paint_scrim
 from twinlens.app.qt.stage.theme import color
 from twinlens.engine.image import PixelBuffer, PixelFormat, Region
 
@@ -62,6 +62,10 @@ def buffer_image(buffer: PixelBuffer) -> QImage:
 class Stage(QWidget):
     """The picture and what is drawn on it.
 
+    Args:
+        palette: colours of the theme.
+        painters: what draws the data of views, by its type.
+
     Attributes:
         top_taken: gives the height, in pixels, that controls take now at the top.
         hand: takes what the pointer does on the picture; gives whether it has used it.
@@ -82,8 +86,17 @@ class Stage(QWidget):
     hovered = Signal(object)
     dropped = Signal(object)
 
-    def __init__(self, palette: Palette, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        palette: Palette,
+        parent: QWidget | None = None,
+        *,
+        painters: Mapping[type, Painter] | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._painters = {**PAINTERS, **(painters or {})}
+        self._under: tuple[object, ...] = ()
+        self._over: tuple[object, ...] = ()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Picture")
         self.setAcceptDrops(True)
@@ -106,6 +119,11 @@ class Stage(QWidget):
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Small enough for half a laptop's screen."""
         return QSize(480, 270)
+
+    @property
+    def unit(self) -> float:
+        """1 % of the stage's height, in pixels."""
+        return max(1.0, self.height() / 100)
 
     def show_image(self, image: QImage) -> None:
         """Show a still, such as the picture while starting."""
@@ -135,6 +153,11 @@ class Stage(QWidget):
             for place, row in enumerate(rows)
         }
         self._timer.start()
+        self.update()
+
+    def show_views(self, under: tuple[object, ...], over: tuple[object, ...]) -> None:
+        """Show the data of views, under the label and over it, in place of what was shown."""
+        self._under, self._over = under, over
         self.update()
 
     def set_negative(self, negative: bool) -> None:
@@ -290,11 +313,13 @@ class Stage(QWidget):
 
     def _paint_overlays(self, painter: QPainter, canvas: Canvas) -> None:
         shown = self._overlays
+        for data in self._under:
+            self._painters[type(data)](painter, data, canvas)
         if shown.label is not None:
             paint_scrim(painter, canvas)
-        for overlay in (shown.label, shown.top, shown.status, shown.notice):
+        for overlay in (shown.label, shown.top, shown.status, shown.notice, *self._over):
             if overlay is not None:
-                PAINTERS[type(overlay)](painter, overlay, canvas)
+                self._painters[type(overlay)](painter, overlay, canvas)
 
 
 def _path_of(event: QDropEvent) -> Path | None:

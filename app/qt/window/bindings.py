@@ -1,44 +1,59 @@
-"""What each key does; ``overlays.keys`` shows the same on the card."""
+"""What each key does: the table of commands and views, and what desks do about them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
-if TYPE_CHECKING:
-    from twinlens.app.qt.window.window import MainWindow
+from twinlens.app.overlays.keys import all_commands
+from twinlens.app.qt.sheets.popups import Popups
+from twinlens.app.qt.window.views import ViewDesk
+from twinlens.app.qt.window.wiring import Desks
+from twinlens.app.views.pad import CLEAR, UNDO
+
+Act = Callable[[], object]
 
 
-def bindings(window: MainWindow) -> dict[str, Callable[[], object]]:
-    """What keys do in a window."""
-    bound: dict[str, Callable[[], object]] = {
-        "E": window.choose.next_engine,
-        "P": window.choose.next_precision,
-        "Shift+E": window.menus.engine,
-        "Space": window.toggle_pause,
-        "Right": window.step,
-        "T": window.look.toggle_top5,
-        "B": window.bench.toggle,
-        "Shift+B": window.crossover.toggle,
-        "D": window.pad.toggle,
-        "Ctrl+Z": window.pad.undo,
-        "Del": window.pad.clear,
-        "M": window.look.toggle_mirror,
-        "C": window.look.next_crop,
-        "S": window.screenshot,
-        "F": window.look.toggle_full_screen,
-        "F11": window.look.toggle_full_screen,
-        "Esc": window.back,
-        "O": window.menus.source,
-        "L": window.menus.model,
-        "Shift+M": window.shelf.toggle,
-        "V": window.menus.views,
-        ",": window.menus.settings,
-        "?": window.toggle_cheat_sheet,
-        "F1": window.toggle_cheat_sheet,
+def bindings(desks: Desks, popups: Popups, views: ViewDesk, close: Act) -> dict[str, Act]:
+    """What each key does, by its name in Qt.
+
+    Args:
+        desks: do it.
+        popups: what is open.
+        views: the views, each with its key.
+        close: closes the window.
+    """
+    acts = _acts(desks, popups, views, close)
+    acts.update({view.id: partial(views.toggle, view) for view in views.views})
+    return {key: acts[command.id] for command in all_commands(views.views) for key in command.keys}
+
+
+def _acts(desks: Desks, popups: Popups, views: ViewDesk, close: Act) -> dict[str, Act]:
+    def back() -> None:
+        """Stop measuring, else close what is open, else leave full screen."""
+        if not (desks.stop_measuring() or popups.close_topmost() or views.close_newest()):
+            desks.look.leave_full_screen()
+
+    choose, look, menus, play = desks.choose, desks.look, desks.menus, desks.play
+    acts: dict[str, Act] = {
+        "next-engine": choose.next_engine,
+        "next-precision": choose.next_precision,
+        "engine-sheet": menus.engine,
+        "model-sheet": menus.model,
+        "source-sheet": menus.source,
+        "views-sheet": menus.views,
+        "settings-sheet": menus.settings,
+        "pause": play.toggle_pause,
+        "step": play.step,
+        "screenshot": play.screenshot,
+        "mirror": look.toggle_mirror,
+        "crop": look.next_crop,
+        "full-screen": look.toggle_full_screen,
+        "keys": popups.toggle_cheat_sheet,
+        "back": back,
+        "close": close,
+        UNDO.id: desks.pad.undo,
+        CLEAR.id: desks.pad.clear,
     }
-    for number, engine in enumerate(window.choose.engines[:4], 1):
-        bound[str(number)] = lambda chosen=engine.id: window.choose.engine(chosen)  # type: ignore[misc]
-    # Spelled out, since Windows has no standard key for it; Qt makes it ⌘Q on a Mac.
-    bound["Ctrl+Q"] = window.close
-    return bound
+    acts.update({f"engine-{n}": partial(choose.number, n) for n in range(1, 5)})
+    return acts

@@ -9,14 +9,14 @@ from pathlib import Path
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtGui import QImage
 
+from twinlens.app.qt.ports import BackgroundPort
 from twinlens.app.qt.stage.stage import Stage
-from twinlens.app.qt.threads.bridge import Background
 from twinlens.engine.errors import TwinlensError
 
 
 def save_screenshot(
     stage: Stage,
-    background: Background,
+    background: BackgroundPort,
     saved: Callable[[Path], None],
     failed: Callable[[Exception], None],
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
@@ -24,6 +23,7 @@ from twinlens.app.core.session.session import (
     LoadFailed,
     News,
     Session,
+    SessionState,
     SourceEnded,
     SourceFailed,
     SourceOpened,
@@ -31,25 +31,19 @@ from twinlens.app.core.session.session import (
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings, SettingsStore
-from twinlens.app.core.shelf.pulls import Pulls
 from twinlens.app.core.workers import Workers
 from twinlens.app.overlays import (
     Banner,
     BannerKind,
     Notice,
     Overlays,
-    build_overlays,
 )
-from twinlens.app.qt.measure.auto import Auto
-from twinlens.app.qt.measure.bench import Bench
-from twinlens.app.qt.measure.crossover import Crossover
-from twinlens.app.qt.setup.intake import Intake
-from twinlens.app.qt.sheets.menus import Menus
-from twinlens.app.qt.sheets.model_shelf import ModelShelf
+from twinlens.app.overlays.keys import cheat_sheet
+from twinlens.app.qt.drawn import DRAWN, Drawn, painters_of
+from twinlens.app.qt.ports import Threads
 from twinlens.app.qt.sheets.popups import Popups
 from twinlens.app.qt.sheets.sheets import Panel
 from twinlens.app.qt.stage.controls import CONTROL_UNITS, Controls
-from twinlens.app.qt.stage.pad import Pad
 from twinlens.app.qt.stage.progress import ProgressLine
 from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.qt.stage.theme import palette_of
@@ -58,13 +52,13 @@ from twinlens.app.qt.threads.memory import Memory
 from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.bindings import bindings
-from twinlens.app.qt.window.choose import Choose
 from twinlens.app.qt.window.keys import Keys
-from twinlens.app.qt.window.look import Look
-from twinlens.app.qt.window.screenshot import save_screenshot
+from twinlens.app.qt.window.presenter import Presenter
+from twinlens.app.qt.window.views import ViewDesk
+from twinlens.app.qt.window.wiring import Outside, Parts, wire
+from twinlens.app.views.table import VIEWS
+from twinlens.app.views.view import AnyView
 from twinlens.engine.api.protocol import Network
-from twinlens.engine.errors import TwinlensError
-from twinlens.models.catalog.store import Store
 
 _log = logging.getLogger(__name__)
 _STATS_MS = 250
@@ -81,6 +75,8 @@ class MainWindow(QMainWindow):
         resolve: makes a model of a catalog name or path; called on another thread.
         make_session: makes a session; None is the real one.
         load: loads a model on an engine, for the comparison of engines.
+        views: the table of views.
+        drawn: what draws their data.
     """
 
     leaving = Signal()
@@ -95,66 +91,89 @@ class MainWindow(QMainWindow):
         *,
         make_session: Callable[..., Session] = Session,
         load: Loader = load_from_registry,
+        views: Sequence[AnyView] = VIEWS,
+        drawn: Drawn = DRAWN,
     ) -> None:
         super().__init__()
         self.workers = Workers()
-        self.surprises = Surprises(self.tell)
+        self.surprises = Surprises(lambda error: self.popups.show_error(error))
         self._background = Background(self.workers, self.surprises.report, self)
         self.snapshots = window_snapshots(self, self.workers, self.surprises.report)
         self._memory = Memory(store, self._background, self._unsaved, self)
-        self.pad = Pad(self)
+        _, self._palette = palette_of(self.settings.theme)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self.apply_theme)
+        self.setWindowTitle("Twinlens")
+        self.setMouseTracking(True)
+        self.stage = self._make_stage(drawn)
+        self.presenter = Presenter(self.stage, self._memory, self._show_state)
+        self.popups = Popups(
+            self.stage,
+            self._palette,
+            cheat_sheet(views),
+            lambda pinned: self.controls.pin(pinned),
+        )
+        self.views = ViewDesk(
+            views,
+            drawn,
+            self.stage,
+            self.presenter,
+            self._memory,
+            self.popups,
+            self.snapshots,
+            self.surprises.report,
+        )
+        self.presenter.answered = self.views.answered
 
         def watched(text: str) -> Source:
             return self.pad.made(make_source(text))
 
-        self._make_source = watched
-        self._resolve, self._make_session = resolve, make_session
-        self.choose = Choose(
-            self, engines, self._make_source, resolve, self._background, self._begin
+        self._make_source, self._resolve, self._make_session = watched, resolve, make_session
+        parts = Parts(
+            self,
+            self.stage,
+            self.presenter,
+            self._memory,
+            self.popups,
+            self._background,
+            Threads(self.workers, self.surprises.report),
+            self.views,
         )
-        self.look = Look(self)
-        self.session: Session | None = None
-        self._stopped = False
-        self._last: Result | None = None
-        _, palette = palette_of(self.settings.theme)
-        self._palette = palette
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self.apply_theme)
-
-        self.setWindowTitle("Twinlens")
-        self.setMouseTracking(True)
-        self.stage = Stage(palette, self)
-        self.stage.setMouseTracking(True)
-        # Keys belong to the stage until somebody tabs on, so that Space pauses.
-        self.stage.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.stage.setFocus()
-        self.stage.mirror = self.settings.mirror
-        self.setCentralWidget(self.stage)
-        self.menus = Menus(self)
-        store_of_models = Store()
-        pulls = Pulls(store_of_models, workers=self.workers)
-        self.shelf = ModelShelf(self, store_of_models, self._background, pulls)
+        self.desks = desks = wire(parts, Outside(engines, watched, resolve, load), self.apply_theme)
+        self.choose, self.look, self.pad = desks.choose, desks.look, desks.pad
+        self.auto, self.bench, self.crossover = desks.auto, desks.bench, desks.crossover
+        self.intake, self.shelf, self.menus = desks.intake, desks.shelf, desks.menus
+        self.presenter.amends = (self.pad.amend, self.intake.amend)
         self.controls = Controls(
-            self.choose.engines, self.choose.engine, self.menus.buttons(), palette, self.stage
+            engines, self.choose.engine, self.menus.buttons(), self._palette, self.stage
         )
-        self.stage.top_taken = lambda: self.controls.taken
         self.progress = ProgressLine(self.stage)
-        self.popups = Popups(self.stage, self.controls, palette)
-        self.bench = Bench(self, load)
-        self.intake = Intake(self, self._background, self.snapshots, load)
-        self.crossover = Crossover(self, load)
-        self.auto = Auto(self, load, self._background)
-        self._stats_timer = QTimer(self)
-        self._stats_timer.setInterval(_STATS_MS)
-        self._stats_timer.timeout.connect(self.refresh)
+        self.choose.offered.connect(self.controls.switch.offer)
+        self.choose.reading.connect(self.progress.set_busy)
+        self.choose.begins.connect(self._begin)
+        self.stage.top_taken = lambda: self.controls.taken
         self.stage.resized.connect(self._lay_out)
         self.stage.hovered.connect(self.intake.hover)
         self.stage.dropped.connect(self.intake.drop)
+        self._stopped = False
+        self._stats_timer = QTimer(self)
+        self._stats_timer.setInterval(_STATS_MS)
+        self._stats_timer.timeout.connect(self.presenter.refresh)
         self._bridge = NewsBridge(self._on_news, self)
         self.stage.used.connect(self.controls.wake)
         self.stage.heed(self.controls)
-        Keys(self, bindings(self), self.controls.wake)
+        Keys(self, bindings(desks, self.popups, self.views, self.close), self.controls.wake)
         self._restore_geometry()
         self.stage.show_overlays(Overlays(notice=Notice("Starting", busy=True, dim=True)))
+
+    def _make_stage(self, drawn: Drawn) -> Stage:
+        stage = Stage(self._palette, self, painters=painters_of(drawn))
+        stage.setMouseTracking(True)
+        # Keys belong to the stage until somebody tabs on, so that Space pauses.
+        stage.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        stage.setFocus()
+        stage.mirror = self.settings.mirror
+        self.setCentralWidget(stage)
+        return stage
 
     # --- starting and stopping -------------------------------------------------------------
 
@@ -169,7 +188,7 @@ class MainWindow(QMainWindow):
 
         def nothing(error: Exception) -> None:
             # All menus work: the session begins with what is chosen there.
-            self.tell(error, "Choose another model: L")
+            self.popups.show_error(error, "Choose another model: L")
             self.progress.set_busy(False)
             self.stage.show_overlays(Overlays(notice=Notice("No model can be read", dim=True)))
 
@@ -177,7 +196,7 @@ class MainWindow(QMainWindow):
             if not wanted:
                 nothing(error)
                 return
-            self.tell(error, "The embedded model is used instead.")
+            self.popups.show_error(error, "The embedded model is used instead.")
             self._background.run("start", lambda: self._resolve(""), self._begin, nothing)
 
         self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
@@ -193,7 +212,7 @@ class MainWindow(QMainWindow):
                 self._run_session(source, network)
 
         def failed(error: Exception) -> None:
-            self.tell(error, "The bundled clip plays instead.")
+            self.popups.show_error(error, "The bundled clip plays instead.")
             made(self._make_source("clip"))
 
         # Elsewhere, as a path is looked at: what it lies on may not answer.
@@ -202,7 +221,7 @@ class MainWindow(QMainWindow):
     def _run_session(self, source: Source, network: Network) -> None:
         if self._stopped or self.session is not None:
             return
-        self.session = self._make_session(
+        session = self.presenter.session = self._make_session(
             source,
             network,
             self._engine_id,
@@ -212,8 +231,9 @@ class MainWindow(QMainWindow):
             on_news=self._bridge.notify,
             workers=self.workers,
         )
-        self.session.set_crop(self.settings.crop_and_scale)
-        self.session.start()
+        session.set_crop(self.settings.crop_and_scale)
+        session.start()
+        self.views.apply_needs()
         self._stats_timer.start()
         self.controls.wake()
 
@@ -280,43 +300,18 @@ class MainWindow(QMainWindow):
         if news.frame is not None:
             self.stage.show_frame(news.frame)
         if news.result is not None:
-            flipped = self._last is None or self._last.info != news.result.info
-            self._last = news.result
-            self._refresh_answer(full=flipped)
+            self.presenter.show_result(news.result)
         if news.events:
-            self.refresh()
+            self.presenter.refresh()
             self.menus.refresh()
 
-    def _refresh_answer(self, *, full: bool) -> None:
-        """Show the newest answer; figures that would jitter wait for the timer unless full."""
-        shown = self._overlays()
-        if shown is None:
-            return
-        if not full:
-            old = self.stage.overlays
-            status = old.status if old.status and shown.status else shown.status
-            shown = Overlays(shown.label, shown.top, status, shown.dot, shown.notice)
-        self.stage.show_overlays(shown)
-
-    def refresh(self) -> None:
-        """Show everything anew: figures, engine switch, progress."""
-        shown = self._overlays()
-        if shown is None or self.session is None:
-            return
-        self.stage.show_overlays(shown)
+    def _show_state(self, shown: Overlays, state: SessionState) -> None:
+        """Show beside the picture what has been shown on it anew."""
         if shown.dot is not None:
             self.controls.dot.show_dot(shown.dot)
-        state = self.session.state
         live = state.info.engine_id if state.info else ""
         self.controls.switch.show_state(live, state.engine_id if state.loading else live)
         self.progress.set_busy(bool(shown.notice and shown.notice.busy))
-
-    def _overlays(self) -> Overlays | None:
-        if self.session is None:
-            return None
-        state = self.session.state
-        shown = build_overlays(self._last, self.session.stats(), self.settings, state)
-        return self.intake.amend(self.pad.amend(shown))
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LoadFailed):
@@ -332,103 +327,60 @@ class MainWindow(QMainWindow):
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
 
-    # --- what a person does ----------------------------------------------------------------
+    # --- what others ask of it -------------------------------------------------------------
+
+    @property
+    def session(self) -> Session | None:
+        """The session; None until the first model is known."""
+        return self.presenter.session
+
+    @property
+    def last_result(self) -> Result | None:
+        """The newest answer."""
+        return self.presenter.last_result
 
     @property
     def settings(self) -> Settings:
         """The settings in use."""
         return self._memory.settings
 
-    @property
-    def last_result(self) -> Result | None:
-        """The newest answer."""
-        return self._last
-
     def remember(self, **changes: Any) -> Settings:
         """Change settings and save them a moment later."""
         return self._memory.remember(**changes)
-
-    def _unsaved(self, error: Exception) -> None:
-        hint = "They hold until the window is closed. Check the folder's rights and space."
-        self.show_banner(Banner(f"Settings cannot be saved: {error}", hint, BannerKind.WARN))
-
-    def toggle_pause(self) -> None:
-        """Pause or go on."""
-        if self.session is not None:
-            self.session.set_paused(not self.session.state.paused)
-            self.refresh()
-
-    def step(self) -> None:
-        """One frame, when paused."""
-        if self.session is not None and self.session.state.paused:
-            self.session.step()
-
-    def screenshot(self) -> None:
-        """Save what the stage shows to the Pictures folder and say where."""
-
-        def saved(where: Path) -> None:
-            self.show_banner(Banner("Screenshot saved", str(where)))
-
-        save_screenshot(self.stage, self._background, saved, self.tell)
-
-    def apply_theme(self) -> None:
-        """Show the theme of the settings, or the system's new one."""
-        _, palette = palette_of(self.settings.theme)
-        if palette == self._palette:
-            return
-        self._palette = palette
-        self.popups.set_palette(palette)
-
-    # --- sheets and banners ----------------------------------------------------------------
-
-    @property
-    def unit(self) -> float:
-        """1 % of the stage's height."""
-        return max(1.0, self.stage.height() / 100)
 
     @property
     def sheet(self) -> Panel | None:
         """The open sheet."""
         return self.popups.sheet
 
+    def close_sheet(self) -> None:
+        """Close the open sheet, if there is one."""
+        self.popups.close_sheet()
+
     @property
     def banner(self) -> Banner | None:
         """The banner that is shown."""
         return self.popups.banner
 
-    def open_sheet(self, title: str, rows: Sequence[Any]) -> None:
-        """Show a sheet; the same one again closes it."""
-        self.popups.open_sheet(title, rows)
-
-    def close_sheet(self) -> None:
-        """Close the open sheet, if there is one."""
-        self.popups.close_sheet()
-
-    def toggle_cheat_sheet(self) -> None:
-        """Show or hide the card with all keys."""
-        self.popups.toggle_cheat_sheet()
-
     def show_banner(self, banner: Banner, act: Callable[[], None] | None = None) -> None:
         """Show a banner; it goes by itself after a while."""
         self.popups.show_banner(banner, act)
 
-    def tell(self, error: Exception, goes_on: str = "") -> None:
-        """Show an error, and what goes on all the same where the error has no hint."""
-        if isinstance(error, TwinlensError):
-            banner = Banner(error.message, error.hint or goes_on, BannerKind.ERROR)
-        else:
-            told = f"{type(error).__name__}: {error}"
-            banner = Banner(f"Something unexpected happened: {told}", goes_on, BannerKind.ERROR)
-        self.show_banner(banner)
+    @property
+    def unit(self) -> float:
+        """1 % of the stage's height."""
+        return self.stage.unit
 
-    def back(self) -> None:
-        """Stop measuring, else close what is open, else leave full screen."""
-        if not self.stop_measuring() and not self.popups.close_topmost() and self.isFullScreen():
-            self.showNormal()
+    def apply_theme(self) -> None:
+        """Show the theme of the settings, or the system's new one."""
+        _, palette = palette_of(self.settings.theme)
+        if palette != self._palette:
+            self._palette = palette
+            self.popups.set_palette(palette)
 
-    def stop_measuring(self) -> bool:
-        """Stop what is being measured; says whether there was something."""
-        return self.bench.cancel() or self.crossover.cancel()
+    def _unsaved(self, error: Exception) -> None:
+        hint = "They hold until the window is closed. Check the folder's rights and space."
+        self.show_banner(Banner(f"Settings cannot be saved: {error}", hint, BannerKind.WARN))
 
     # --- keys, pointer, size --------------------------------------------------------------
 

@@ -1,0 +1,48 @@
+"""Pausing, stepping and keeping the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twinlens.app.overlays import Banner
+from twinlens.app.qt.ports import BackgroundPort, BannerPort, SessionPort
+from twinlens.app.qt.stage.stage import Stage
+from twinlens.app.qt.window.screenshot import save_screenshot
+
+
+class Play:
+    """Holds the picture, moves it by one frame, and saves it.
+
+    Args:
+        stage: what is saved.
+        live: the session.
+        banners: where it says what was saved.
+        background: does the saving.
+    """
+
+    def __init__(
+        self, stage: Stage, live: SessionPort, banners: BannerPort, background: BackgroundPort
+    ) -> None:
+        self._stage, self._live = stage, live
+        self._banners, self._background = banners, background
+
+    def toggle_pause(self) -> None:
+        """Pause or go on."""
+        session = self._live.session
+        if session is not None:
+            session.set_paused(not session.state.paused)
+            self._live.refresh()
+
+    def step(self) -> None:
+        """One frame, when paused."""
+        session = self._live.session
+        if session is not None and session.state.paused:
+            session.step()
+
+    def screenshot(self) -> None:
+        """Save what the stage shows to the Pictures folder and say where."""
+
+        def saved(where: Path) -> None:
+            self._banners.show_banner(Banner("Screenshot saved", str(where)))
+
+        save_screenshot(self._stage, self._background, saved, self._banners.show_error)
