@@ -18,8 +18,6 @@ import twinlens.engine
 ROOT = Path(twinlens.engine.__file__).parents[1]
 ROOMS = ("app", "assets", "engine", "models")
 
-_APP = pytest.mark.xfail(strict=True, reason="its modules reach through the window")
-
 
 @cache
 def modules() -> dict[str, Path]:
@@ -101,7 +99,7 @@ def test_no_file_reaches_itself(room):
     assert of(room, circles(graph(typing=False))) == ""
 
 
-@pytest.mark.parametrize("room", [pytest.param("app", marks=_APP), *ROOMS[1:]])
+@pytest.mark.parametrize("room", ROOMS)
 def test_types_make_pairs_at_most(room):
     large = [circle for circle in circles(graph(typing=True)) if len(circle) > 2]
     assert of(room, large) == ""
