@@ -94,8 +94,8 @@ def test_a_stroke_is_ink_where_the_mouse_went_and_is_answered(stand: Stand) -> N
     stand.until(lambda: window.last_result.frame.buffer.rows()[250, 500, 0] == 0)  # type: ignore[union-attr]
     network = window.last_result.frame.buffer.rows()[..., 0]
     assert (network[250, 500], network[250, 600]) == (0, 255)
-    stand.until(lambda: window.stage._region is not None)
-    region = window.stage._region
+    stand.until(lambda: window.stage.region is not None)
+    region = window.stage.region
     assert region is not None
     assert region.x * 1280 < 480
     assert (region.x + region.width) * 1280 > 620
@@ -193,16 +193,16 @@ def test_the_region_goes_when_the_pad_does(stand: Stand) -> None:
     window = stand.window
     drawing(stand)
     stroke(stand, [(500, 200), (500, 300)])
-    stand.until(lambda: window.stage._region is not None)
+    stand.until(lambda: window.stage.region is not None)
     assert window.session is not None
-    assert window.session._worker._view.region is not None
-    assert not window.session._worker._view.smoothing
+    assert window.session.state.reading.region is not None
+    assert not window.session.state.reading.smoothing
     assert window.pad.tools is not None
     window.pad.tools.buttons["Done"].click()
     stand.until(lambda: not window.pad.active)
-    assert window.stage._region is None
-    assert window.session._worker._view.region is None
-    assert window.session._worker._view.smoothing
+    assert window.stage.region is None
+    assert window.session.state.reading.region is None
+    assert window.session.state.reading.smoothing
 
 
 @pytest.fixture
@@ -218,8 +218,8 @@ def test_a_network_that_reads_pictures_is_told_so(pictures_stand: Stand) -> None
     assert window.banner is not None
     assert "not single digits" in window.banner.title
     assert "MNIST" in window.banner.hint
-    assert window.stage._region is None
-    assert window.stage._negative
+    assert window.stage.region is None
+    assert window.stage.negative
 
 
 def test_a_digits_network_that_is_dropped_offers_the_pad(stand: Stand, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from twinlens.app.core.session.source import SourceInfo
-from twinlens.app.core.session.types import Frame, Result
+from twinlens.app.core.session.types import Frame, Reading, Result
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, RunnerInfo
 from twinlens.engine.errors import TwinlensError
 
@@ -147,6 +147,7 @@ class SessionState:
         network: the model asked for; the one that serves, again, when loading it failed.
         engine_id: the engine asked for; likewise.
         options: what is asked of that engine; likewise.
+        reading: how frames are read.
         info: what really answers now; None before the first engine is ready.
         source_info: what really plays now; None before the first source is open.
         paused: no frames are captured except by ``step``.
@@ -162,6 +163,7 @@ class SessionState:
     loading: str | None = None
     answering: bool = True
     options: EngineOptions = field(default_factory=EngineOptions)
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def spec(self) -> ModelSpec:

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from twinlens.app.core.session.events import EngineReady, InferenceFailed, SourceEnded
 from twinlens.app.core.session.loading import Loaded, LoadRequest
@@ -22,29 +22,17 @@ from twinlens.app.core.session.meters import Clock, LatencyStats, RateMeter
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.slot import LatestSlot
-from twinlens.app.core.session.types import Frame, Needs
+from twinlens.app.core.session.types import Frame, Reading
 from twinlens.app.core.workers import CancelToken, Workers
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
-from twinlens.engine.image import CropAndScale, Region
 
 _log = logging.getLogger(__name__)
 _SHELF_SIZE = 3
 
 
-@dataclass(frozen=True)
-class View:
-    """How frames are read: crop (None: the model's own), region (None: all), smoothing; and what
-    is kept of their answers."""
-
-    crop_and_scale: CropAndScale | None = None
-    region: Region | None = None
-    smoothing: bool = True
-    needs: Needs = field(default_factory=Needs)
-
-
 @dataclass(frozen=True, eq=False)
 class _Job:
-    view: View
+    reading: Reading
     incoming: Loaded | None = None
     frame: Frame | None = None
     again: bool = False
@@ -56,7 +44,7 @@ class InferenceWorker:
 
     Args:
         news: gets results and events.
-        view: how frames are read at first.
+        reading: how frames are read at first.
         reverted: told the request that serves again after a newer engine failed.
         clock: the clock of ``Frame.captured_s``.
     """
@@ -64,7 +52,7 @@ class InferenceWorker:
     def __init__(
         self,
         news: NewsBox,
-        view: View,
+        reading: Reading,
         *,
         reverted: Callable[[LoadRequest], None],
         clock: Clock = time.perf_counter,
@@ -76,7 +64,7 @@ class InferenceWorker:
         self._news = news
         self._reverted = reverted
         self._clock = clock
-        self._view = view
+        self._reading = reading
         self._incoming: Loaded | None = None
         self._serving: Loaded | None = None
         self._shelf: dict[LoadRequest, Loaded] = {}
@@ -113,12 +101,18 @@ class InferenceWorker:
             self._stopping = True
             self.frames.close()
 
-    def change_view(self, change: Callable[[View], View]) -> None:
+    @property
+    def reading(self) -> Reading:
+        """How frames are read, from the next one on."""
+        with self._changed:
+            return self._reading
+
+    def change_reading(self, change: Callable[[Reading], Reading]) -> None:
         """Change how frames are read; the newest frame is answered again."""
         with self._changed:
-            view = change(self._view)
-            if view != self._view:
-                self._view, self._again = view, True
+            reading = change(self._reading)
+            if reading != self._reading:
+                self._reading, self._again = reading, True
                 self._changed.notify_all()
 
     @property
@@ -200,7 +194,7 @@ class InferenceWorker:
             if job.incoming is not None:
                 self._swap(job.incoming)
             if job.frame is not None:
-                self._answer(job.frame, job.view, again=job.again)
+                self._answer(job.frame, job.reading, again=job.again)
             if job.ended is not None:
                 self._news.put_event(SourceEnded(job.ended))
             self._news.tell()
@@ -218,7 +212,7 @@ class InferenceWorker:
             incoming, self._incoming = self._incoming, None
             if incoming is None and self._serving is None:
                 ended, self._ended = self._ended, None
-                return _Job(self._view, ended=ended)
+                return _Job(self._reading, ended=ended)
             frame = self.frames.poll()
             fresh = frame is not None
             if frame is None and (self._again or incoming is not None):
@@ -226,7 +220,7 @@ class InferenceWorker:
             self._last = frame or self._last
             self._again = False
             ended, self._ended = self._ended, None
-            return _Job(self._view, incoming, frame, not fresh, ended)
+            return _Job(self._reading, incoming, frame, not fresh, ended)
 
     def _has_work(self) -> bool:
         if self._stopping or self._held:
@@ -256,13 +250,15 @@ class InferenceWorker:
         )
         self._news.tell()
 
-    def _answer(self, frame: Frame, view: View, *, again: bool) -> None:
+    def _answer(self, frame: Frame, reading: Reading, *, again: bool) -> None:
         if self._pipeline is None:
             return
         self._pipeline.configure(
-            crop_and_scale=view.crop_and_scale, region=view.region, smoothing=view.smoothing
+            crop_and_scale=reading.crop_and_scale,
+            region=reading.region,
+            smoothing=reading.smoothing,
         )
-        self._pipeline.keep(view.needs)
+        self._pipeline.keep(reading.needs)
         # A frame that is answered again was captured long ago; its latency counts from now.
         asked_s = self._clock() if again else frame.captured_s
         try:
@@ -271,14 +267,14 @@ class InferenceWorker:
             self._tell_unreadable(frame, error)
             return
         except TwinlensError as error:
-            self._fail(frame, view, error)
+            self._fail(frame, reading, error)
             return
         except Exception as error:  # noqa: BLE001
             # An engine's bug must not end the thread, see the loader's same boundary.
             _log.exception("inference failed unexpectedly")
             message = f"The engine failed unexpectedly: {type(error).__name__}: {error}"
             hint = "Choose another engine or model."
-            self._fail(frame, view, InferenceError(message, hint=hint))
+            self._fail(frame, reading, InferenceError(message, hint=hint))
             return
         if not again:
             self.latency.add(result.timings.latency_ms)
@@ -288,7 +284,7 @@ class InferenceWorker:
         if previous is not None:
             self.put_aside(previous)
 
-    def _fail(self, frame: Frame, view: View, error: TwinlensError) -> None:
+    def _fail(self, frame: Frame, reading: Reading, error: TwinlensError) -> None:
         with self._changed:
             failed = self._serving
             safe = self._previous or (self._shelf.popitem()[1] if self._shelf else None)
@@ -303,7 +299,7 @@ class InferenceWorker:
             _close([failed])
             self._serve(safe)
             self._reverted(safe.request)
-            self._answer(frame, view, again=True)
+            self._answer(frame, reading, again=True)
 
     def _tell_unreadable(self, frame: Frame, error: TwinlensError) -> None:
         """A source whose frames cannot be read is no fault of the engine; told once."""

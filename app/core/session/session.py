@@ -39,12 +39,12 @@ from twinlens.app.core.session.events import (
     SourceOpened,
     Stats,
 )
-from twinlens.app.core.session.inference import InferenceWorker, View
+from twinlens.app.core.session.inference import InferenceWorker
 from twinlens.app.core.session.loading import EngineLoader, Loader, LoadRequest, load_from_registry
 from twinlens.app.core.session.meters import Clock
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source
-from twinlens.app.core.session.types import Needs
+from twinlens.app.core.session.types import Needs, Reading
 from twinlens.app.core.workers import Workers
 from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.image import CropAndScale, Region
@@ -112,7 +112,7 @@ class Session:
         self._started = False
         self._news = NewsBox(on_news)
         self._worker = InferenceWorker(
-            self._news, View(smoothing=smoothing), reverted=self._on_reverted, clock=clock
+            self._news, Reading(smoothing=smoothing), reverted=self._on_reverted, clock=clock
         )
         self._engines = EngineLoader(
             loader or load_from_registry,
@@ -147,6 +147,7 @@ class Session:
             paused=self._deck.paused,
             loading=loading.what if loading else None,
             answering=self._worker.answering,
+            reading=self._worker.reading,
         )
 
     def start(self) -> None:
@@ -226,19 +227,19 @@ class Session:
 
     def set_crop(self, crop_and_scale: CropAndScale | None) -> None:
         """Change crop and scale; None means the model's own. Also answers the held frame."""
-        self._worker.change_view(lambda view: replace(view, crop_and_scale=crop_and_scale))
+        self._worker.change_reading(lambda reading: replace(reading, crop_and_scale=crop_and_scale))
 
     def set_smoothing(self, smoothing: bool) -> None:
         """Switch temporal smoothing. Also answers the held frame."""
-        self._worker.change_view(lambda view: replace(view, smoothing=smoothing))
+        self._worker.change_reading(lambda reading: replace(reading, smoothing=smoothing))
 
     def set_region(self, region: Region | None) -> None:
         """Look at a part of the picture; None means all of it. Also answers the held frame."""
-        self._worker.change_view(lambda view: replace(view, region=region))
+        self._worker.change_reading(lambda reading: replace(reading, region=region))
 
     def set_needs(self, needs: Needs) -> None:
         """Keep this much of each answer from now on. Also answers the held frame."""
-        self._worker.change_view(lambda view: replace(view, needs=needs))
+        self._worker.change_reading(lambda reading: replace(reading, needs=needs))
 
     def take(self) -> News:
         """What happened since the last take."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from twinlens.engine.api.observations import ClassificationObservation
 from twinlens.engine.api.protocol import RunnerInfo
-from twinlens.engine.image import PixelBuffer
+from twinlens.engine.image import CropAndScale, PixelBuffer, Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,23 @@ class Needs:
             self.timings or other.timings,
             self.layers | other.layers,
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How frames are read.
+
+    Attributes:
+        crop_and_scale: None is the model's own.
+        region: the part of the picture that counts; None is all of it.
+        smoothing: answers are smoothed over time.
+        needs: what is kept of an answer.
+    """
+
+    crop_and_scale: CropAndScale | None = None
+    region: Region | None = None
+    smoothing: bool = True
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True)

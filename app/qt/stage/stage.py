@@ -174,6 +174,16 @@ class Stage(QWidget):
             self._region = region
             self.update()
 
+    @property
+    def region(self) -> Region | None:
+        """The part of the picture that is marked."""
+        return self._region
+
+    @property
+    def negative(self) -> bool:
+        """Whether light is shown as dark."""
+        return self._negative
+
     def to_picture(self, place: QPointF) -> tuple[float, float]:
         """Where a place on the stage is in the picture, in shares of its width and height."""
         area = self._picture_area()
