@@ -74,7 +74,7 @@ def _pulling(window: Any) -> bool:
 
 def _pull(window: Any) -> None:
     window.shelf.toggle()
-    window.shelf.act("slow")
+    window.shelf.read(lambda: window.shelf.act("slow"))  # the catalog is read elsewhere first
 
 
 #: By state: what begins it once the window answers, and how it is known that it is there.
