@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.fakes import FakeRunner, make_spec
+from helpers.fakes import FakeRunner, make_network, make_spec
 from twinlens.app.core.session.choosing import (
     Agreements,
     find_choice,
@@ -28,7 +28,7 @@ ENGINES = (
 
 def ready(options: EngineOptions) -> EngineReady:
     info = FakeRunner(engine_id="slow", options=options).info
-    return EngineReady(info, make_spec(), options)
+    return EngineReady(info, make_network(), options)
 
 
 def test_only_engines_that_run_here_are_usable() -> None:
@@ -56,7 +56,7 @@ def test_what_answers_is_what_the_next_start_begins_with(
 
 def state(precision: str, *, answered: bool) -> SessionState:
     info = FakeRunner().info if answered else None
-    return SessionState(make_spec(), "slow", info, options=EngineOptions(precision=precision))
+    return SessionState(make_network(), "slow", info, options=EngineOptions(precision=precision))
 
 
 def test_where_something_answers_it_goes_on() -> None:
