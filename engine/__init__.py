@@ -1,6 +1,9 @@
 """What classifies: pictures, layers, graphs, engines, and the vision API.
 
 The public names are loaded when they are first used, so that importing this costs nothing.
+
+Goes in: whatever computes or describes a network, without Qt, cameras or models' names. Stays
+out: which networks and files there are (`models`) and what a person runs (`app`).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,8 @@
-"""Networks assembled from layers, and the catalog of models."""
+"""Networks assembled from layers, the catalog of models, and what a path is.
+
+Goes in: which networks and files there are, and what a path is. Stays out: computing (`engine`)
+and asking a person (`app`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Sources of frames, one file per kind, and the table of what a text on the command line means."""
+"""Sources of frames, one file per kind, and the table of what a text on the command line means.
+
+Goes in: whatever delivers frames; the only code of the app that knows OpenCV. Stays out: threads
+(`app.core.session.capture` gives each source one) and pausing.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A graph takes arrays and layers from whoever built it (an importer, a hand-written network) and
 never opens a file.
+
+Goes in: what is true of a network whatever computes it. Stays out: kernels (`engine.targets`).
 """
 
 from twinlens.engine.graph.arrays import Named, named_arrays, with_arrays

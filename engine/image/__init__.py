@@ -1,6 +1,9 @@
 """Pictures: pixel buffers, recipes, and the one conversion that every engine shares.
 
 OpenCV is loaded only when a picture is read or converted.
+
+Goes in: pixels until they are an input tensor. Stays out: where frames come from
+(`app.sources`).
 """
 
 from typing import TYPE_CHECKING, Any

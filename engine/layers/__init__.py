@@ -1,4 +1,7 @@
-"""The layers that networks are assembled from: parameters, shape rule, reference forward."""
+"""The layers that networks are assembled from: parameters, shape rule, reference forward.
+
+Goes in: one class a layer, with formula and source. Stays out: kernels, and every file format.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@
 initialisers; `with_parameters` puts them into a graph, strictly; `try_orders` finds out by golden
 pictures how a file without shapes lays out its axes. `write_raw`, `write_safetensors` and
 `write_npz` are the way back.
+
+Goes in: a reader and a writer a container, names, axis orders, strict loading. Stays out: files
+that say what the network is (`engine.formats`).
 """
 
 from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters

@@ -1,4 +1,8 @@
-"""The high-level engine: a model file, requests and observations, on ONNX Runtime."""
+"""The high-level engine: a model file, requests and observations, on ONNX Runtime.
+
+Goes in: requests and the runner on ONNX Runtime, which only this room knows. Stays out: other
+engines; requests run on any of them through the registry.
+"""
 
 from typing import TYPE_CHECKING, Any
 
