@@ -9,7 +9,7 @@ def _runs(pace, seconds, count):
     for _ in range(count):
         threads = pace.threads()
         taken.append(threads)
-        pace.tell(threads, seconds[threads])
+        pace.record(threads, seconds[threads])
     return taken
 
 
@@ -56,5 +56,5 @@ def test_a_first_run_that_wakes_helpers_does_not_count():
     assert pace.taken == 1
     for place in range(4):
         assert pace.threads() == 2
-        pace.tell(2, 9.0 if place == 0 else 0.5)
+        pace.record(2, 9.0 if place == 0 else 0.5)
     assert pace.taken == 2

@@ -387,8 +387,8 @@ class _Writer:
         def block(number: Value, width: int) -> None:
             column = e.mul(number, columns.block)
             packed = e.at(weights, e.mul(column, column_bytes))
-            beside = [e.at(v, e.mul(column, 4)) for v in vectors]
-            run(_Block(group, number, column, packed, beside, width))
+            starts = [e.at(v, e.mul(column, 4)) for v in vectors]
+            run(_Block(group, number, column, packed, starts, width))
 
         if columns.full:
             with e.loop(low, e.least(high, columns.full)) as turn:
@@ -403,7 +403,7 @@ class _Writer:
         depth = e.mul(block.group, op.depth * op.source.item)
         out = e.add(e.mul(block.group, op.columns_per_group), block.column)
         residual = op.residual
-        beside = e.i64(0) if residual is None else e.mul(out, residual.item)
+        other_offset = e.i64(0) if residual is None else e.mul(out, residual.item)
         tile = _tile(op, self.product, height, block.width, self.columns)
         arguments = [PTR] * (4 + len(block.vectors))
         function = self.c.helper(tile.key(), arguments, tile.write)
@@ -413,7 +413,7 @@ class _Writer:
                 e.at(self.source, e.add(source, depth)),
                 block.weights,
                 e.at(self.target, e.add(target, e.mul(out, op.result.item))),
-                e.at(self.other, e.add(other, beside)),
+                e.at(self.other, e.add(other, other_offset)),
                 *block.vectors,
             ],
         )

@@ -62,7 +62,7 @@ class Calibration:
 
     Attributes:
         graph: optimised.
-        face: its input and output.
+        classifier: its input and output.
         model: gives the recipe.
         pictures: a video or a folder.
         precisions: what to compare with fp32.
@@ -72,7 +72,7 @@ class Calibration:
     """
 
     graph: Graph
-    face: Classifier
+    classifier: Classifier
     model: ModelSpec
     pictures: Path
     precisions: tuple[str, ...]
@@ -119,7 +119,9 @@ class Calibration:
 
     def _ranges(self) -> Ranges:
         """Ranges over every ``EVERY``-th of the pictures."""
-        inputs = ({self.face.input: tensor} for tensor in islice(self._tensors(), 0, None, EVERY))
+        inputs = (
+            {self.classifier.input: tensor} for tensor in islice(self._tensors(), 0, None, EVERY)
+        )
         return measure_ranges(self.graph, inputs, self.threads, self.isa)
 
     def _compare(self, programs: Mapping[str, Program], ranges: Ranges) -> Findings:
@@ -131,7 +133,7 @@ class Calibration:
             best: dict[str, int] = {}
             for precision, program in programs.items():
                 start = time.perf_counter()
-                answer = program.run({self.face.input: tensor})[self.face.output]
+                answer = program.run({self.classifier.input: tensor})[self.classifier.output]
                 times[precision].append((time.perf_counter() - start) * 1e3)
                 best[precision] = int(np.argmax(answer))
             for precision in self.precisions:

@@ -185,7 +185,7 @@ class Program:
             else:
                 with native_work(self._work):
                     self.machine.run(self._table_address, self._state_address, threads, *segment)
-        self._pace.tell(threads, time.perf_counter() - start)
+        self._pace.record(threads, time.perf_counter() - start)
 
     @property
     def threads(self) -> int:

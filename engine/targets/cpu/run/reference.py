@@ -28,8 +28,8 @@ class ReferenceRunner:
     def __init__(
         self, graph: Graph, expected: tuple[int, ...], threads: int = 1, reason: str = ""
     ) -> None:
-        face = Classifier.of(graph, expected)
-        self._input, self._output = face.input, face.output
+        classifier = Classifier.of(graph, expected)
+        self._input, self._output = classifier.input, classifier.output
         self._graph: Graph | None = graph
         self._pools = ThreadpoolController().select(user_api="blas")
         self._threads = threads
@@ -41,7 +41,7 @@ class ReferenceRunner:
             # A BLAS that cannot be limited (Apple's Accelerate) uses what it likes.
             threads=threads if self._pools else 0,
             input_shape=expected,
-            output_width=face.width,
+            output_width=classifier.width,
         )
 
     @property

@@ -41,7 +41,7 @@ class CompiledRunner:
         note: str = "",
         agreement: float | None = None,
     ) -> None:
-        self._face = face = Classifier.of(graph, expected)
+        self._classifier = classifier = Classifier.of(graph, expected)
         self._program: Program | None = Program(graph, options, isa)
         self._summary = graph.summary(self._program.kernels)
         left = len(self._program.fallbacks)
@@ -57,7 +57,7 @@ class CompiledRunner:
             precision=options.precision,
             threads=options.threads,
             input_shape=expected,
-            output_width=face.width,
+            output_width=classifier.width,
             fallbacks=self._program.fallbacks,
             agreement=agreement,
         )
@@ -90,7 +90,7 @@ class CompiledRunner:
         if program is None:
             raise InferenceError(f"{TITLE}: the network was closed")
         checked_tensor(tensor, self._info.input_shape)
-        answer = program.run({self._face.input: tensor})[self._face.output]
+        answer = program.run({self._classifier.input: tensor})[self._classifier.output]
         if program.threads != self._info.threads:
             # Only whoever runs writes; readers see the one or the other, whole.
             self._info = replace(self._info, threads=program.threads)
@@ -143,7 +143,7 @@ def load_compiled(
         reason = missing_precisions(isa)[asked]
         raise EngineError(f"{TITLE}: {asked} {reason}", hint="fp32 runs everywhere.")
     graph, ranges = without_pairs(graph)
-    face = Classifier.of(graph, expected)
+    classifier = Classifier.of(graph, expected)
     if ranges:
         chosen = "int8" if "int8" in here else "fp32"
         plan = Options(chosen, threads, ranges if chosen == "int8" else None)
@@ -158,7 +158,9 @@ def load_compiled(
             hint="Give a video or a folder of pictures (--calibration PATH), or choose fp32.",
         )
     others = tuple(p for p in here if p != "fp32")
-    found = Calibration(graph, face, model, options.calibration, others, threads, isa).findings()
+    found = Calibration(
+        graph, classifier, model, options.calibration, others, threads, isa
+    ).findings()
     precision = found.best() if asked == "auto" else asked
     plan = Options(precision, threads, found.ranges if precision == "int8" else None)
     note = "the fastest that agrees with fp32" if asked == "auto" else ""

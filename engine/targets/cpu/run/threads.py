@@ -68,7 +68,7 @@ class Pace:
             return self._taken
         return 1 if self._taken != 1 else self._threads
 
-    def tell(self, threads: int, seconds: float) -> None:
+    def record(self, threads: int, seconds: float) -> None:
         """Say how long a run took."""
         if not self._adapts:
             return

@@ -172,17 +172,17 @@ class Staging:
         self.failed = ""
 
         @ffi.callback("void(WGPUMapAsyncStatus, WGPUStringView, void *, void *)")  # type: ignore[untyped-decorator]
-        def told(status: int, message: Any, first: Any, second: Any) -> None:
+        def on_mapped(status: int, message: Any, first: Any, second: Any) -> None:
             del first, second
             if status == lib.WGPUMapAsyncStatus_Success:
                 self.mapped = True
             else:
                 self.failed = _text(message) or f"status {status}"
 
-        self._told = told
+        self._on_mapped = on_mapped
         self._info = ffi.new("WGPUBufferMapCallbackInfo *")
         self._info.mode = lib.WGPUCallbackMode_AllowProcessEvents
-        self._info.callback = told
+        self._info.callback = on_mapped
 
     def request(self) -> None:
         """Ask for the buffer; ``mapped`` is true, or ``failed`` told, once the GPU is done."""

@@ -70,7 +70,7 @@ class GpuRunner:
         precision: str = "fp32",
         options: Options | None = None,
     ) -> None:
-        self._face = face = Classifier.of(graph, expected)
+        self._classifier = classifier = Classifier.of(graph, expected)
         if options is None:
             tune_s = 0.0 if adapter[0].software else TUNE_S
             options = Options(precision, tune_s=tune_s)
@@ -89,7 +89,7 @@ class GpuRunner:
             precision=options.precision,
             threads=0,
             input_shape=expected,
-            output_width=face.width,
+            output_width=classifier.width,
             fallbacks=self._program.fallbacks,
         )
 
@@ -124,8 +124,10 @@ class GpuRunner:
         program = self._opened()
         check_tensor(TITLE, tensor, self._info.input_shape)
         if program.whole:
-            return self.collect(program.submit({self._face.input: tensor}, timed=self.profile))
-        answer = program.run({self._face.input: tensor})[self._face.output]
+            return self.collect(
+                program.submit({self._classifier.input: tensor}, timed=self.profile)
+            )
+        answer = program.run({self._classifier.input: tensor})[self._classifier.output]
         return np.asarray(answer, np.float32).reshape(-1)
 
     def submit(self, tensor: NDArray[np.float32]) -> GpuTicket:
@@ -139,12 +141,12 @@ class GpuRunner:
         """
         program = self._opened()
         check_tensor(TITLE, tensor, self._info.input_shape)
-        return GpuTicket(self, program.submit({self._face.input: tensor}, timed=self.profile))
+        return GpuTicket(self, program.submit({self._classifier.input: tensor}, timed=self.profile))
 
     def collect(self, ticket: Ticket) -> NDArray[np.float32]:
         """The output of a frame that was handed over; raises InferenceError."""
         program = self._opened()
-        answer = program.answer(ticket)[self._face.output]
+        answer = program.answer(ticket)[self._classifier.output]
         self._timings = ticket.timings
         return np.asarray(answer, np.float32).reshape(-1)
 
