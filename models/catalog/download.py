@@ -212,14 +212,14 @@ class _Transfer:
         limit = total or MAX_BYTES
         done = start
         with self._part.open("ab" if start else "wb") as file:
-            self._tell(done, total)
+            self._report(done, total)
             # In the sizes in which they come: pieces that httpx gathered would be lost in a break.
             for piece in response.iter_raw():
                 file.write(piece)
                 done += len(piece)
                 if done > limit:
                     raise _WrongContentError(f"sends more than {limit:,} bytes")
-                self._tell(done, total)
+                self._report(done, total)
             file.flush()
             os.fsync(file.fileno())
         return done
@@ -273,7 +273,7 @@ class _Transfer:
             )
         return digest
 
-    def _tell(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int) -> None:
         if self._cancelled() or is_cancelled():
             raise DownloadCancelledError(
                 f"{self._remote.filename}: stopped",
@@ -285,7 +285,7 @@ class _Transfer:
     def _pause(self) -> None:
         until_s = time.monotonic() + _PAUSE_S
         while time.monotonic() < until_s:
-            self._tell(self._have(), self._remote.bytes)
+            self._report(self._have(), self._remote.bytes)
             time.sleep(_PAUSE_S / 10)
 
     def _have(self) -> int:

@@ -115,7 +115,7 @@ class Pulls:
             outcome = self._fetch(
                 card,
                 self._store,
-                progress=lambda done, total: self._tell(card, done, total),
+                progress=lambda done, total: self._record_progress(card, done, total),
                 cancelled=lambda: token.cancelled,
             )
             finished = Finished(card, outcome)
@@ -132,7 +132,7 @@ class Pulls:
             del self._progress[card.id], self._workers[card.id]
             self._finished.append(finished)
 
-    def _tell(self, card: Card, done: int, total: int) -> None:
+    def _record_progress(self, card: Card, done: int, total: int) -> None:
         with self._lock:
             stopping = self._progress[card.id].stopping
             self._progress[card.id] = PullProgress(done, total or card.bytes, stopping)
