@@ -120,7 +120,7 @@ class Snapshots:
             finally:
                 # Should it raise, the others are shown by the next call.
                 with self._changed:
-                    self._tell()
+                    self._notify_if_ready()
 
     def request_stop(self) -> None:
         """Compute and deliver nothing more; returns at once."""
@@ -141,7 +141,7 @@ class Snapshots:
         with self._changed:
             return self._ready.pop(next(iter(self._ready))) if self._ready else None
 
-    def _tell(self) -> None:
+    def _notify_if_ready(self) -> None:
         """Say that there is something to take; the lock is held."""
         if self._ready and not self._notified:
             self._notified = True
@@ -161,7 +161,7 @@ class Snapshots:
                 self._running = None
                 if self._holds(asked, asked.key) and not token.cancelled:
                     self._ready[asked.key] = done
-                    self._tell()
+                    self._notify_if_ready()
 
     def _next(self, token: CancelToken) -> _Asked | None:
         with self._changed:

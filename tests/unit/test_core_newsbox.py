@@ -20,7 +20,7 @@ def test_it_tells_once_until_acknowledged() -> None:
     box = NewsBox(calls)
     for index in range(3):
         box.put_frame(make_frame(index))
-        box.tell()
+        box.notify()
     assert calls.count == 1
     news = box.take()
     assert news.frame is not None
@@ -28,7 +28,7 @@ def test_it_tells_once_until_acknowledged() -> None:
     box.acknowledge()
     assert calls.count == 1, "nothing new since take"
     box.put_frame(make_frame(3))
-    box.tell()
+    box.notify()
     assert calls.count == 2
 
 
@@ -36,10 +36,10 @@ def test_news_between_take_and_acknowledge_is_not_lost() -> None:
     calls = Calls()
     box = NewsBox(calls)
     box.put_frame(make_frame(0))
-    box.tell()
+    box.notify()
     box.take()
     box.put_event(SourceEnded("clip"))
-    box.tell()
+    box.notify()
     assert calls.count == 1
     box.acknowledge()
     assert calls.count == 2
@@ -63,7 +63,7 @@ def test_no_wakeup_is_lost_between_threads() -> None:
     def write() -> None:
         for index in range(total):
             box.put_event(SourceEnded(str(index)))
-            box.tell()
+            box.notify()
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -82,7 +82,7 @@ def test_after_close_it_is_silent_but_can_be_taken() -> None:
     box = NewsBox(calls)
     box.close()
     box.put_event(SourceEnded("clip"))
-    box.tell()
+    box.notify()
     box.acknowledge()
     assert calls.count == 0
     assert len(box.take().events) == 1

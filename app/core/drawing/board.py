@@ -123,7 +123,7 @@ class Board:
             for stroke in self._strokes:
                 for start, end in zip([stroke[0], *stroke], stroke, strict=False):
                     self._cover(start, end)
-            self._tell()
+            self._notify_change()
             return True
 
     def clear(self) -> None:
@@ -133,7 +133,7 @@ class Board:
                 self._strokes.clear()
                 self._drawing, self._points = False, 0
                 self._ink[:] = 0
-                self._tell()
+                self._notify_change()
 
     def look(self) -> Look:
         """The board as it is now; the pixels are the caller's."""
@@ -152,9 +152,9 @@ class Board:
 
     def _add(self, start: Point, end: Point) -> None:
         self._cover(start, end)
-        self._tell()
+        self._notify_change()
 
-    def _tell(self) -> None:
+    def _notify_change(self) -> None:
         self._count += 1
         self.changed.notify_all()
 

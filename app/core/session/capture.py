@@ -179,7 +179,7 @@ class CaptureDeck:
             self._close(player)
         if failure is not None:
             self._fail(player, failure)
-        self._news.tell()
+        self._news.notify()
         with self._changed:
             self._players.remove(player)
             self._changed.notify_all()
@@ -197,11 +197,11 @@ class CaptureDeck:
         info = player.source.open()
         if not self._take_over(player, info):
             return
-        self._news.tell()
+        self._news.notify()
         while (frame := player.source.read()) is not None:
             if not self._hand_on(player, frame, live=info.live):
                 return
-            self._news.tell()
+            self._news.notify()
         with self._changed:
             if player is self._current:
                 self._current = None

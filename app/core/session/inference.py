@@ -76,8 +76,8 @@ class InferenceWorker:
         self._stopping = False
         self._pipeline: Pipeline | None = None
         self._previous: Loaded | None = None
-        self._told_engine = False
-        self._told_source: int | None = None
+        self._reported_engine = False
+        self._reported_source: int | None = None
 
     @property
     def serving(self) -> Loaded | None:
@@ -197,7 +197,7 @@ class InferenceWorker:
                 self._answer(job.frame, job.reading, again=job.again)
             if job.ended is not None:
                 self._news.put_event(SourceEnded(job.ended))
-            self._news.tell()
+            self._news.notify()
         with self._changed:
             left = [self._incoming, self._serving, self._previous, *self._shelf.values()]
             self._shelf.clear()
@@ -243,12 +243,12 @@ class InferenceWorker:
 
     def _serve(self, loaded: Loaded) -> None:
         self._pipeline = Pipeline(loaded.runner, loaded.request.spec, clock=self._clock)
-        self._told_engine = False
+        self._reported_engine = False
         self.latency.reset()
         self._news.put_event(
             EngineReady(loaded.runner.info, loaded.request.network, loaded.request.options)
         )
-        self._news.tell()
+        self._news.notify()
 
     def _answer(self, frame: Frame, reading: Reading, *, again: bool) -> None:
         if self._pipeline is None:
@@ -264,7 +264,7 @@ class InferenceWorker:
         try:
             result = self._pipeline.process(replace(frame, captured_s=asked_s))
         except ImageError as error:
-            self._tell_unreadable(frame, error)
+            self._report_unreadable(frame, error)
             return
         except TwinlensError as error:
             self._fail(frame, reading, error)
@@ -291,9 +291,9 @@ class InferenceWorker:
             self._previous = None
             if safe is not None:
                 self._serving = safe
-        if failed is None or (safe is None and self._told_engine):
+        if failed is None or (safe is None and self._reported_engine):
             return
-        self._told_engine = True
+        self._reported_engine = True
         self._news.put_event(InferenceFailed(failed.request.what, error, reverted=safe is not None))
         if safe is not None:
             _close([failed])
@@ -301,10 +301,10 @@ class InferenceWorker:
             self._reverted(safe.request)
             self._answer(frame, reading, again=True)
 
-    def _tell_unreadable(self, frame: Frame, error: TwinlensError) -> None:
+    def _report_unreadable(self, frame: Frame, error: TwinlensError) -> None:
         """A source whose frames cannot be read is no fault of the engine; told once."""
-        if self._told_source != frame.source_id:
-            self._told_source = frame.source_id
+        if self._reported_source != frame.source_id:
+            self._reported_source = frame.source_id
             self._news.put_event(InferenceFailed("frame", error))
 
 

@@ -138,7 +138,7 @@ class EngineLoader:
     def _run(self, token: CancelToken) -> None:
         while (request := self._next(token)) is not None:
             self._serve(request)
-            self._news.tell()
+            self._news.notify()
 
     def _next(self, token: CancelToken) -> LoadRequest | None:
         with self._changed:
@@ -156,7 +156,7 @@ class EngineLoader:
         loaded = self._reuse(request)
         if loaded is None:
             self._news.put_event(LoadStarted(request.what))
-            self._news.tell()
+            self._news.notify()
         try:
             loaded = loaded or self._load(request)
         except CancelledError:

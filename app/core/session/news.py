@@ -12,7 +12,7 @@ from twinlens.app.core.session.types import Frame, Result
 class NewsBox:
     """Collects news; tells once, then stays silent until acknowledged.
 
-    ``put_*`` only store, so that they may be called under another lock; ``tell`` must follow,
+    ``put_*`` only store, so that they may be called under another lock; ``notify`` must follow,
     with no lock held, because it calls out.
 
     Args:
@@ -26,7 +26,7 @@ class NewsBox:
         self._result: Result | None = None
         self._events: list[Event] = []
         self._fresh = False
-        self._told = False
+        self._notified = False
         self._closed = False
 
     def put_frame(self, frame: Frame) -> None:
@@ -47,12 +47,12 @@ class NewsBox:
             self._events.append(event)
             self._fresh = True
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Call ``on_news`` if there is something new and the last call was acknowledged."""
         with self._lock:
-            if self._told or not self._fresh or self._closed:
+            if self._notified or not self._fresh or self._closed:
                 return
-            self._told = True
+            self._notified = True
         if self._on_news is not None:
             self._on_news()
 
@@ -68,8 +68,8 @@ class NewsBox:
     def acknowledge(self) -> None:
         """Ask to be told again; at once, if something came in since the last ``take``."""
         with self._lock:
-            self._told = False
-        self.tell()
+            self._notified = False
+        self.notify()
 
     def close(self) -> None:
         """Never call ``on_news`` again; what is there can still be taken."""

@@ -97,7 +97,7 @@ class Trial:
         with self._changed:
             self._pictures.append(picture)
             self._done = False
-            self._tell()
+            self._notify_change()
             return len(self._pictures) - 1
 
     def watch(self, watching: bool) -> None:
@@ -118,7 +118,7 @@ class Trial:
         """Wait for the thread; False when time is up."""
         return self._worker is None or self._worker.join(time.monotonic() + timeout_s)
 
-    def _tell(self) -> None:
+    def _notify_change(self) -> None:
         self._count += 1
         self._changed.notify_all()
 
@@ -145,7 +145,7 @@ class Trial:
     def _fail(self, error: TwinlensError) -> None:
         with self._changed:
             self._error = error
-            self._tell()
+            self._notify_change()
 
     def _step(self, runner: Runner) -> bool:
         """Answer the next picture that waits; False when it is time to end."""
@@ -154,7 +154,7 @@ class Trial:
             if at is None:
                 if not self._done:
                     self._done = True
-                    self._tell()
+                    self._notify_change()
                 self._rest()
             if self._stopping:
                 return False
@@ -191,4 +191,4 @@ class Trial:
                 if self._stopping:
                     return
                 self._answers[candidate.id][at] = answer
-                self._tell()
+                self._notify_change()
