@@ -222,7 +222,7 @@ def verdict_text(found: Crossing, steps: Sequence[Step]) -> str:
 def status_text(climb: Climb, *, running: bool) -> str:
     """How far it has come, in one line."""
     if running:
-        return f"{climb.doing or 'Loading'}; answers rest meanwhile"
+        return f"{climb.activity or 'Loading'}; answers rest meanwhile"
     if not climb.steps:
         return "Waiting until nothing else is measured"
     if not climb.points:

@@ -98,7 +98,7 @@ def test_a_processor_that_plays_a_gpu_is_named_so() -> None:
 
 
 def test_before_anything_is_timed_there_is_a_frame_and_no_verdict() -> None:
-    chart = crossover_chart(Climb(STEPS, doing="Small net, loading Vision"), running=True)
+    chart = crossover_chart(Climb(STEPS, activity="Small net, loading Vision"), running=True)
     assert chart.empty
     assert chart.verdict == ""
     assert chart.status.startswith("Small net, loading Vision")

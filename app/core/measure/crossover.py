@@ -97,14 +97,14 @@ class Climb:
         points: what was measured.
         left_out: what was not.
         done: rungs that are done.
-        doing: what goes on on the next one.
+        activity: what goes on on the next one.
     """
 
     steps: tuple[Step, ...]
     points: tuple[Point, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     done: int = 0
-    doing: str = ""
+    activity: str = ""
 
     timing = True
     """Answers of the window rest from the first moment on: networks are probed as they load."""
@@ -160,7 +160,7 @@ def crossing(points: Sequence[Point]) -> Crossing:
     if not pairs:
         return Crossing("unknown")
     gpu, other = pairs[-1]
-    told = Crossing(
+    base = Crossing(
         "never",
         ratio=gpu.median_ms / other.median_ms,
         rival=other.title,
@@ -170,15 +170,15 @@ def crossing(points: Sequence[Point]) -> Crossing:
     )
     slower = [n for n, (g, o) in enumerate(pairs) if g.median_ms >= o.median_ms]
     if not slower:
-        return replace(told, kind="always")
+        return replace(base, kind="always")
     if slower[-1] == len(pairs) - 1:
-        return told
+        return base
     below, above = pairs[slower[-1]], pairs[slower[-1] + 1]
     at = _where_equal(below, above)
     span = math.log(above[0].macs / below[0].macs)
     low, high = (math.log(pair[0].median_ms) for pair in (below, above))
     return replace(
-        told,
+        base,
         kind="from",
         macs=below[0].macs * math.exp(at * span),
         ms=math.exp(low + at * (high - low)),

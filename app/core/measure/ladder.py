@@ -99,7 +99,7 @@ class Ladder:
             yield from self._measure(rung, self._fast_enough(rung, here))
             if self.stop():
                 return
-            self._climb = replace(self._climb, done=number, doing="")
+            self._climb = replace(self._climb, done=number, activity="")
             yield self._climb
 
     def _measure(self, rung: Rung, engines: Sequence[EngineChoice]) -> Iterator[Climb]:
@@ -127,15 +127,15 @@ class Ladder:
     def _with(self, before: Climb, rung: Rung, table: BenchTable) -> Climb:
         points = [self._point(rung, row) for row in table.rows if row.runs]
         left = [LeftOut(s.engine_id, s.title, s.reason, rung.id) for s in table.skipped]
-        doing = f"{rung.title}, round {table.round} of {table.rounds}"
+        activity = f"{rung.title}, round {table.round} of {table.rounds}"
         if table.waiting:
             first = table.waiting[0]
-            doing = f"{rung.title}, loading {first.title or first.engine_id}"
+            activity = f"{rung.title}, loading {first.title or first.engine_id}"
         return replace(
             before,
             points=(*before.points, *points),
             left_out=(*before.left_out, *left),
-            doing=doing,
+            activity=activity,
         )
 
     def _point(self, rung: Rung, row: BenchRow) -> Point:
@@ -199,7 +199,7 @@ def _probe(runner: Runner, spec: ModelSpec, stop: Callable[[], bool]) -> Parts |
     tensor = _tensor(spec)
     runner.run(tensor)  # The first run allocates.
     runner.profile = True
-    told: list[_Times] = []
+    timed: list[_Times] = []
     try:
         for _ in range(PROBES):
             if stop():
@@ -208,14 +208,14 @@ def _probe(runner: Runner, spec: ModelSpec, stop: Callable[[], bool]) -> Parts |
             times = runner.timings()
             if times is None:
                 return None
-            told.append(times)
+            timed.append(times)
     finally:
         runner.profile = False
     moved = [
         times.upload_ms + times.readback_ms
-        for times in told
+        for times in timed
         if times.upload_ms is not None and times.readback_ms is not None
     ]
-    computed = sorted(times.compute_ms for times in told)
+    computed = sorted(times.compute_ms for times in timed)
     transfer = percentile(sorted(moved), 50) if moved else None
     return Parts(transfer, percentile(computed, 50))

@@ -127,7 +127,7 @@ class Bench(MeasuringDesk[BenchSheet]):
         if self.sheet is not None:
             self._sheets.close_sheet()
 
-    def _told(self, table: BenchTable) -> None:
+    def _take_table(self, table: BenchTable) -> None:
         if self._of is None:  # forgotten while it was on its way
             return
         self.table = table

@@ -124,9 +124,9 @@ class MeasuringSheet(ViewPanel):
         foot.addStretch(1)
         return foot
 
-    def _button(self, text: str, says: str, act: Callable[[], object]) -> QPushButton:
+    def _button(self, text: str, full_name: str, act: Callable[[], object]) -> QPushButton:
         button = QPushButton(text, self)
-        button.setAccessibleName(says)
+        button.setAccessibleName(full_name)
         button.setAutoDefault(True)
         button.clicked.connect(lambda: act())
         return button

@@ -92,7 +92,7 @@ class Crossover(MeasuringDesk[CrossoverSheet]):
 
         return climb
 
-    def _told(self, climb: Climb) -> None:
+    def _take_table(self, climb: Climb) -> None:
         self.climb = climb
         self._show()
 

@@ -71,7 +71,7 @@ class MeasuringDesk(QObject, Generic[SheetT]):
         self.others: Callable[[], bool] = lambda: False
         self.more: More = ()
         self._measuring = Measuring(
-            self._told, self._ended, threads.workers, threads.unexpected, self
+            self._take_table, self._ended, threads.workers, threads.unexpected, self
         )
 
     @property
@@ -135,7 +135,7 @@ class MeasuringDesk(QObject, Generic[SheetT]):
             self._measuring.start(make, session.set_answering)
             self._show()
 
-    def _told(self, table: Any) -> None:
+    def _take_table(self, table: Any) -> None:
         raise NotImplementedError
 
     def _text(self) -> str:

@@ -13,7 +13,7 @@ from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.app.qt.threads.bridge import Deliveries, log_only
 from twinlens.engine.errors import CancelledError
 
-_TELL_EVERY_S = 0.1
+_REPORT_EVERY_S = 0.1
 
 
 class Table(Protocol):
@@ -34,22 +34,22 @@ class Measuring:
     """One comparison at a time.
 
     Args:
-        told: called with each table.
+        report: called with each table.
         ended: called at the end with the error that ended it, or None.
         workers: the owner of its thread; None makes one.
-        unexpected: gets what ``told`` and ``ended`` raise.
+        unexpected: gets what ``report`` and ``ended`` raise.
         parent: of what delivers.
     """
 
     def __init__(
         self,
-        told: Callable[[Any], object],
+        report: Callable[[Any], object],
         ended: Callable[[Exception | None], object],
         workers: Workers | None = None,
         unexpected: Callable[[Exception], object] = log_only,
         parent: QObject | None = None,
     ) -> None:
-        self._on_told, self._on_ended = told, ended
+        self._on_report, self._on_ended = report, ended
         self._workers = workers or Workers()
         self._deliveries = Deliveries(unexpected, parent)
         self._closed = False
@@ -108,24 +108,24 @@ class Measuring:
     def _iterate(self, tables: Iterable[Table], set_answering: Callable[[bool], None]) -> None:
         resting = False
         newest: Table | None = None
-        told_s = 0.0
+        reported_s = 0.0
         try:
             for newest in tables:
                 if newest.timing and not resting:
                     resting = True
                     set_answering(False)
                 # Each table that is shown takes time from what is being timed.
-                if not newest.round or time.perf_counter() - told_s >= _TELL_EVERY_S:
-                    told_s = time.perf_counter()
-                    self._tell(newest)
+                if not newest.round or time.perf_counter() - reported_s >= _REPORT_EVERY_S:
+                    reported_s = time.perf_counter()
+                    self._report(newest)
         finally:
             if resting:
                 set_answering(True)
             if newest is not None:
-                self._tell(newest)
+                self._report(newest)
 
-    def _tell(self, table: Table) -> None:
-        self._deliveries.post(partial(self._on_told, table))
+    def _report(self, table: Table) -> None:
+        self._deliveries.post(partial(self._on_report, table))
 
     def _end(self, error: Exception | None) -> None:
         self._running = False

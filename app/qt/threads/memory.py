@@ -41,7 +41,7 @@ class Memory(QObject):
         self.settings = store.load()
         self._store, self._background, self._failed = store, background, failed
         self._unsaved: dict[str, Any] = {}
-        self._told = self._saving = self._ending = False
+        self._failure_shown = self._saving = self._ending = False
         self._disk = threading.Lock()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -98,6 +98,6 @@ class Memory(QObject):
 
     def _failure(self, error: Exception) -> None:
         self._saved()
-        if not self._told:
-            self._told = True
+        if not self._failure_shown:
+            self._failure_shown = True
             self._failed(error)
