@@ -49,7 +49,7 @@ class ProofCell:
     right: bool | None
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """All of it, for a screen reader."""
         words = (f"{self.row}, {self.column}: {self.best}", self.rest, self.proof)
         return ". ".join(word for word in words if word)
@@ -128,9 +128,9 @@ def proof_view(proof: Proof) -> ProofView:
     wizard.prefer(winner)
     shown = proof.shown
     if proof.pick:
-        telling = _showable(known, proof.bundled)
-        if shown not in telling or shown == LIVE:
-            shown = telling[0]
+        useful = _showable(known, proof.bundled)
+        if shown not in useful or shown == LIVE:
+            shown = useful[0]
     view = _view(wizard, proof, known, shown)
     if proof.problem:
         view = replace(view, status=proof.problem, failed=True)
@@ -155,8 +155,8 @@ def _standings(
 
 def _showable(known: Sequence[int | None], bundled: int) -> tuple[int, ...]:
     """Places of pictures that tell something: of a class that the model knows, or one's own."""
-    telling = [at for at, index in enumerate(known) if at >= bundled or index is not None]
-    return (*telling, LIVE)
+    useful = [at for at, index in enumerate(known) if at >= bundled or index is not None]
+    return (*useful, LIVE)
 
 
 def wizard_view(
@@ -254,12 +254,12 @@ def _status(wizard: Wizard, pictures: int, state: TrialState, stands: dict[str, 
             "another order, or the model made for other pictures."
         )
     named = wizard.candidate(winner)
-    said = f"Surest of what is right: {named.row}, {named.column}."
+    text = f"Surest of what is right: {named.row}, {named.column}."
     near = [wizard.candidate(id) for id in close_to(winner, stands)[:2]]
     if near:
         others = "; ".join(f"{one.row}, {one.column}" for one in near)
-        said += f" Close behind: {others}. A picture of your own may tell them apart."
-    return said
+        text += f" Close behind: {others}. A picture of your own may tell them apart."
+    return text
 
 
 def _labels(wizard: Wizard) -> str:

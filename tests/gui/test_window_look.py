@@ -267,7 +267,7 @@ def drag(path: Path) -> tuple[QDragEnterEvent, QMimeData]:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "summary"),
     [
         ("pets.onnx", b"\x08\x09", "Use pets.onnx as the model"),
         ("a.mp4", b"\0\0\0\x20ftypisom", "Play a.mp4"),
@@ -277,7 +277,7 @@ def drag(path: Path) -> tuple[QDragEnterEvent, QMimeData]:
     ],
 )
 def test_the_whole_window_says_what_a_drop_will_do(
-    stand: Stand, tmp_path: Path, name: str, content: bytes, says: str
+    stand: Stand, tmp_path: Path, name: str, content: bytes, summary: str
 ) -> None:
     before = pixels_of(stand.window)
     (tmp_path / name).write_bytes(content)
@@ -289,7 +289,7 @@ def test_the_whole_window_says_what_a_drop_will_do(
     target = stage.target
     stand.until(lambda: target.dropped is not None)
     assert target.dropped is not None
-    assert target.dropped.says == says
+    assert target.dropped.summary == summary
     assert target.geometry() == stage.rect()
     assert stage.children()[-1] is target
     assert (pixels_of(stand.window) != before).any()

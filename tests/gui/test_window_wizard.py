@@ -141,7 +141,7 @@ def test_pictures_that_are_dropped_prove_the_recipe(stand: Stand, tmp_path: Path
     assert desk.wizard is not None
     assert desk.wizard.chosen == "imagenet RGB"
     hovering = stand.window.intake.offer(recognise(picture_of("red", tmp_path / "pictures")))
-    assert hovering.says == "Prove the model on red_1.png"
+    assert hovering.summary == "Prove the model on red_1.png"
     for color in COLORS:
         drop(stand, picture_of(color, tmp_path / "pictures"))
         count = COLORS.index(color) + 1

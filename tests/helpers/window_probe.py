@@ -108,7 +108,7 @@ class Probe:
         while stage.target.dropped is None:  # it is looked at on another thread
             QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         target = stage.target.dropped
-        say({"event": "hover", "text": target.says if target else ""})
+        say({"event": "hover", "text": target.summary if target else ""})
         QApplication.sendEvent(stage, QDropEvent(QPointF(50, 50), copy, data, left, none))
 
     def bench(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_videos_of_any_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(clip_path().read_bytes())
     assert recognise(path).kind is Kind.VIDEO
-    assert recognise(path).says == f"Play {name}"
+    assert recognise(path).summary == f"Play {name}"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_bare_parameters(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     for name in ("w.safetensors", "w.npz", "w.h5"):
         found = recognise(tmp_path / name)
-        assert (found.kind, found.says) == (Kind.PARAMETERS, f"Use the parameters in {name}")
+        assert (found.kind, found.summary) == (Kind.PARAMETERS, f"Use the parameters in {name}")
     folder = tmp_path / "raw"
     folder.mkdir()
     picture(folder / "five.png")
@@ -113,10 +113,10 @@ def test_folders(tmp_path: Path) -> None:
     folder.mkdir()
     assert recognise(folder).kind is Kind.NOTHING
     picture(folder / "1.png")
-    assert recognise(folder).says == "Show the picture in things"
+    assert recognise(folder).summary == "Show the picture in things"
     picture(folder / "2.png")
     assert recognise(folder).kind is Kind.PICTURES
-    assert recognise(folder).says == "Show the 2 pictures in things"
+    assert recognise(folder).summary == "Show the 2 pictures in things"
     net = tiny_classifier(folder / "a.onnx", 3)
     assert (recognise(folder).kind, recognise(folder).path) == (Kind.MODEL, net)
     tiny_classifier(folder / "b.onnx", 3)
@@ -130,7 +130,7 @@ def _pytorch(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "says"),
+    ("name", "write", "summary"),
     [
         ("empty.txt", lambda path: path.write_bytes(b""), "is empty"),
         ("a.doc", lambda path: path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "nothing"),
@@ -142,19 +142,19 @@ def _pytorch(path: Path) -> None:
     ],
 )
 def test_nonsense_says_what_it_is(
-    tmp_path: Path, name: str, write: Callable[[Path], object], says: str
+    tmp_path: Path, name: str, write: Callable[[Path], object], summary: str
 ) -> None:
     write(tmp_path / name)
     found = recognise(tmp_path / name)
     assert found.kind is Kind.NOTHING
-    assert name in found.says
-    assert says in found.says
-    assert str(tmp_path) not in found.says
+    assert name in found.summary
+    assert summary in found.summary
+    assert str(tmp_path) not in found.summary
     assert found.hint
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    assert recognise(tmp_path / "gone.onnx").says == "gone.onnx is not there"
+    assert recognise(tmp_path / "gone.onnx").summary == "gone.onnx is not there"
 
 
 @given(data=st.binary(max_size=300), suffix=st.sampled_from(["", ".txt", ".bin", ".png", ".zip"]))

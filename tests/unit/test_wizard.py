@@ -21,7 +21,7 @@ from twinlens.app.core.setup.golden import Golden, clip_pictures, digit_pictures
 from twinlens.app.core.setup.preflight import Preflight, preflight
 from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
 from twinlens.app.core.setup.wizard import (
-    AS_SAID,
+    AS_KNOWN,
     Answer,
     Standing,
     Wizard,
@@ -237,7 +237,7 @@ def test_every_candidate_of_grey_is_right_by_hand(tmp_path: Path) -> None:
 def test_known_values_leave_one_candidate(tmp_path: Path) -> None:
     said = {"twinlens.recipe": json.dumps({"scale": 1.0, "mean": [1, 2, 3]})}
     wizard = Wizard(preflight(tiny_classifier(tmp_path / "a.onnx", 3, metadata=said)))
-    assert [c.id for c in wizard.candidates()] == [AS_SAID]
+    assert [c.id for c in wizard.candidates()] == [AS_KNOWN]
     assert wizard.candidates()[0].recipe.mean == (1.0, 2.0, 3.0)
     assert wizard.report.asks == ("labels",)
 

@@ -22,13 +22,13 @@ class Dropped:
     Attributes:
         path: the file or folder that is meant: of a folder with one model in it, that model.
         kind: what it is.
-        says: what will be done with it, or why nothing will.
+        summary: what will be done with it, or why nothing will.
         hint: what to drop instead, where nothing will be done.
     """
 
     path: Path
     kind: Kind
-    says: str
+    summary: str
     hint: str = ""
 
 

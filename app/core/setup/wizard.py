@@ -31,7 +31,7 @@ Shares = NDArray[np.float32]
 TOP = 3
 SIZES = (32, 96, 128, 160, 192, 224, 256, 299, 384)
 LAYOUTS = ("NCHW", "NHWC")
-AS_SAID = "as-said"
+AS_KNOWN = "as-known"
 """Id of the only candidate of a model whose values are known."""
 
 
@@ -246,7 +246,7 @@ class Wizard:
 
     def _made_of(self, base: Recipe) -> tuple[Candidate, ...]:
         if not self.asks_values:
-            return (Candidate(AS_SAID, self._said(), base.color, base),)
+            return (Candidate(AS_KNOWN, self._known_values(), base.color, base),)
         grey = base.color == "GRAY"
         make = _grey if grey else _coloured
         return tuple(
@@ -255,7 +255,7 @@ class Wizard:
             for column in (GREY_COLUMNS if grey else COLOUR_COLUMNS)
         )
 
-    def _said(self) -> str:
+    def _known_values(self) -> str:
         return f"values {self.report.origins['values'].value}"
 
     def candidate(self, id: str) -> Candidate:

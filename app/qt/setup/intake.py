@@ -121,7 +121,7 @@ class Intake(QObject):
     def offer(self, dropped: Dropped) -> Dropped:
         """What would be done now with something that was looked at."""
         if self.desk.sheet is not None and dropped.kind is Kind.PICTURE:
-            return replace(dropped, says=f"Prove the model on {dropped.path.name}")
+            return replace(dropped, summary=f"Prove the model on {dropped.path.name}")
         return dropped
 
     def take(self, dropped: Dropped) -> None:
@@ -133,9 +133,9 @@ class Intake(QObject):
         elif dropped.kind is Kind.PICTURE and self.desk.sheet is not None:
             self.desk.take_picture(dropped.path)
         elif dropped.kind is Kind.NOTHING and self.desk.sheet is not None:
-            self.desk.say(f"{dropped.says}. {dropped.hint}")
+            self.desk.show_notice(f"{dropped.summary}. {dropped.hint}")
         elif dropped.kind is Kind.NOTHING:
-            self._banners.show_banner(Banner(dropped.says, dropped.hint, BannerKind.WARN))
+            self._banners.show_banner(Banner(dropped.summary, dropped.hint, BannerKind.WARN))
         else:
             self._choices.source(str(dropped.path))
 
@@ -187,9 +187,9 @@ class Intake(QObject):
         choice = self._choices.choice(usable[0])
         title = choice.title if choice else usable[0]
         listed = ", ".join(f"{kind} {n}×" for kind, n in report.unsupported.items())
-        said = f"{report.found.path.name}: our layers do not implement {listed or 'all of it'}"
+        message = f"{report.found.path.name}: our layers do not implement {listed or 'all of it'}"
         banner = Banner(
-            said, f"{title} runs it all the same.", BannerKind.WARN, action=f"Use {title}"
+            message, f"{title} runs it all the same.", BannerKind.WARN, action=f"Use {title}"
         )
 
         def use() -> None:
@@ -273,5 +273,5 @@ class Intake(QObject):
         self._choices.use(named, self._memory.settings.model, then)
         if known:
             hint = "They hold until another model is chosen, since this one is of the catalog."
-            said = f"{network.spec.title} names its classes by {path.name}"
-            self._banners.show_banner(Banner(said, hint))
+            message = f"{network.spec.title} names its classes by {path.name}"
+            self._banners.show_banner(Banner(message, hint))

@@ -55,7 +55,7 @@ class Cell(QAbstractButton):
         self.cell = cell
         self.setChecked(cell.chosen)
         self.setAccessibleName(f"{cell.row}, {cell.column}")
-        self.setAccessibleDescription(cell.says + (". chosen" if cell.chosen else ""))
+        self.setAccessibleDescription(cell.description + (". chosen" if cell.chosen else ""))
         self.update()
 
     def restyle(self, palette: Palette, unit: float) -> None:

@@ -81,7 +81,7 @@ class WizardDesk(QObject):
         self._engine_id = ""
         self._pictures: list[Golden] = []
         self._bundled, self._shown, self._pick = 0, LIVE, False
-        self._said = ""
+        self._notice = ""
         self._then: Callable[[], object] | None = None
         self._waiting: list[tuple[Golden, Thumb]] = []
         self._trial: Trial | None = None
@@ -120,7 +120,7 @@ class WizardDesk(QObject):
     def _begin(self, wizard: Wizard, engine_id: str, confirmed: Confirmed) -> None:
         self.wizard, self._confirmed = wizard, confirmed
         self._engine_id = engine_id
-        self._pictures, self._bundled, self._shown, self._said = [], 0, LIVE, ""
+        self._pictures, self._bundled, self._shown, self._notice = [], 0, LIVE, ""
         self._waiting, self._pick = [], False
         self._open()
         channels = wizard.report.spec.recipe.channels
@@ -175,7 +175,7 @@ class WizardDesk(QObject):
             self._got_own(golden, thumb)
 
     def _no_pictures(self, error: Exception) -> None:
-        self._tell(error)
+        self._show_error(error)
         self._try()
         self._take_waiting()
 
@@ -188,7 +188,7 @@ class WizardDesk(QObject):
         try:
             network, candidates = wizard.trial_network, wizard.candidates()
         except TwinlensError as error:
-            self._tell(error)
+            self._show_error(error)
             return
         options = replace(self._engines.options(self._engine_id), precision="fp32")
 
@@ -227,21 +227,21 @@ class WizardDesk(QObject):
         state, pictures = self.trial, tuple(self._pictures)
         self._seen = state.count
         return Proof(
-            wizard.copy(), pictures, state, self._shown, self._bundled, self._pick, self._said
+            wizard.copy(), pictures, state, self._shown, self._bundled, self._pick, self._notice
         )
 
-    def say(self, text: str) -> None:
+    def show_notice(self, text: str) -> None:
         """Tell of something that went wrong, on the sheet itself, until the next answer."""
-        self._said = text
+        self._notice = text
         self._refresh()
 
-    def _tell(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         if self.sheet is None:
             return
         if isinstance(error, TwinlensError):
-            self.say(f"{error.message}. {error.hint}".strip())
+            self.show_notice(f"{error.message}. {error.hint}".strip())
         else:
-            self.say(f"{type(error).__name__}: {error}")
+            self.show_notice(f"{type(error).__name__}: {error}")
 
     def _refresh(self, then: Callable[[], object] | None = None) -> None:
         """Have the sheet show how things are; ``then`` is called when it does."""
@@ -273,13 +273,13 @@ class WizardDesk(QObject):
     def choose(self, candidate: str) -> None:
         """Choose a candidate."""
         if self.wizard is not None:
-            self._said = ""
+            self._notice = ""
             self.wizard.choose(candidate)
             self._refresh()
 
     def show_picture(self, place: int) -> None:
         """Show what the candidates make of another picture."""
-        self._shown, self._said, self._pick = place, "", False
+        self._shown, self._notice, self._pick = place, "", False
         self._watch()
         self._refresh()
 
@@ -297,7 +297,7 @@ class WizardDesk(QObject):
 
     def _answer(self, take: Callable[[Wizard], None]) -> None:
         if self.wizard is not None:
-            self._said = ""
+            self._notice = ""
             take(self.wizard)
             self._try()
             self._refresh()
@@ -313,7 +313,9 @@ class WizardDesk(QObject):
                 wizard.take_labels(names, path.name)
                 self._labels_changed()
 
-        self._background.run("wizard labels", lambda: wizard.labels_in(path), done, self._tell)
+        self._background.run(
+            "wizard labels", lambda: wizard.labels_in(path), done, self._show_error
+        )
 
     def _number_labels(self) -> None:
         if self.wizard is not None:
@@ -322,7 +324,7 @@ class WizardDesk(QObject):
 
     def _labels_changed(self) -> None:
         had = self.sheet is not None and self.sheet.pick.hasFocus()
-        self._said, self._pick = "", True
+        self._notice, self._pick = "", True
         if self.trial.error is not None:
             self._try()
         self._refresh(self._focus_first if had else None)
@@ -344,7 +346,7 @@ class WizardDesk(QObject):
             golden = own_picture(path)
             return golden, _thumb(golden)
 
-        self._background.run("own picture", read, lambda got: self._got_own(*got), self._tell)
+        self._background.run("own picture", read, lambda got: self._got_own(*got), self._show_error)
 
     def _got_own(self, golden: Golden, thumb: Thumb) -> None:
         if self.sheet is None:
@@ -352,7 +354,7 @@ class WizardDesk(QObject):
         if self._trial is None:  # those that come with Twinlens have not come yet
             self._waiting.append((golden, thumb))
             return
-        self._said, self._pick = "", False
+        self._notice, self._pick = "", False
         self._pictures.append(golden)
         self._shown = len(self._pictures) - 1
         self.sheet.add_picture(self._shown, _image(thumb))
@@ -390,8 +392,8 @@ class WizardDesk(QObject):
             self._sheets.close_sheet()
             self._begin(wizard, self._engine_id, confirmed)
 
-        said = f"{wizard.report.spec.title} is not set up yet"
-        banner = Banner(said, "Nothing has changed. Your answers are kept.", action="Go on")
+        message = f"{wizard.report.spec.title} is not set up yet"
+        banner = Banner(message, "Nothing has changed. Your answers are kept.", action="Go on")
         self._banners.show_banner(banner, go_on)
 
     def _end(self) -> None:

@@ -170,10 +170,10 @@ class WizardSheet(ViewPanel):
         return button
 
     def _button(
-        self, text: str, says: str, act: Callable[[], object], parent: QWidget
+        self, text: str, full_name: str, act: Callable[[], object], parent: QWidget
     ) -> QPushButton:
         button = QPushButton(text, parent)
-        button.setAccessibleName(says)
+        button.setAccessibleName(full_name)
         button.setAutoDefault(True)
         button.clicked.connect(lambda: act())
         return button
@@ -182,9 +182,11 @@ class WizardSheet(ViewPanel):
         """Add a thumbnail in front of the live one."""
         self._add_thumb(place, picture, f"Picture {place + 1}")
 
-    def _add_thumb(self, place: int, picture: QImage | None, says: str) -> None:
+    def _add_thumb(self, place: int, picture: QImage | None, full_name: str) -> None:
         act = self._actions.show_picture
-        button = self._button("" if picture else says, says, lambda: act(place), self._content)
+        button = self._button(
+            "" if picture else full_name, full_name, lambda: act(place), self._content
+        )
         button.setObjectName("thumb")
         if picture is not None:
             button.setIcon(QIcon(QPixmap.fromImage(picture)))

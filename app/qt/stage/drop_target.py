@@ -29,7 +29,7 @@ class DropTarget(QWidget):
         self._palette, self._covers = palette, parent
         self._path: Path | None = None
         self._dropped: Dropped | None = None
-        self._says = self._hint = ""
+        self._summary = self._hint = ""
         self.hide()
 
     @property
@@ -51,16 +51,16 @@ class DropTarget(QWidget):
         """
         if path == self._path:
             self._dropped = dropped
-            self._show(dropped.says, dropped.hint)
+            self._show(dropped.summary, dropped.hint)
 
     def clear(self) -> None:
         """Take the target away."""
         self._path = self._dropped = None
         self.hide()
 
-    def _show(self, says: str, hint: str) -> None:
-        self._says, self._hint = says, hint
-        self.setAccessibleName(says)
+    def _show(self, summary: str, hint: str) -> None:
+        self._summary, self._hint = summary, hint
+        self.setAccessibleName(summary)
         self.setGeometry(self._covers.rect())
         self.show()
         self.raise_()
@@ -86,13 +86,13 @@ class DropTarget(QWidget):
     def _paint_words(self, painter: QPainter, area: QRectF, unit: float) -> None:
         wrapped = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
         large, small = font(4.2 * unit), font(2.4 * unit)
-        says, hint = self._says, self._hint
-        head = QFontMetricsF(large).boundingRect(area, int(wrapped), says).height()
+        summary, hint = self._summary, self._hint
+        head = QFontMetricsF(large).boundingRect(area, int(wrapped), summary).height()
         tail = QFontMetricsF(small).boundingRect(area, int(wrapped), hint).height() if hint else 0.0
         top = area.center().y() - (head + tail + unit) / 2
         painter.setPen(color(self._palette.on_picture))
         painter.setFont(large)
-        painter.drawText(QRectF(area.left(), top, area.width(), head), wrapped, says)
+        painter.drawText(QRectF(area.left(), top, area.width(), head), wrapped, summary)
         painter.setFont(small)
         low = QRectF(area.left(), top + head + unit, area.width(), tail)
         painter.drawText(low, wrapped, hint)
