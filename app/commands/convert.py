@@ -52,11 +52,11 @@ class Form:
     """A form that can be written.
 
     Attributes:
-        beside: endings of what is written beside the target.
+        companions: endings of what is written beside the target.
         write: writes all of it into a folder.
     """
 
-    beside: tuple[str, ...]
+    companions: tuple[str, ...]
     write: Callable[[Job, Path], None]
 
 
@@ -90,7 +90,7 @@ def execute(args: argparse.Namespace) -> int:
     name = form_of(args.target, args.to)
     order = order_of(args.order, name)
     form, target = _FORMS[name], Path(args.target)
-    targets = [target, *(target.with_suffix(ending) for ending in form.beside)]
+    targets = [target, *(target.with_suffix(ending) for ending in form.companions)]
     _check_target(target, name, force=args.force)
     check_outputs(targets, force=args.force)
     found = identify(args.source, labels=args.labels)
@@ -106,23 +106,23 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         write_json(record)
     else:
-        _tell(record)
+        _print_record(record)
     if found.problem is not None:
         sys.stderr.write(f"twinlens: no labels were written: {found.problem.message}\n")
     return 0
 
 
-def form_of(target: str, told: str | None) -> str:
+def form_of(target: str, chosen: str | None) -> str:
     """The form that a name stands for.
 
     Raises:
         TwinlensError: its ending is none that can be written.
     """
     suffix = Path(target).suffix.lower()
-    if told is not None:
-        if told == "python" and suffix != ".py":
+    if chosen is not None:
+        if chosen == "python" and suffix != ".py":
             raise TwinlensError(f"{target}: a Python module needs a name that ends in .py")
-        return told
+        return chosen
     if not suffix or target.endswith(("/", "\\")) or Path(target).is_dir():
         return "dat"
     if suffix not in SUFFIXES:
@@ -282,7 +282,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _tell(record: dict[str, Any]) -> None:
+def _print_record(record: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)

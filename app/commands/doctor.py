@@ -204,23 +204,23 @@ def _print(report: dict[str, Any]) -> None:
         mark = "[green]✓[/]" if row["available"] else "[yellow]–[/]"
         reason = "" if row["available"] else f": {escape(str(row['reason']))}"
         line(f"{mark} {kind:7}{title if title != kind else ''}{reason}")
-        for told in _precisions(row):
-            line(f"    {escape(told)}")
-    for told in _compiler_lines(report["compiler"]):
-        line(f"  {escape(told)}")
+        for text in _precisions(row):
+            line(f"    {escape(text)}")
+    for text in _compiler_lines(report["compiler"]):
+        line(f"  {escape(text)}")
     for adapter in report["adapters"]:
         half = "" if adapter["fp16"] else ", no fp16"
-        told = f"{adapter['name']}, {adapter['backend']}, {adapter['kind']}{half}"
-        line(f"  GPU adapter: {escape(told)}")
+        text = f"{adapter['name']}, {adapter['backend']}, {adapter['kind']}{half}"
+        line(f"  GPU adapter: {escape(text)}")
     line(f"  providers of ONNX Runtime: {', '.join(report['providers']) or 'none'}")
     cameras = ", ".join(f"{c['name']} (camera:{c['id']})" for c in report["cameras"])
     line(f"  cameras: {escape(cameras) or 'none found; the bundled clip plays instead'}")
     for engine_id, answer in report["self_test"]["engines"].items():
         mark = "[green]✓[/]" if answer["ok"] else "[red]✗[/]"
-        told = answer.get("error") or (
+        text = answer.get("error") or (
             f"{answer['label']} {answer['confidence']:.0%} in {answer['ms']:.1f} ms "
             f"on {answer['runs_on']}"
         )
-        line(f"{mark} self-test {engine_id}: {escape(told)}")
+        line(f"{mark} self-test {engine_id}: {escape(text)}")
     if not report["self_test"]["ok"]:
         sys.stderr.write("twinlens: the self-test failed\n")

@@ -75,7 +75,7 @@ def run_window(
     if precision is not None:
         window.choose.start_precision(engine or window.settings.engine, precision)
     window.show()
-    window.setProperty("cameras", watch_cameras(_tell_of_new_cameras(window), window))
+    window.setProperty("cameras", watch_cameras(_offer_new_cameras(window), window))
     wanted = source or window.settings.source
     if wanted.startswith("camera"):
         # macOS asks the person first; refused, the camera fails to open and the clip plays.
@@ -152,7 +152,7 @@ def make_window(
     return window
 
 
-def _tell_of_new_cameras(window: MainWindow) -> Callable[[], None]:
+def _offer_new_cameras(window: MainWindow) -> Callable[[], None]:
     """Make what is called when cameras change: one that is new is offered, never taken."""
     known = {choice.text for choice in camera_choices()}
 

@@ -117,8 +117,8 @@ class Pictures:
                 continue
             self._at = at
             return buffer
-        told = first_error.message if first_error else f"{self.title}: has no pictures"
-        raise SourceError(told, hint="Choose another picture or folder.")
+        message = first_error.message if first_error else f"{self.title}: has no pictures"
+        raise SourceError(message, hint="Choose another picture or folder.")
 
     def interrupt(self) -> None:
         """Make a waiting ``read`` return."""

@@ -139,9 +139,9 @@ class VideoFile:
     def _go_on(self) -> float:
         """Take over the position of the frame that was just read; returns the step, in seconds."""
         before_s, usual_s = self._position_s, 1 / self._fps
-        told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture else 0.0
+        reported_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture else 0.0
         # The rate of a telephone's video varies: its timestamps count. Some files have none.
-        self._position_s = told_s if told_s > before_s else before_s + usual_s
+        self._position_s = reported_s if reported_s > before_s else before_s + usual_s
         return self._position_s - before_s
 
     def interrupt(self) -> None:

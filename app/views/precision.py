@@ -6,7 +6,7 @@ import math
 
 from twinlens.engine.api.protocol import RunnerInfo
 
-_SAYS = {
+_DESCRIPTIONS = {
     "fp32": "32-bit floats.",
     "fp16": "16-bit floats.",
     "bf16": "16-bit floats, summed in 32 bits.",
@@ -42,14 +42,14 @@ def precision_detail(
         runs: what really runs, if this is what was asked for.
         loading: it is being loaded now.
     """
-    told = [_SAYS.get(precision, "")]
+    parts = [_DESCRIPTIONS.get(precision, "")]
     if runs is not None and runs.precision != precision:
-        told.append(f"Here that is {runs.precision}.")
+        parts.append(f"Here that is {runs.precision}.")
     elif agreement is not None:
-        told.append(agreement_text(agreement))
+        parts.append(agreement_text(agreement))
     elif loading:
-        told.append("Loading …")
-    return " ".join(part for part in told if part)
+        parts.append("Loading …")
+    return " ".join(part for part in parts if part)
 
 
 def runs_text(info: RunnerInfo) -> str:

@@ -200,10 +200,10 @@ class ModelShelf(QObject):
 
     def _ended(self, finished: Sequence[Finished]) -> None:
         for ended in finished:
-            self._tell(ended)
+            self._show_outcome(ended)
         self._tick()
 
-    def _tell(self, ended: Finished) -> None:
+    def _show_outcome(self, ended: Finished) -> None:
         card, error = ended.card, ended.error
         if isinstance(error, DownloadCancelledError):
             return

@@ -97,8 +97,10 @@ class ModelsPage(ViewPanel):
         head = QHBoxLayout()
         words = QVBoxLayout()
         words.addWidget(caption("Models", "title", self))
-        said = "Published classifiers. One is fetched only when you ask for it, and only once."
-        words.addWidget(caption(said, "detail", self))
+        introduction = (
+            "Published classifiers. One is fetched only when you ask for it, and only once."
+        )
+        words.addWidget(caption(introduction, "detail", self))
         head.addLayout(words, 1)
         done = QPushButton("Close", self)
         done.setAccessibleName("Close models page")

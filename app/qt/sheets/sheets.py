@@ -54,10 +54,10 @@ class SliderRow:
 
 @dataclass(frozen=True)
 class Chip:
-    """One of several short choices in a row; ``says`` is its full name."""
+    """One of several short choices in a row; ``full_name`` is for a screen reader."""
 
     text: str
-    says: str
+    full_name: str
     act: Callable[[], None]
     checked: bool = False
 
@@ -224,7 +224,7 @@ class Sheet(Panel):
             button = QPushButton(chip.text, content)
             button.setObjectName("chosen" if chip.checked else "chip")
             button.setAutoDefault(True)
-            button.setAccessibleName(chip.says)
+            button.setAccessibleName(chip.full_name)
             button.setAccessibleDescription("in use" if chip.checked else "")
             button.clicked.connect(lambda _=False, act=chip.act: act())
             line.addWidget(button)

@@ -67,10 +67,10 @@ class EngineSwitch(QWidget):
         """Tell again which of the engines can be used, and why others cannot."""
         for number, engine in enumerate(engines, 1):
             button = self._buttons[engine.id]
-            told = engine.reason or f"Key {number}"
+            explanation = engine.reason or f"Key {number}"
             button.setEnabled(engine.reason is None)
-            button.setToolTip(told)
-            button.setAccessibleDescription(told)
+            button.setToolTip(explanation)
+            button.setAccessibleDescription(explanation)
 
     def _clicked(self, engine_id: str) -> None:
         # What is lit is what answers, not what was clicked.

@@ -45,10 +45,10 @@ class Tools(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self.buttons: dict[str, QPushButton] = {}
-        for title, says, act in acts:
+        for title, full_name, act in acts:
             button = QPushButton(title, self)
-            button.setAccessibleName(says)
-            button.setToolTip(says)
+            button.setAccessibleName(full_name)
+            button.setToolTip(full_name)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setAutoDefault(True)
             button.clicked.connect(lambda _=False, act=act: act())
@@ -151,8 +151,8 @@ class Pad(QObject):
                 "Drop the folder of MNIST’s parameters (conv1_W.bin …), or another small grey "
                 "model, to have digits read."
             )
-            said = f"{session.state.spec.title} reads pictures, not single digits"
-            self._banners.show_banner(Banner(said, hint))
+            message = f"{session.state.spec.title} reads pictures, not single digits"
+            self._banners.show_banner(Banner(message, hint))
 
     def _sleep(self) -> None:
         stage = self._stage
