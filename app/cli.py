@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"          {error.hint}\n")
         return 1
     except BrokenPipeError:
-        # The reader of our output has gone (``| head``): there is nobody left to tell.
+        # The reader of our output has gone (``| head``): nobody is left to read it.
         sys.stderr.close()
         return 1
     except KeyboardInterrupt:

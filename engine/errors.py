@@ -1,6 +1,6 @@
 """Every error that Twinlens raises on purpose.
 
-TwinlensError                     what a person is told; ``hint`` says what to do
+TwinlensError                     what a person is shown; ``hint`` says what to do
 ├── ImageError                    a picture or pixel buffer cannot be read or converted
 ├── ModelError                    a model cannot be used
 │   ├── ModelFileError            missing, truncated, too large, or not a model at all

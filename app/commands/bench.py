@@ -130,7 +130,7 @@ def _engines(wanted: str | None) -> Sequence[EngineChoice]:
     choices = {choice.id: choice for choice in engine_choices()}
     if wanted is None:
         return list(choices.values())
-    # An unknown name is told as everywhere else, with the names that there are.
+    # An unknown name is reported as everywhere else, with the names that there are.
     return [choices[registry.get_engine(name.strip()).id] for name in wanted.split(",")]
 
 

@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Convert and tell what was written."""
+    """Convert and report what was written."""
     from twinlens.app.core.outputs import check_outputs, outputs
     from twinlens.models.identify.resolve import identify
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Climb the ladder of networks and tell where the GPU starts to pay."""
+    """Climb the ladder of networks and report where the GPU starts to pay."""
     from rich.console import Console
 
     from twinlens.app.core.measure.crossover import crossing

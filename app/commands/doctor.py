@@ -166,7 +166,7 @@ def _adapters() -> list[dict[str, Any]]:
 
 
 def _precisions(row: dict[str, Any]) -> list[str]:
-    """Lines about an engine's precisions; none for what has no precisions to tell of."""
+    """Lines about an engine's precisions; none for what has no precisions."""
     lines = []
     if row.get("precisions"):
         lines.append(f"computes in {', '.join(row['precisions'])}")

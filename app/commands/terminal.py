@@ -148,7 +148,7 @@ def _live(view: TerminalView) -> None:
         stack.enter_context(terminal.hidden_cursor())
         while not view.done:
             view.refresh()
-            # A terminal that does not tell its width counts as one of the usual width.
+            # A terminal that does not report its width counts as one of the usual width.
             width = terminal.width if terminal.width > 1 else 80
             line = terminal.truncate(view.line(), width - 1)
             sys.stdout.write(f"\r{line}{terminal.clear_eol}")

@@ -1,6 +1,6 @@
 """What is shown, computed on a thread of its own and handed over as records that never change.
 
-A window asks for a snapshot by a name; another thread computes it, and the window is told that
+A window asks for a snapshot by a name; another thread computes it, and the window is notified that
 there is something to take. Of each name one computation waits at most: a newer request takes its
 place. What is being computed is still delivered, so that what changes faster than it can be
 computed is shown all the same. ::
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A request; ``era`` tells those that were forgotten."""
+    """A request; ``era`` marks those that were forgotten."""
 
     key: str
     era: int
@@ -142,7 +142,7 @@ class Snapshots:
             return self._ready.pop(next(iter(self._ready))) if self._ready else None
 
     def _notify_if_ready(self) -> None:
-        """Say that there is something to take; the lock is held."""
+        """Notify that there is something to take, once; the lock is held."""
         if self._ready and not self._notified:
             self._notified = True
             self._notify()

@@ -50,7 +50,7 @@ class CancelToken:
             child.cancel()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Sleep until it is cancelled, or time is up; says whether it is cancelled."""
+        """Sleep until it is cancelled, or time is up; returns whether it is cancelled."""
         return self._event.wait(timeout_s)
 
     def child(self) -> CancelToken:

@@ -56,7 +56,7 @@ class StatusOverlay:
 
 @dataclass(frozen=True)
 class LiveDot:
-    """The dot beside the camera's frame rate.
+    """The dot next to the camera's frame rate.
 
     Attributes:
         live: frames are arriving (not paused, not ended).

@@ -117,7 +117,7 @@ def _shown_by(
 
 
 def make_application() -> QApplication:
-    """Make the QApplication, in a way that lives beside OpenCV."""
+    """Make the QApplication, in a way that lives with OpenCV."""
     prepare()
     QApplication.setHighDpiScaleFactorRoundingPolicy(
         Qt.HighDpiScaleFactorRoundingPolicy.PassThrough

@@ -42,7 +42,7 @@ class SessionPort(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Show anew what the session says of itself: figures, engine switch, progress."""
+        """Show anew what the session reports of itself: figures, engine switch, progress."""
         ...
 
 
@@ -139,7 +139,7 @@ class EnginePort(Protocol):
         ...
 
     def engine(self, engine_id: str) -> None:
-        """Flip to an engine, or say why it cannot be."""
+        """Flip to an engine, or show why it cannot be."""
         ...
 
 

@@ -181,7 +181,7 @@ def list_cameras(
 
 
 def named_by_system(id: str, sysfs: Path = Path("/sys/class/video4linux")) -> str | None:
-    """Name of a camera where the system tells it without the camera being opened (Linux)."""
+    """Name of a camera where the system gives it without the camera being opened (Linux)."""
     return next((camera.name for camera in _linux_cameras(sysfs) if camera.id == id), None)
 
 

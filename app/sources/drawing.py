@@ -45,7 +45,7 @@ class Drawing:
     def read(self) -> Frame | None:
         """Wait for the drawing to change, or a moment; None when interrupted."""
         with self.board.changed:
-            # No faster than it is shown, however fast a mouse tells of its moves.
+            # No faster than it is shown, however fast a mouse reports its moves.
             self.board.changed.wait_for(lambda: self._stopped, self._due_s - time.perf_counter())
             self.board.changed.wait_for(
                 lambda: self._stopped or self.board.change != self._seen, _AT_REST_S

@@ -1,4 +1,4 @@
-"""OpenCV's capture, kept from writing to standard error: errors are ours to tell, in one line."""
+"""OpenCV's capture, kept from writing to standard error: errors are ours to report, in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said about precisions; pure functions."""
+"""Texts about precisions; pure functions."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class WizardView:
         shown: the one that is.
         caption: what it shows.
         status: how far the proof is, or what it found.
-        failed: the status tells of an error.
+        failed: the status is an error.
         labels: where labels come from, or what is wrong with them.
         missing: what has to be answered first; empty when the model can be used.
     """
@@ -90,7 +90,7 @@ class Proof:
         state: how far the trial has come.
         shown: place of the picture that is shown.
         bundled: how many of the pictures come with Twinlens.
-        pick: show the first picture that tells something, in place of one that does not, and of
+        pick: show the first picture that proves something, in place of one that does not, and of
             what is live.
         problem: what went wrong, in place of how far the proof is; empty where nothing did.
     """
@@ -154,7 +154,7 @@ def _standings(
 
 
 def _showable(known: Sequence[int | None], bundled: int) -> tuple[int, ...]:
-    """Places of pictures that tell something: of a class that the model knows, or one's own."""
+    """Places of pictures that prove something: of a class that the model knows, or one's own."""
     useful = [at for at, index in enumerate(known) if at >= bundled or index is not None]
     return (*useful, LIVE)
 

@@ -141,7 +141,7 @@ class RunnerInfo:
         engine_title: ``"Layers CPU"``, ``"Vision"`` ...
         detail: kernels, provider or adapter in use, for display (``"NumPy reference"``).
         precision: ``"fp32"`` ...
-        threads: compute threads in use; 0 where the library does not tell.
+        threads: compute threads in use; 0 where the library does not report it.
         input_shape: shape of the tensor that ``run`` takes.
         output_width: number of outputs.
         fallbacks: layers that run without a kernel of this engine.

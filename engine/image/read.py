@@ -32,7 +32,7 @@ def read_image(source: str | Path | bytes) -> PixelBuffer:
         source: a path, or the bytes of a picture file.
 
     Returns:
-        BGR8 pixels as stored, with the EXIF orientation beside them (TIFF comes upright from its
+        BGR8 pixels as stored, along with the EXIF orientation (TIFF comes upright from its
         decoder). Grey pictures become BGR, transparency is dropped, 16-bit values are scaled to
         8; of an animation, the first picture is read.
 

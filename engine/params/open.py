@@ -69,7 +69,7 @@ def is_safetensors(start: bytes, size: int) -> bool:
     """Whether a file of this size that starts so is safetensors, damaged ones included.
 
     It starts with the length of a JSON header, 8 bytes little-endian, and the header. What ends
-    before its header does counts too, so that a half download is told for what it is.
+    before its header does counts too, so that a half download is called what it is.
     """
     if len(start) < 9 or start[8:9] != b"{":
         return False

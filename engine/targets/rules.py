@@ -1,4 +1,4 @@
-"""What the targets' rules have in common; each target's own say which kernels they make.
+"""What the targets' rules have in common; each target's own choose which kernels they make.
 
 A rule appends kernels and answers True, or leaves everything as it was and answers False; then
 the layer's reference forward runs instead.
@@ -213,7 +213,7 @@ def operands(to: Lowering[T, K], node: Node) -> tuple[T | Array, ...] | None:
 def _spreads(given: Shape, shape: Shape) -> bool:
     """Whether a value is a picture of a shape, or one pixel for each picture of it.
 
-    A row beside a picture is neither: it varies along its width, not from channel to channel.
+    A row with a picture is neither: it varies along its width, not from channel to channel.
     """
     pixel = len(given) == len(shape) and given[:2] == shape[:2] and set(given[2:]) <= {1}
     return given == shape or pixel

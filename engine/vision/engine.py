@@ -3,7 +3,7 @@
 ONNX files are given to it as they are. Networks that are assembled by hand, and files of other
 formats, are graphs of layers first and are written out as ONNX in memory.
 
-Threads and spinning are chosen for a window beside the network, see ``session_options``.
+Threads and spinning are chosen for a window along with the network, see ``session_options``.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def session_options(options: EngineOptions) -> Any:
     Threads: one less than there are cores, but at least one and at most four: small networks gain
     little beyond, and the window and the capture thread need a core to themselves. Spinning is
     off: workers that spin hold their cores between frames. ``tests/bench/bench_ort_threads.py`` on
-    2 cores, MobileNet-v2 at 30 frames a second beside a window that uses a quarter of a core:
+    2 cores, MobileNet-v2 at 30 frames a second next to a window that uses a quarter of a core:
     2 threads that spin answer in 5.8 ms (95 %: 15.8), use 1.3 cores and wake the window 3.0 ms
     late; without spinning it is 7.7 ms (10.3), 0.5 cores and 0.2 ms.
     """

@@ -60,7 +60,7 @@ class Card:
         id: name on the command line: lower-case letters, digits, ``.`` and ``-``.
         title: name that is shown.
         description: one paragraph, plain about weaknesses.
-        task: what it tells apart (``"ImageNet, 1,000 classes"``).
+        task: what it distinguishes (``"ImageNet, 1,000 classes"``).
         format: a key of ``FORMATS``.
         parameters: number of weights and biases, batch norms folded.
         accuracy: figures, and whose they are.
@@ -69,7 +69,7 @@ class Card:
         recipe: how it is fed; None where the file itself says it.
         labels: label file below this package; empty where ``label_file`` or the model brings them.
         background_outputs: outputs in front of class 0.
-        output: ``"probabilities"`` or ``"logits"``; None where the file is looked at to tell.
+        output: ``"probabilities"`` or ``"logits"``; None where the file is looked at for it.
         top1: published or measured top-1 accuracy in percent; None where there is none.
         file: path below this package, empty where the file is not embedded.
         bytes: size of the file; 0 where it is not known.

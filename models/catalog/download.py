@@ -3,9 +3,9 @@
 Why httpx and not pooch, the usual library for model files: pooch (1.9) streams into a temporary
 file that it deletes when the stream breaks, so there is nothing to go on from, and it takes one
 address per file. Both could only be had by replacing its downloader and its temporary file, which
-is all that it does beside the hash. huggingface_hub resumes, but from its own host alone. httpx
-brings what should not be written again: connections, TLS, proxies, redirects, timeouts. What is
-left is here: ranges, the order of mirrors, and one clear sentence for each thing that can fail.
+is all that it does in addition to the hash. huggingface_hub resumes, but from its own host alone.
+httpx brings what should not be written again: connections, TLS, proxies, redirects, timeouts. What
+is left is here: ranges, the order of mirrors, and one clear sentence for each thing that can fail.
 
 Ranges follow RFC 9110, section 14. A part is gone on with only where the end can show a mistake:
 the hash is known, or the server says by a strong ETag that the file is still the same.
@@ -98,7 +98,7 @@ def fetch(
             ``http`` from this very machine to itself.
         part: where the file grows; afterwards it is the whole file. What a failed or interrupted
             call leaves there is gone on with by the next call.
-        progress: told about every piece that arrives, on the calling thread.
+        progress: called for every piece that arrives, on the calling thread.
         cancelled: asked before every piece.
         timeout_s: seconds without a byte, after which a mirror counts as broken.
 
@@ -106,7 +106,7 @@ def fetch(
         What has arrived; size and hash are those of ``remote`` where they are known there.
 
     Raises:
-        DownloadCancelledError: ``cancelled`` said so; the part is kept.
+        DownloadCancelledError: ``cancelled`` returned true; the part is kept.
         DownloadError: all mirrors failed (says how each did), the disk is full, or another
             process is fetching the same file.
     """

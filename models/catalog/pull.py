@@ -50,7 +50,7 @@ def pull(
         timeout_s: seconds without a byte, after which a mirror counts as broken.
 
     Raises:
-        DownloadCancelledError: ``cancelled`` said so.
+        DownloadCancelledError: ``cancelled`` returned true.
         DownloadError: it cannot be fetched, is not what was asked for, or cannot be unpacked.
         ModelError: the card has no address.
     """

@@ -45,7 +45,7 @@ class Assembly:
     Args:
         name: of the network.
         shape: of its input, (1, C, H, W).
-        padding: what layers use that do not say.
+        padding: what layers use that give none of their own.
     """
 
     def __init__(self, name: str, shape: Sequence[int], *, padding: Padding = "half") -> None:
@@ -67,7 +67,7 @@ class Assembly:
         return self.shape[1]
 
     def add(self, name: str, layer: Layer, *more: str) -> str:
-        """Append a layer that reads the last value, and `more` beside it; returns its value."""
+        """Append a layer that reads the last value, and `more` with it; returns its value."""
         return self.join(name, layer, self.value, *more)
 
     def join(self, name: str, layer: Layer, *values: str) -> str:

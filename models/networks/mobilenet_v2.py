@@ -78,7 +78,7 @@ def read_parameters(path: Path) -> dict[str, Array]:
     Raises:
         ModelFileError: the file cannot be read.
     """
-    # The file stores each array as float16, under its name and "_half", beside bounds of ReLU6.
+    # The file stores each array as float16, under its name and "_half", along with bounds of ReLU6.
     return {
         name.removesuffix("_half"): array.astype("float32")
         for name, array in open_parameters(path).items()

@@ -92,7 +92,7 @@ def _block(
 
 
 def _squeeze_excite(net: Assembly, name: str) -> None:
-    """Weigh each channel by what the means of all say (Hu et al. 2017, with a hard sigmoid)."""
+    """Weigh each channel by a function of all means (Hu et al. 2017, with a hard sigmoid)."""
     x, channels = net.value, net.channels
     net.add(f"{name}_mean", GlobalAvgPool2d())
     net.conv(f"{name}_fc1", make_divisible(channels / 4), 1, then=ReLU())

@@ -112,7 +112,7 @@ class Board:
         self.lift()
 
     def undo(self) -> bool:
-        """Take the last stroke back; says whether there was one."""
+        """Take the last stroke back; returns whether there was one."""
         with self.changed:
             if not self._strokes:
                 return False

@@ -61,7 +61,7 @@ def find_fastest(
         network: the model.
         engines: ids, and what each is asked for.
         load: loads a model on an engine; one that fails is left out.
-        rest: told True before something is timed, and False after it.
+        rest: called with True before something is timed, and with False after it.
         clock: seconds.
         stop: asked often; true ends it.
 

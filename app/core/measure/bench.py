@@ -73,7 +73,7 @@ class BenchRow:
         title: the engine's name.
         detail: kernels, provider or adapter that really run.
         precision: that really runs.
-        threads: that really run; 0 where the library does not tell.
+        threads: that really run; 0 where the library does not report it.
         agreement: share of the calibration pictures (0 to 1) with fp32's best label, or None.
         load_ms: milliseconds from the model's file to a runner that is ready.
         runs: how often it was timed so far; without any, the next three are 0.

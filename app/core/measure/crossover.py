@@ -21,7 +21,7 @@ class Parts:
 
     Attributes:
         transfer_ms: the picture on its way there and the answer on its way back; None where the
-            adapter does not tell.
+            adapter does not report it.
         compute_ms: all kernels.
     """
 
@@ -42,7 +42,7 @@ class Point:
         runs: how often it was timed.
         median_ms: milliseconds an answer, from the converted picture to the outputs.
         p95_ms: 95th percentile of the same.
-        parts: where a GPU's time goes; None for other engines, and where it cannot be told.
+        parts: where a GPU's time goes; None for other engines, and where it is not known.
     """
 
     rung: str

@@ -41,7 +41,7 @@ class _Times(Protocol):
 
 @runtime_checkable
 class _Profiled(Protocol):
-    """What a runner on a GPU can tell beside its answers."""
+    """What a runner on a GPU can report in addition to its answers."""
 
     profile: bool
 
@@ -152,7 +152,7 @@ class Ladder:
         )
 
     def _load_probed(self, network: Network, engine_id: str, options: EngineOptions) -> Runner:
-        """Load, and where the runner can tell where its time goes, ask it a few times."""
+        """Load, and where the runner can report where its time goes, ask it a few times."""
         runner = self.load(network, engine_id, replace(options, adapter=self.adapter))
         if isinstance(runner, _Profiled):
             try:
@@ -193,7 +193,7 @@ def _tensor(spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]
 
 
 def _probe(runner: Runner, spec: ModelSpec, stop: Callable[[], bool]) -> Parts | None:
-    """Medians of a few answers' parts; None where the runner does not tell."""
+    """Medians of a few answers' parts; None where the runner does not report them."""
     if not isinstance(runner, _Profiled):
         return None
     tensor = _tensor(spec)

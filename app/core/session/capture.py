@@ -50,8 +50,8 @@ class CaptureDeck:
         workers: runs them.
         news: gets frames and events.
         deliver: gets each frame, under the deck's lock; must not block or call back.
-        opened: told that another source took over, likewise.
-        ended: told the title of a current source that came to its end, likewise.
+        opened: called when another source took over, likewise.
+        ended: called with the title of a current source that came to its end, likewise.
         fallback: makes the source that plays when nothing else does; None leaves it dark.
         clock: the clock of ``Frame.captured_s``.
     """

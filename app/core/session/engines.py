@@ -29,7 +29,7 @@ class EngineChoice:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-#: Engines that take long to tell whether they are here: a library and drivers are loaded.
+#: Engines that take long to find out whether they are here: a library and drivers are loaded.
 SLOW_TO_ASK = frozenset({"layers-gpu"})
 
 

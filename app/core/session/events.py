@@ -1,4 +1,4 @@
-"""What a session tells: events, news, statistics and its state; plain frozen records."""
+"""What a session reports: events, news, statistics and its state; plain frozen records."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, eq=False)
 class InferenceFailed(LoadFailed):
-    """A loaded engine failed while it ran; told once per loaded engine, not once per frame.
+    """A loaded engine failed while it ran; reported once per loaded engine, not once per frame.
 
     Attributes:
         reverted: the engine that answered before has taken over again.

@@ -45,7 +45,7 @@ class InferenceWorker:
     Args:
         news: gets results and events.
         reading: how frames are read at first.
-        reverted: told the request that serves again after a newer engine failed.
+        reverted: called with the request that serves again after a newer engine failed.
         clock: the clock of ``Frame.captured_s``.
     """
 
@@ -183,7 +183,7 @@ class InferenceWorker:
             self._ended = None
 
     def source_ended(self, title: str) -> None:
-        """The source has ended; told to the window once its last frame has been answered."""
+        """The source has ended; the window is notified once its last frame has been answered."""
         with self._changed:
             self._ended = title
             self._changed.notify_all()
@@ -302,7 +302,7 @@ class InferenceWorker:
             self._answer(frame, reading, again=True)
 
     def _report_unreadable(self, frame: Frame, error: TwinlensError) -> None:
-        """A source whose frames cannot be read is no fault of the engine; told once."""
+        """A source whose frames cannot be read is no fault of the engine; reported once."""
         if self._reported_source != frame.source_id:
             self._reported_source = frame.source_id
             self._news.put_event(InferenceFailed("frame", error))

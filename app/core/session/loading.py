@@ -71,8 +71,8 @@ class Loaded:
 class EngineLoader:
     """The loader thread.
 
-    A load that nobody waits for any more is given up at its next stage, and nothing is told of
-    it.
+    A load that nobody waits for any more is given up at its next stage, and nothing is
+    reported of it.
 
     Args:
         load: does the work; every exception it raises becomes a ``LoadFailed`` event.
@@ -81,7 +81,7 @@ class EngineLoader:
         install: gets the loaded runner of the newest request, under this loader's lock, so it
             must be short; gives a runner that it takes the place of, to be put aside.
         put_aside: gets a runner that does not serve, with no lock held: closing it takes time.
-        failed: told that the newest request failed.
+        failed: called when the newest request failed.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class EngineLoader:
             return
         except Exception as error:  # noqa: BLE001
             # Third-party runtimes and importers raise anything on a broken model. This is the
-            # thread's boundary: the old engine goes on, and the person is told what happened.
+            # thread's boundary: the old engine goes on, and the person is shown what happened.
             _log.exception("loading %s failed unexpectedly", request.what)
             self._fail(request, _unexpected(request, error))
             return

@@ -1,4 +1,4 @@
-"""Where worker threads leave news, and how the window is told without being flooded."""
+"""Where worker threads leave news, and how the window is notified without being flooded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twinlens.app.core.session.types import Frame, Result
 
 
 class NewsBox:
-    """Collects news; tells once, then stays silent until acknowledged.
+    """Collects news; notifies once, then stays silent until acknowledged.
 
     ``put_*`` only store, so that they may be called under another lock; ``notify`` must follow,
     with no lock held, because it calls out.
@@ -66,7 +66,7 @@ class NewsBox:
             return news
 
     def acknowledge(self) -> None:
-        """Ask to be told again; at once, if something came in since the last ``take``."""
+        """Ask to be notified again; at once, if something came in since the last ``take``."""
         with self._lock:
             self._notified = False
         self.notify()

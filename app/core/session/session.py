@@ -80,7 +80,7 @@ class Session:
         engine_id: the first engine.
         options: options of the first engine.
         fallback_source: makes the source (the clip) that plays when no other does; it is used
-            once per failure, and its own failure is only told.
+            once per failure, and its own failure is only reported.
         smoothing: smooth answers over time.
         on_news: called when there is something to take; at most once between two
             ``acknowledge`` calls, from a worker thread, or from inside ``acknowledge`` when news
@@ -185,7 +185,7 @@ class Session:
     def use_engine(self, engine_id: str, options: EngineOptions | None = None) -> None:
         """Swap the engine warm: the old one answers until the new one is loaded and has run.
 
-        A newer call supersedes one that still loads. A failure is told as ``LoadFailed``; then
+        A newer call supersedes one that still loads. A failure is reported as ``LoadFailed``; then
         the old engine stays.
 
         Args:
@@ -206,7 +206,7 @@ class Session:
     def use_source(self, source: Source) -> None:
         """Swap the source; the old one plays until the new one has opened.
 
-        A failure is told as ``SourceFailed``; then the old one plays on, or the fallback.
+        A failure is reported as ``SourceFailed``; then the old one plays on, or the fallback.
         """
         self._deck.use(source)
 

@@ -21,7 +21,7 @@ class Frame:
         index: 0, 1, 2 ... since the source was opened.
         captured_s: ``time.perf_counter()`` when the pixels arrived.
         t_s: position in the stream, seconds since its start.
-        source_id: changes when another source is opened; tells old frames from new ones.
+        source_id: changes when another source is opened; distinguishes old frames from new ones.
     """
 
     buffer: PixelBuffer
@@ -108,7 +108,7 @@ class Result:
     Attributes:
         frame: the frame that was classified.
         observations: the classes, best first (at most ``Pipeline.top`` of them), as the network
-            said for this frame alone.
+            answered for this frame alone.
         smoothed: the same after temporal smoothing; equal to ``observations`` when it is off.
         model_title: the model that answered.
         info: the engine that answered, as it really runs.

@@ -52,7 +52,7 @@ class Preflight:
 
     @property
     def outputs(self) -> int | None:
-        """Number of outputs, background included; None where nothing tells it."""
+        """Number of outputs, background included; None where nothing states it."""
         return self.found.known.outputs
 
     @property
@@ -62,12 +62,12 @@ class Preflight:
 
     @property
     def classes(self) -> int | None:
-        """Number of labels that it needs; None where nothing tells it."""
+        """Number of labels that it needs; None where nothing states it."""
         return None if self.outputs is None else self.outputs - self.spec.background_outputs
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """Parts (of ``facts.PARTS``) that nothing tells and nobody agreed on."""
+        """Parts (of ``facts.PARTS``) that nothing states and nobody agreed on."""
         origins = self.origins
         unknown = [p for p in ("size", "layout", "values") if origins.get(p) is Origin.ASSUMED]
         return (*(["labels"] if self.found.problem else []), *unknown)
@@ -84,7 +84,7 @@ class Preflight:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What there is to say of it, short, for display."""
+        """What is known of it, short, for display."""
         return (
             f"{self.found.format}, {megabytes(self.bytes)}",
             self._operators_line(),

@@ -33,7 +33,7 @@ class Dropped:
 
 
 def recognise(path: Path) -> Dropped:
-    """Tell what will be done with a path; nothing but its first bytes is read."""
+    """Find out what will be done with a path; nothing but its first bytes is read."""
     seen = glance(path)
     hint = (seen.hint or TAKEN) if seen.kind is Kind.NOTHING else ""
     return Dropped(seen.path, seen.kind, _sentence(seen), hint)

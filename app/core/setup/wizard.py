@@ -150,7 +150,7 @@ class Wizard:
 
     @property
     def asks_values(self) -> bool:
-        """Whether nothing tells how values are scaled."""
+        """Whether nothing states how values are scaled."""
         return "values" in self.report.asks
 
     @property
@@ -160,7 +160,7 @@ class Wizard:
 
     @property
     def asks_layout(self) -> bool:
-        """Whether the input's sizes do not tell which axis has the colours."""
+        """Whether the input's sizes do not show which axis has the colours."""
         return "layout" in self.report.asks
 
     @property
@@ -330,7 +330,7 @@ def standing_on(answers: Mapping[int, Answer], known: Sequence[int | None]) -> S
 
 
 CLOSE = 0.05
-"""Difference of two candidates' confidence that ten pictures do not tell for sure."""
+"""Difference of two candidates' confidence that ten pictures do not prove."""
 
 
 def best(standings: Mapping[str, Standing]) -> str | None:

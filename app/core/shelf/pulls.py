@@ -1,4 +1,4 @@
-"""Fetching models beside everything else: one thread each, looked at when somebody wants to."""
+"""Fetching models along with everything else: one thread each, looked at when somebody wants to."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Pulls:
             finished = Finished(card, error=DownloadCancelledError(f"{card.id}: stopped"))
         except TwinlensError as error:
             finished = Finished(card, error=error)
-        except Exception as error:  # noqa: BLE001 - this thread's boundary; the person is told
+        except Exception as error:  # noqa: BLE001 - this thread's boundary; the person is shown it
             _log.exception("fetching %s failed unexpectedly", card.id)
             why = f"{card.id} cannot be fetched: {type(error).__name__}: {error}"
             finished = Finished(card, error=DownloadError(why))

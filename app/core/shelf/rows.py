@@ -16,7 +16,7 @@ class ModelRow:
     Attributes:
         id: catalog name.
         title: name that is shown.
-        task: what it tells apart.
+        task: what it distinguishes.
         format: format of its file, as shown.
         size: size of its file (``"14.0 MB"``), or that it is not known.
         parameters: ``"3.5 M"``.

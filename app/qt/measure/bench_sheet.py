@@ -63,7 +63,7 @@ class MeasuringSheet(ViewPanel):
     Args:
         title: what it is about.
         heading: its first line.
-        chart: what is drawn; it is told colours and sizes here.
+        chart: what is drawn; it gets colours and sizes here.
         actions: what the buttons do.
         palette: colours of the theme.
         unit: 1 % of the window's height.

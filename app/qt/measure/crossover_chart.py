@@ -17,7 +17,10 @@ SHARE_UNITS = 6.0
 X_TITLE = "multiply-adds of one answer"
 _ROW_UNITS = 2.7
 _ROWS = 5.6
-"""Rows beside the names: engines, numbers and title of the axis, heading and numbers of shares."""
+"""Rows in addition to the names.
+
+They are: engines, numbers and title of the axis, heading and numbers of shares.
+"""
 _LEGEND_COLUMNS = 3
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -47,7 +47,7 @@ class MeasuringDesk(QObject, Generic[SheetT]):
         load: loads a model on an engine.
 
     Attributes:
-        others: says whether something else is being measured, so that this waits for it.
+        others: returns whether something else is being measured, so that this waits for it.
         more: further buttons of the sheet.
     """
 
@@ -90,7 +90,7 @@ class MeasuringDesk(QObject, Generic[SheetT]):
         raise NotImplementedError
 
     def cancel(self) -> bool:
-        """Stop measuring; what was measured stays. Says whether there was something to stop."""
+        """Stop measuring; what was measured stays. Returns whether there was something to stop."""
         if not self._measuring.running or self._measuring.cancelled:
             return False
         self._measuring.cancel()
@@ -109,7 +109,7 @@ class MeasuringDesk(QObject, Generic[SheetT]):
             self._banners.show_banner(Banner("Copied", "The times are on the clipboard as text."))
 
     def _close_or_refuse(self, *, ready: bool) -> bool:
-        """Close the sheet, or say that there is nothing to measure; True where either was done."""
+        """Close the sheet, or show that there is nothing to measure; True where either was done."""
         if self.sheet is not None:
             self._sheets.close_sheet()
             return True

@@ -63,9 +63,9 @@ class Intake(QObject):
         choices: what a file may change.
         memory: which model is remembered.
         sheets: an open wizard gives way to a newer model.
-        banners: where it says what became of a file.
+        banners: where it shows what became of a file.
         background: reads files.
-        target: says what a drop would do.
+        target: shows what a drop would do.
         board: the drawing pad, offered where a model reads single signs.
         look: looks at a model's file; called on another thread.
 
@@ -125,7 +125,7 @@ class Intake(QObject):
         return dropped
 
     def take(self, dropped: Dropped) -> None:
-        """Use what was dropped, or say why it cannot be."""
+        """Use what was dropped, or show why it cannot be."""
         if dropped.kind in (Kind.MODEL, Kind.PARAMETERS):
             self.open(dropped.path)
         elif dropped.kind is Kind.LABELS:
@@ -178,7 +178,7 @@ class Intake(QObject):
         self._live.refresh()
 
     def _elsewhere(self, report: Preflight) -> None:
-        """Offer the engine that runs it all the same, or say that none does."""
+        """Offer the engine that runs it all the same, or show that none does."""
         refused = report.refused
         usable = [engine for engine in report.runs_on or () if engine in self._choices.usable]
         if not usable:

@@ -231,7 +231,7 @@ class WizardDesk(QObject):
         )
 
     def show_notice(self, text: str) -> None:
-        """Tell of something that went wrong, on the sheet itself, until the next answer."""
+        """Show what went wrong, on the sheet itself, until the next answer."""
         self._notice = text
         self._refresh()
 
@@ -303,7 +303,7 @@ class WizardDesk(QObject):
             self._refresh()
 
     def take_labels(self, path: Path) -> None:
-        """Take labels from a file, or say why not."""
+        """Take labels from a file, or show why not."""
         wizard = self.wizard
         if wizard is None:
             return

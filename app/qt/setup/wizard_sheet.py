@@ -1,4 +1,4 @@
-"""The wizard's sheet: what is not known of a model, asked once, with the proof beside it."""
+"""The wizard's sheet: what is not known of a model, asked once, with the proof next to it."""
 
 from __future__ import annotations
 

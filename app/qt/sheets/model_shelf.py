@@ -28,16 +28,16 @@ _TICK_MS = 100
 
 
 class ModelShelf(QObject):
-    """Opens the page, starts and stops downloads, removes models, and says how it ended.
+    """Opens the page, starts and stops downloads, removes models, and shows how it ended.
 
-    Downloads go on when the page is closed, and the picture goes on beside them.
+    Downloads go on when the page is closed, and the picture goes on meanwhile.
 
     Args:
         live: the session.
         models: changes the model.
         views: shows the page.
         sheets: the open sheet.
-        banners: where it says how a download ended.
+        banners: where it shows how a download ended.
         store: where models are kept.
         background: looks at the catalog and at what is kept, and removes models.
         pulls: downloads; None makes them.
@@ -140,7 +140,7 @@ class ModelShelf(QObject):
         self._tick()
 
     def remove(self, model: str) -> None:
-        """Delete a model's files, and say how much room that frees."""
+        """Delete a model's files, and show how much room that frees."""
         line = next((line for line in self._lines() if line.id == model), None)
         if line is None or not line.removable or model in self._removing:
             return

@@ -161,7 +161,7 @@ class Popups:
             self._sheet.raise_()
 
     def close_topmost(self) -> bool:
-        """Close the sheet, else the banner; says whether there was one."""
+        """Close the sheet, else the banner; returns whether there was one."""
         if self._sheet is not None:
             self.close_sheet()
             return True

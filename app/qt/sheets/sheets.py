@@ -1,4 +1,4 @@
-"""Short sheets over the picture: rows that say what they are and, if unusable, why."""
+"""Short sheets over the picture: rows that show what they are and, if unusable, why."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ class BannerPanel(Panel):
         )
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand under the controls at the left column, beside a sheet on the right."""
+        """Stand under the controls at the left column, next to a sheet on the right."""
         del height
         self.ensurePolished()
         own_width = round(min(width - 6 * unit, unit * 108))

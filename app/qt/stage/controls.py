@@ -64,7 +64,7 @@ class EngineSwitch(QWidget):
         self._unit = 7.2
 
     def offer(self, engines: Sequence[EngineChoice]) -> None:
-        """Tell again which of the engines can be used, and why others cannot."""
+        """Show anew which of the engines can be used, and why others cannot."""
         for number, engine in enumerate(engines, 1):
             button = self._buttons[engine.id]
             explanation = engine.reason or f"Key {number}"

@@ -78,7 +78,7 @@ class Pad(QObject):
         live: the session.
         memory: whether boards look white or black.
         sheets: they stand before its buttons.
-        banners: where it says what a network does not read.
+        banners: where it shows what a network does not read.
         sources: what is looked at.
         views: computes what the network looks at.
     """

@@ -1,6 +1,6 @@
 """From other threads to the window's.
 
-Signals carry no payload: they say only that there is something, and the window's thread takes it
+Signals carry no payload: they only notify that there is something, and the window's thread takes it
 from where it lies. Nothing of Python's is so copied or freed by Qt on whatever thread it likes.
 """
 
@@ -74,8 +74,8 @@ class Deliveries(QObject):
 class NewsBridge(QObject):
     """Carries ``Session.on_news`` into the window's thread.
 
-    The signal says only that there is news; the window then takes the newest and acknowledges, and
-    no further signal comes before that. Frames are so never queued, however slow the window is.
+    The signal only notifies that there is news; the window then takes the newest and acknowledges,
+    and no further signal comes before that. Frames are so never queued, however slow the window is.
     """
 
     _news = Signal()
@@ -129,7 +129,7 @@ class Background:
                 outcome = work()
             except CancelledError:
                 return
-            except Exception as error:  # noqa: BLE001 - told in the window, whatever it is
+            except Exception as error:  # noqa: BLE001 - shown in the window, whatever it is
                 self._deliveries.post(partial(self._deliver, name, token, failed, error))
             else:
                 self._deliveries.post(partial(self._deliver, name, token, done, outcome))

@@ -58,7 +58,7 @@ class Measuring:
 
     @property
     def running(self) -> bool:
-        """Whether a comparison goes on; it does until its end has been told."""
+        """Whether a comparison goes on; it does until its end has been reported."""
         return self._running
 
     @property
@@ -74,7 +74,7 @@ class Measuring:
         """Start a comparison; nothing happens while one goes on.
 
         Args:
-            make: makes it of what says whether to stop; called on its thread.
+            make: makes it of a function that returns whether to stop; called on its thread.
             set_answering: called from the thread with False before anything is timed, and with
                 True after that.
         """
@@ -88,19 +88,19 @@ class Measuring:
                 self._iterate(make(lambda: token.cancelled), set_answering)
             except CancelledError:
                 pass
-            except Exception as caught:  # noqa: BLE001 - told in the window, whatever it is
+            except Exception as caught:  # noqa: BLE001 - shown in the window, whatever it is
                 error = caught
             self._deliveries.post(partial(self._end, error))
 
         self._worker = self._workers.start("twinlens-bench", work)
 
     def cancel(self) -> None:
-        """End it after what it is at; the end is told."""
+        """End it after what it is at; the end is reported."""
         if self._worker is not None:
             self._worker.request_stop()
 
     def stop(self) -> None:
-        """Cancel it; nothing is told any more. Returns at once."""
+        """Cancel it; nothing is reported any more. Returns at once."""
         self._closed = True
         self._deliveries.close()
         self.cancel()

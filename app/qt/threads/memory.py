@@ -27,7 +27,7 @@ class Memory(QObject):
     Args:
         store: where they are kept; read once, here.
         background: saves them.
-        failed: told, once, that the disk does not take them.
+        failed: called, once, with why the disk does not take them.
     """
 
     def __init__(

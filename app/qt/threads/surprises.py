@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 class Surprises:
-    """Logs and shows each of them once; what comes sixty times a second is said once as well.
+    """Logs and shows each of them once; what comes sixty times a second is shown once as well.
 
     Qt would print what a callback raises and go on, without whatever the callback had still to do.
 
@@ -28,7 +28,7 @@ class Surprises:
         try:
             act(*args)
         except Exception as error:  # noqa: BLE001
-            # The boundary of the window's thread: what was about to be shown is lost, and said.
+            # The boundary of the window's thread: what was about to be shown is lost; report it.
             self.report(error)
 
     def report(self, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """Cameras by their real names, from Qt; frames come through OpenCV.
 
-Qt knows names on every system, tells of cameras that are plugged in, and asks for permission on
+Qt knows names on every system, reports cameras that are plugged in, and asks for permission on
 macOS. It is not used for the frames, see ``twinlens.app.sources.camera``.
 """
 

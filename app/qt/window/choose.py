@@ -121,7 +121,7 @@ class Choose(QObject):
         return engine_id if engine_id in here or not here else here[0]
 
     def engine(self, engine_id: str) -> None:
-        """Flip to an engine, or say why it cannot be."""
+        """Flip to an engine, or show why it cannot be."""
         choice = self.choice(engine_id)
         if choice is None or self._live.session is None:
             return
@@ -154,7 +154,7 @@ class Choose(QObject):
             self._ask(self._memory.settings.with_precision(session.state.engine_id, precision))
 
     def next_precision(self) -> None:
-        """Go to the engine's next precision, or say why it has one only."""
+        """Go to the engine's next precision, or show why it has one only."""
         session = self._live.session
         choice = self.choice(session.state.engine_id) if session is not None else None
         if session is None or choice is None:

@@ -1,6 +1,6 @@
 """Keys: shortcuts, and which of them a widget that has the focus needs for itself.
 
-Qt asks nobody here about an event: shortcuts are told apart by switching those off that the
+Qt asks nobody here about an event: shortcuts are kept apart by switching those off that the
 focused widget needs. A filter on the application would see every event in Python, of widgets half
 built as well, and wait for the interpreter's lock each time.
 """

@@ -19,7 +19,7 @@ class Look:
         stage: what is mirrored.
         live: the session.
         memory: where changes are remembered.
-        banners: where a change says what it is.
+        banners: where a change shows what it is.
         apply_theme: takes the colours of the settings' theme.
     """
 
@@ -57,7 +57,7 @@ class Look:
             self._live.session.set_crop(settings.crop_and_scale)
 
     def next_crop(self) -> None:
-        """Go to the next crop and say which."""
+        """Go to the next crop and show which."""
         crop = _CROPS[(_CROPS.index(self._memory.settings.crop) + 1) % len(_CROPS)]
         self.set_crop(crop)
         shown = crop.replace("-", " ") or "the model’s own"

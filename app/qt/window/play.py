@@ -16,7 +16,7 @@ class Play:
     Args:
         stage: what is saved.
         live: the session.
-        banners: where it says what was saved.
+        banners: where it shows what was saved.
         background: does the saving.
     """
 
@@ -40,7 +40,7 @@ class Play:
             session.step()
 
     def screenshot(self) -> None:
-        """Save what the stage shows to the Pictures folder and say where."""
+        """Save what the stage shows to the Pictures folder and show where."""
 
         def saved(where: Path) -> None:
             self._banners.show_banner(Banner("Screenshot saved", str(where)))

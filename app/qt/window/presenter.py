@@ -1,4 +1,4 @@
-"""What the session says, as overlays on the stage."""
+"""What the session reports, as overlays on the stage."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def save_screenshot(
     Args:
         stage: what is shown.
         background: does the writing.
-        saved: told where.
-        failed: told why not.
+        saved: called with where it is.
+        failed: called with why it is not.
     """
     picture = QImage(stage.size(), QImage.Format.Format_RGB32)
     stage.render(picture)

@@ -136,7 +136,7 @@ class ViewDesk:
             self._paint()
 
     def close_newest(self) -> bool:
-        """Hide what was painted on the picture last; says whether there was something."""
+        """Hide what was painted on the picture last; returns whether there was something."""
         painted = [opened for opened in self._open.values() if opened.panel is None]
         if painted:
             self.close(painted[-1].view)

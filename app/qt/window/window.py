@@ -293,7 +293,7 @@ class MainWindow(QMainWindow):
                 self.surprises.guard(self._on_event, event)
             self.surprises.guard(self._show, news)
         finally:
-            # Only now may the session tell of more: a slow window gets fewer, never later, frames.
+            # Only now may the session notify again: a slow window gets fewer, never later, frames.
             self.session.acknowledge()
 
     def _show(self, news: News) -> None:
@@ -306,7 +306,7 @@ class MainWindow(QMainWindow):
             self.menus.refresh()
 
     def _show_state(self, shown: Overlays, state: SessionState) -> None:
-        """Show beside the picture what has been shown on it anew."""
+        """Show around the picture what has been shown on it anew."""
         if shown.dot is not None:
             self.controls.dot.show_dot(shown.dot)
         live = state.info.engine_id if state.info else ""

@@ -97,7 +97,7 @@ class Desks:
     menus: Menus
 
     def stop_measuring(self) -> bool:
-        """Stop what is being measured; says whether there was something."""
+        """Stop what is being measured; returns whether there was something."""
         return self.bench.cancel() or self.crossover.cancel()
 
 

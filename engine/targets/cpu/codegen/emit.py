@@ -1,7 +1,7 @@
 """Building blocks of generated code: pointers, vectors, loops.
 
 A thin layer over llvmlite's ``IRBuilder``. Offsets are bytes; vectors have any length, because
-LLVM splits an odd one into exact loads and stores, so that no kernel ever touches memory beside
+LLVM splits an odd one into exact loads and stores, so that no kernel ever touches memory next to
 the values it means.
 """
 

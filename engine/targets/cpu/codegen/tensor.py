@@ -161,7 +161,7 @@ def clear_halo(
     first: int | Value = 0,
     channels: int | None = None,
 ) -> None:
-    """Fill the border beside row ``y``, and above the first and below the last row.
+    """Fill the border left and right of row ``y``, and above the first and below the last row.
 
     Args:
         e: writes the code.

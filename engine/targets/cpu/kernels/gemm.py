@@ -24,7 +24,7 @@ from twinlens.engine.targets.cpu.kernels.product import IntegerProduct, Product,
 from twinlens.engine.targets.cpu.kernels.register_tile import Tile
 from twinlens.engine.targets.cpu.kernels.tiles import TALLEST, Columns, Rows, choose
 
-# Packed weights above this do not stay in a level-2 cache beside the picture: then a thread
+# Packed weights above this do not stay in a level-2 cache with the picture: then a thread
 # walks the columns, and each block of weights is read once.
 _LARGE_WEIGHTS = 300 * 1024
 

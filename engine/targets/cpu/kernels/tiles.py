@@ -12,7 +12,7 @@ TALLEST = 14
 # Cycles that repeating a value takes where the product cannot: a 14 × 16 tile of bf16 products
 # measured 82 G/s, a 7 × 64 tile 112 (Zen 4).
 _REPEAT = 0.35
-# Cycles that each vector of weights takes beside the products, because it comes from a further
+# Cycles that each vector of weights takes on top of the products, because it comes from a further
 # level of the cache: 7 × 64 and 13 × 32 are otherwise equal, but measured 106 and 137 G/s (Zen 5).
 _STREAM = 0.25
 

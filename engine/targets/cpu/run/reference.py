@@ -65,7 +65,7 @@ class ReferenceRunner:
             raise InferenceError(f"{TITLE}: the network was closed")
         checked_tensor(tensor, self._info.input_shape)
         try:
-            # Layers say what overflows by their answer, not by warnings on a stream.
+            # Layers show what overflows by their answer, not by warnings on a stream.
             with np.errstate(all="ignore"), self._pools.limit(limits=self._threads):
                 answer = self._graph.run({self._input: tensor})[self._output]
         except ModelError as why:

@@ -25,7 +25,7 @@ class CompiledRunner:
         expected: shape that the recipe makes.
         options: precision, threads.
         isa: what to compile for.
-        note: said beside what runs.
+        note: shown next to what runs.
         agreement: share of pictures with fp32's best label, where that was measured.
 
     Raises:

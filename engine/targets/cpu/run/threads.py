@@ -69,7 +69,7 @@ class Pace:
         return 1 if self._taken != 1 else self._threads
 
     def record(self, threads: int, seconds: float) -> None:
-        """Say how long a run took."""
+        """Record how long a run took."""
         if not self._adapts:
             return
         place = self._runs % _TRIAL
@@ -94,7 +94,7 @@ class Helpers:
         machine: the generated code.
         table: address of the table of addresses.
         state: address of the shared state.
-        count: threads beside the caller's.
+        count: threads in addition to the caller's.
         kept: what owns the memory at these addresses; held until the last thread has ended.
     """
 

@@ -39,7 +39,7 @@ class Adapter:
         backend: ``"Metal"``, ``"Vulkan"`` or ``"D3D12"``.
         kind: ``"discrete"``, ``"integrated"``, ``"software"`` (a processor that plays a GPU) or
             ``"other"``.
-        driver: its driver, as far as it tells.
+        driver: its driver, as far as it is reported.
         features: optional features of WebGPU and wgpu, by name.
         shared_bytes: workgroup memory.
     """

@@ -155,7 +155,7 @@ class Device:
         Args:
             op: a kernel whose tensors are placed.
             target: what it is written for.
-            given: wgpu buffers that it reads beside its own constants.
+            given: wgpu buffers that it reads in addition to its own constants.
         """
         pipeline = self.pipeline(op.shader(target))
         buffers = [self.memory(buffer) for buffer in bound_buffers(op)]

@@ -31,7 +31,7 @@ class LayerTime:
     Attributes:
         nodes: names of the graph's nodes that it computes; none for what moves the picture.
         kernel: what runs.
-        ms: milliseconds; telling kernels apart makes each some microseconds longer.
+        ms: milliseconds; timing kernels one by one makes each some microseconds longer.
     """
 
     nodes: tuple[str, ...]
@@ -44,9 +44,9 @@ class Timings:
     """Where the time of one frame went, by the GPU's clock; all in milliseconds.
 
     Attributes:
-        upload_ms: the picture on its way to the GPU; None where the adapter does not tell.
+        upload_ms: the picture on its way to the GPU; None where the adapter does not time it.
         layers: each kernel, in order.
-        readback_ms: the answer on its way back; None where the adapter does not tell.
+        readback_ms: the answer on its way back; None where the adapter does not time it.
         total_ms: from handing the frame over to having the answer, by the processor's clock.
     """
 

@@ -102,8 +102,8 @@ class Pulse:
     wgpu-native 29 does so when work is submitted to a lost device, and when memory is asked for
     that was mapped before; what makes objects only reports the loss. The cheapest of these is
     asked: an empty layout, which exists already (1.2 µs). What is lost between the two calls, or is
-    first told by the driver while it takes the work, still ends the process: a panic of Rust does
-    not cross into C.
+    first reported by the driver while it takes the work, still ends the process: a panic of Rust
+    does not cross into C.
     """
 
     def __init__(self, device: Any) -> None:
@@ -185,7 +185,7 @@ class Staging:
         self._info.callback = on_mapped
 
     def request(self) -> None:
-        """Ask for the buffer; ``mapped`` is true, or ``failed`` told, once the GPU is done."""
+        """Ask for the buffer; ``mapped`` or ``failed`` has the outcome once the GPU is done."""
         self.failed = ""
         number = self.buffer._internal
         lib.wgpuBufferMapAsync(number, self._mode, 0, self.size, self._info[0])
