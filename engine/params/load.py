@@ -105,7 +105,10 @@ class _Plan:
         groups = layer.groups if isinstance(layer, Conv2d) else 1
         linear = isinstance(layer, Linear)
         stored = self.naming.order.stored_shape(shape, groups)
-        accepted = (_as_matrix(stored, self.naming.order), stored) if linear else (stored,)
+        matrix = _as_matrix(stored, self.naming.order)
+        accepted = (matrix, stored) if linear else (stored,)
+        if not linear and groups == 1 and prod(shape[2:]) == 1:
+            accepted = (stored, matrix)  # a last layer of 1×1 may be a linear one elsewhere
         weight = self._take(_names(self.naming.weight, name), accepted)
         outputs = ((shape[0],),)
         norm = self.naming.norm_names(node.name)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from lzma import LZMAError
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
@@ -18,8 +16,9 @@ from numpy.lib import format as npy
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.layers import Array, Shape
 from twinlens.engine.params.parameters import MAX_TENSORS, Entry, Parameters
+from twinlens.engine.params.zipped import DAMAGE, opened_zip
 
-_PICKLES = ("data.pkl", ".pkl", ".pickle")
+_PICKLES = (".pkl", ".pickle")
 
 
 def open_npz(path: Path) -> Parameters:
@@ -59,17 +58,14 @@ def has_arrays(path: Path) -> bool:
         return False
 
 
-# What zipfile, its decompressors and NumPy's reader of headers raise on damaged files.
-_DAMAGE = (
-    *(BadZipFile, zlib.error, LZMAError, EOFError, KeyError, OSError, ValueError, RuntimeError),
-    *(SyntaxError, TokenError),
-)
+# What NumPy's reader of headers raises on damaged files, beside what the archive's does.
+_DAMAGE = (*DAMAGE, SyntaxError, TokenError)
 
 
 @contextmanager
 def _zip(path: Path) -> Iterator[ZipFile]:
     try:
-        with ZipFile(path) as archive:
+        with opened_zip(path) as archive:
             yield archive
     except _DAMAGE as why:
         raise ModelFileError(f"{path}: cannot be read as .npz ({why})") from why

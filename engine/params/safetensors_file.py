@@ -14,6 +14,7 @@ import numpy as np
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.layers import Array
 from twinlens.engine.params.parameters import Entry, Parameters
+from twinlens.engine.params.statedict import unwrapped
 
 _TYPES = {
     "F64": "f8",
@@ -32,7 +33,8 @@ _TYPES = {
 
 
 def open_safetensors(path: Path) -> Parameters:
-    """Read a safetensors file, by its tensors' names.
+    """Read a safetensors file, by its tensors' names; where PyTorch wrote it, without the names
+    of wrappers in front of most of them.
 
     Raises:
         ModelFileError: damaged, or a tensor of a type that NumPy cannot hold.
@@ -43,6 +45,7 @@ def open_safetensors(path: Path) -> Parameters:
     try:
         with safe_open(path, "np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            pytorch = (file.metadata() or {}).get("format") == "pt"
             found = {name: (one.get_dtype(), one.get_shape()) for name, one in slices.items()}
     except (SafetensorError, OSError) as why:
         raise ModelFileError(f"{path}: cannot be read as safetensors ({why})") from why
@@ -50,15 +53,18 @@ def open_safetensors(path: Path) -> Parameters:
         listed = ", ".join(f"{name} has type {kind}" for name, kind in unknown.items())
         raise ModelFileError(f"{path}: {listed}; known are {', '.join(_TYPES)}")
 
+    # Others' names may only look like a wrapper's: a graph's own, for one.
+    places = unwrapped(found) if pytorch else {name: name for name in found}
+
     def read(name: str, _: np.dtype[Any]) -> Array:
         try:
             with safe_open(path, "np") as file:
-                return np.asarray(file.get_tensor(name))
+                return np.asarray(file.get_tensor(places[name]))
         except (SafetensorError, OSError) as why:
             raise ModelFileError(f"{path}: {name} cannot be read ({why})") from why
 
     entries = {
-        name: Entry.of(tuple(shape), np.dtype(_TYPES[kind]))
-        for name, (kind, shape) in found.items()
+        name: Entry.of(tuple(found[place][1]), np.dtype(_TYPES[found[place][0]]))
+        for name, place in places.items()
     }
     return Parameters(str(path), entries, read)

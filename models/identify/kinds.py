@@ -16,7 +16,7 @@ from pathlib import Path
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats import CORE_ML, ONNX, TFLITE, Document, ModelFormat
 from twinlens.engine.params.npz import has_arrays
-from twinlens.engine.params.open import is_safetensors
+from twinlens.engine.params.open import file_in_folder, is_safetensors
 from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
 from twinlens.models.identify import signatures as signs
 from twinlens.models.identify.signatures import Start
@@ -57,10 +57,13 @@ class Row:
 
 MODEL_SUFFIXES = (".onnx", ".tflite", ".mlmodel", ".mlpackage")
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".csv", ".tsv", "")
-_PYTORCH_HINT = (
-    "A .pt or .pth file is a pickle: to open it is to run what its author wrote into it, so it "
-    "is not opened. In Python, where you trust the file, export the network: "
+_EXPORT = (
     "torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', dynamo=True)."
+)
+_PICKLE_HINT = (
+    "To open a pickle is to run what its author wrote into it, so it is not opened. In Python, "
+    "where you trust the file, save arrays as safetensors (safetensors.numpy.save_file), or export "
+    f"the network: {_EXPORT}"
 )
 
 # The first row that fits counts. Pictures come first because nothing else starts like them; what
@@ -86,6 +89,13 @@ FILES: tuple[Row, ...] = (
     ),
     Row(
         Kind.PARAMETERS,
+        "PyTorch",
+        signs.is_pytorch,
+        refusal=": is a PyTorch file, which holds parameters, but no network that we can read",
+        hint=f"In Python, export the network: {_EXPORT}",
+    ),
+    Row(
+        Kind.PARAMETERS,
         "npz",
         lambda start: signs.is_zip(start) and has_arrays(start.path),
         refusal=": is a zip archive with arrays, which are parameters, but no network",
@@ -93,10 +103,10 @@ FILES: tuple[Row, ...] = (
     ),
     Row(
         Kind.NOTHING,
-        "PyTorch",
-        signs.is_pytorch,
-        refusal=": is a PyTorch file, expected ONNX",
-        hint=_PYTORCH_HINT,
+        "pickle",
+        signs.is_pickle,
+        refusal=": is a Python pickle, and no PyTorch file that torch.save wrote, expected ONNX",
+        hint=_PICKLE_HINT,
     ),
     Row(
         Kind.NOTHING,
@@ -238,6 +248,8 @@ def _of_folder(path: Path) -> Glance:
     if len(models) == 1:
         inner = glance(models[0])
         return Glance(models[0], Kind.MODEL, inner.row, folder=path)
+    if not models and file_in_folder(path) is not None:
+        return Glance(path, Kind.PARAMETERS)
     if models:
         return _nothing(
             path, f"{path.name} has {len(models)} models", f"Drop one of them: {_few(models)}."

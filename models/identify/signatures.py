@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from twinlens.engine.params import pytorch
+from twinlens.engine.params.zipped import DAMAGE, opened_zip
+
 _HEAD = 4096
 # Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
 _CORE_ML_FIRST_TYPE = 200
@@ -91,11 +94,19 @@ def is_zip(start: Start) -> bool:
 
 
 def is_pytorch(start: Start) -> bool:
-    """A pickle, or an archive with one, by the endings that PyTorch uses."""
-    head = start.head
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return True
-    return is_zip(start) and start.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")
+    """PyTorch's state dictionary or program, of any version; damaged ones included."""
+    if not is_zip(start):
+        return pytorch.is_pytorch(start.head[: pytorch.HEAD])
+    try:
+        with opened_zip(start.path) as archive:
+            return pytorch.is_pytorch_zip(archive.namelist())
+    except DAMAGE:
+        return start.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")
+
+
+def is_pickle(start: Start) -> bool:
+    """A pickle of any other program."""
+    return pytorch.is_pickle(start.head)
 
 
 def is_picture(start: Start) -> bool:

@@ -18,6 +18,7 @@ from fuzz.targets import _MANIFEST, NETWORK
 from onnx import helper, numpy_helper
 from safetensors.numpy import save
 
+from helpers import torch_files
 from helpers.coreml_protos import add, blob, network, packed, program, single
 from helpers.onnx_nets import NETS
 from helpers.tflite_cases import CASES
@@ -40,6 +41,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "manifest": {"usual": json.dumps(_MANIFEST).encode()},
         "npz": {"stored": _npz(), "deflated": _deflated()},
         "safetensors": {"float32": save(_ARRAYS), "float16": save(_halves())},
+        "pytorch": _pytorch(),
+        "pickled": {name: torch_files.pickled(body) for name, body in _pickles().items()},
         "hdf5": {"keras2": _hdf5("{0}/{0}/{1}:0"), "keras3": _hdf5("layers/{0}/vars/0", 6)},
         "initializers": {"raw": _initializers()},
         "raw": {"named": bytes(4) + _kernel().tobytes(), "described": _described()},
@@ -90,6 +93,42 @@ def _deflated():
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as to, to.open("a.npy", "w") as file:
         np.lib.format.write_array(file, _kernel())
     return buffer.getvalue()
+
+
+def _pickles():
+    """Tensors of a network, and what training programs keep beside them."""
+    own, tensor = torch_files, torch_files.tensor
+    views = {"a_weight": tensor("0", "Float", 16, (2, 3), (1, 2), 1), "b": own.integer(3)}
+    views["c_bias"] = tensor("1", "Half", 32, (4,), (2,), 3, part=own.tuple_of(own.text("v")))
+    scalar = own.call("numpy.dtype", own.text("f8"), b"\x89", b"\x88") + b"Nb"
+    beside = {
+        "state_dict": own.ordered({"module.a_weight": tensor("0", "Float", 16, (16,))}),
+        "optimizer": own.table(state=b"}K\x01]q\x01h\x01as"),
+        "best": own.call("numpy.core.multiarray.scalar", scalar, b"C\x0812345678"),
+        "set": own.call("builtins.set", b"](K\x01K\x02e"),
+        "bytes": own.call("_codecs.encode", own.text("a"), own.text("latin1")),
+        "other": own.name("os.system"),
+    }
+    typed = (own.storage("1", "torch.storage.UntypedStorage", 64), own.integer(0))
+    more = (own.integers((3, 4)), own.integers((4, 1)), b"\x89", b"}", own.name("torch.uint16"))
+    return {
+        "views": own.items(views),
+        "checkpoint": own.items(beside),
+        "typed": own.table(a=own.call("torch._utils._rebuild_tensor_v3", *typed, *more)),
+        "text": b"(dV\\u0061\nI01\nsS'b'\nF1.5\nsp0\ng0\n0",
+        "newer": b"\x8f(\x8c\x01a\x94\x90\x8c\x0bcollections\x8c\x0bOrderedDict\x93)\x81\x86",
+    }
+
+
+def _pytorch():
+    values, storages = torch_files.stored(_ARRAYS)
+    body = torch_files.ordered(values)
+    return {
+        "zip": torch_files.zipped(body, storages),
+        "deflated": torch_files.zipped(body, storages, packed=True, order="big"),
+        "legacy": torch_files.legacy(body, storages),
+        "tar": torch_files.tarred(_ARRAYS, views=[("d", "a_weight", 1, (3, 2), (2, 1))]),
+    }
 
 
 def _hdf5(place, deflate=None):

@@ -5,6 +5,7 @@ A reader may refuse them with one of our errors; any other exception is a fault 
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from contextlib import suppress
@@ -21,6 +22,9 @@ from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import optimize
 from twinlens.engine.params import OWN, open_parameters, with_parameters
+from twinlens.engine.params.pickles import PickleError, read_pickle
+from twinlens.engine.params.statedict import find_state, unwrapped
+from twinlens.engine.params.torchnames import NAMES, recall_storage
 from twinlens.models.identify.resolve import resolve
 from twinlens.models.networks.assembly import Assembly
 
@@ -85,6 +89,19 @@ def safetensors(data: bytes, folder: Path) -> None:
     _read(folder / "net.safetensors", data)
 
 
+def pytorch(data: bytes, folder: Path) -> None:
+    """PyTorch, as a zip archive, a tar archive, or pickles one after the other."""
+    _read(folder / "net.pth", data)
+
+
+def pickled(data: bytes, folder: Path) -> None:
+    """The pickle in PyTorch's archive, by itself: many more a second than with files around it."""
+    del folder
+    with suppress(PickleError):
+        value = read_pickle(io.BytesIO(data), NAMES.__getitem__, recall_storage)
+        unwrapped(find_state(value)[1])
+
+
 def hdf5(data: bytes, folder: Path) -> None:
     """HDF5, as Keras writes it."""
     _read(folder / "net.h5", data)
@@ -123,6 +140,8 @@ TARGETS = {
     "manifest": manifest,
     "npz": npz,
     "safetensors": safetensors,
+    "pytorch": pytorch,
+    "pickled": pickled,
     "hdf5": hdf5,
     "initializers": initializers,
     "raw": raw,

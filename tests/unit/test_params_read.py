@@ -123,10 +123,9 @@ def test_npz_with_pickled_objects_is_refused(tmp_path: Path) -> None:
         open_parameters(path)
 
 
-@pytest.mark.parametrize("member", ["archive/data.pkl", "weights.pickle"])
-def test_pickles_in_a_zip_are_refused(tmp_path: Path, member: str) -> None:
+def test_pickles_in_a_zip_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
-        archive.writestr(member, pickle.dumps({}))
+        archive.writestr("weights.pickle", pickle.dumps({}))
     with pytest.raises(ModelFileError, match="pickle") as caught:
         open_parameters(tmp_path / "net.pt")
     assert "safetensors" in caught.value.hint

@@ -129,6 +129,12 @@ def _pytorch(path: Path) -> None:
         archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
 
 
+@pytest.mark.parametrize("name", ["net.pt", "pytorch_model.bin"])
+def test_state_dictionaries_are_parameters(tmp_path: Path, name: str) -> None:
+    _pytorch(tmp_path / name)
+    assert recognise(tmp_path / name).kind is Kind.PARAMETERS
+
+
 @pytest.mark.parametrize(
     ("name", "write", "summary"),
     [
@@ -136,8 +142,7 @@ def _pytorch(path: Path) -> None:
         ("a.doc", lambda path: path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "nothing"),
         ("noise.txt", lambda path: path.write_bytes(bytes(range(256))), "nothing"),
         ("letter.md", lambda path: path.write_text("# A letter"), "nothing"),
-        ("net.pt", _pytorch, "PyTorch"),
-        ("pytorch_model.bin", _pytorch, "PyTorch"),
+        ("net.pkl", lambda path: path.write_bytes(b"\x80\x02}q\x00."), "Python pickle"),
         ("a.heic", lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40)), "HEIF"),
     ],
 )

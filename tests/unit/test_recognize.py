@@ -77,9 +77,9 @@ def _safetensors(path):
     ("name", "write", "message", "hint"),
     [
         ("net.pt", _pytorch, "is a PyTorch file", "torch.onnx.export"),
-        ("net.pth", _pytorch, "is a PyTorch file", "is a pickle"),
+        ("net.pth", _pytorch, "is a PyTorch file", "torch.onnx.export"),
         ("net.pt2", _pytorch, "is a PyTorch file", "torch.onnx.export"),
-        ("net.onnx", _pickle, "is a PyTorch file", "run what its author wrote"),
+        ("net.onnx", _pickle, "is a Python pickle", "run what its author wrote"),
         ("net.zip", _zip, "is a zip archive", "Unpack"),
         ("net.h5", _hdf5, "is an HDF5 file", "model.export"),
         ("net.safetensors", _safetensors, "no network", "ONNX"),
@@ -88,7 +88,7 @@ def _safetensors(path):
 )
 @pytest.mark.parametrize("ask", [document, described, resolve])
 def test_what_is_known_but_not_opened(tmp_path, name, write, message, hint, ask):
-    if ask is resolve and write in (_hdf5, _safetensors, _safetensors_like_a_pickle):
+    if ask is resolve and write in (_hdf5, _pytorch, _safetensors, _safetensors_like_a_pickle):
         pytest.skip("parameters may belong to a network that is assembled by hand")
     path = tmp_path / name
     write(path)
