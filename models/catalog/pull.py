@@ -56,8 +56,15 @@ def pull(
     """
     if card.embedded:
         return Outcome(FOLDER / card.file, None)
+    if card.installed is not None:
+        return Outcome(card.installed, None)
     remote = card.remote
     if remote is None:
+        if card.package:
+            raise ModelError(
+                f"{card.id} comes as a Python package",
+                hint=f"Install it once: pip install {card.package}",
+            )
         raise ModelError(f"{card.id} cannot be downloaded", hint=card.source)
     before = store.record(card)
     here = store.file(card)

@@ -99,7 +99,7 @@ class Store:
 
     def state(self, card: Card) -> State:
         """Where a card's file is."""
-        if card.embedded:
+        if card.embedded or card.installed is not None:
             return State.EMBEDDED
         if self.file(card) is not None:
             return State.HERE
@@ -107,10 +107,13 @@ class Store:
 
     def verified(self, card: Card) -> bool:
         """Whether size and hash are facts, or one download of this user has confirmed them."""
-        return card.verified or card.embedded or self.record(card) is not None
+        known = card.verified or card.embedded or card.installed is not None
+        return known or self.record(card) is not None
 
     def file(self, card: Card) -> Path | None:
-        """The fetched model, None where it is not here. Looks at no content."""
+        """The fetched or installed model, None where it is not here. Looks at no content."""
+        if card.package:
+            return card.installed
         remote = card.remote
         if remote is None:
             return None
@@ -177,6 +180,10 @@ class Store:
         """
         if card.embedded:
             raise ModelError(f"{card.id} comes with Twinlens and cannot be removed")
+        if card.package:
+            raise ModelError(
+                f"{card.id} is a Python package", hint=f"pip uninstall {card.package} removes it."
+            )
         part = self.part(card)
         parts = [part, *part.parent.glob(part.name + ".*")]
         folder = self.folder(card)

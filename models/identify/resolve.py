@@ -20,8 +20,9 @@ from twinlens.models.identify.kept import kept_for
 from twinlens.models.identify.kinds import Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
 from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
-from twinlens.models.identify.sidecar import read_sidecar
-from twinlens.models.networks.table import Architecture, match_parameters, split_name
+from twinlens.models.identify.sidecar import Sidecar, read_sidecar
+from twinlens.models.networks.published import NETWORKS, Architecture
+from twinlens.models.networks.table import match_parameters, split_name
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -38,6 +39,8 @@ __all__ = [
 
 DEFAULT_MODEL = "twinlens-208"
 """The embedded model that the app starts on."""
+PREFERRED_MODEL = "efficientnet-lite0"
+"""What knows more, where its package is installed."""
 
 MAX_BYTES = 2 << 30
 """Largest model that is opened; every reader of files holds to it as well."""
@@ -55,7 +58,7 @@ def identify(
 
     Args:
         name_or_path: a card's id; the path of a model file, of a Core ML package, or of bare
-            parameters (a folder of raw files, HDF5, safetensors, npz) of a network that is
+            parameters (a folder of raw files, HDF5, safetensors, npz, PyTorch) of a network that is
             assembled by hand; or that network's id, a colon and such a path; or the path of
             anything else.
         labels: label file that overrides the model's own.
@@ -184,6 +187,8 @@ def _of_document(
 
 def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     """A model of the catalog; its file is looked at only for what the card leaves out."""
+    if card.network:
+        return _of_parameters(path, asked, NETWORKS[card.network], card)
     file = document(path)
     if card.recipe is None:
         return _of_document(file, asked, FORMATS[card.format], kept=False, card=card)
@@ -215,12 +220,15 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
 
 
 def _of_parameters(
-    path: Path, asked: Asked, architecture: Architecture | None = None
+    path: Path,
+    asked: Asked,
+    architecture: Architecture | None = None,
+    card: Card | None = None,
 ) -> Identified:
-    """Bare parameters of a network that is assembled by hand."""
+    """Bare parameters of a network that is assembled by hand, perhaps of the catalog."""
     match = match_parameters(path, architecture)
     network, published = match.architecture, match.published
-    sidecar = read_sidecar(path, kept_for(path))
+    sidecar = Sidecar() if card else read_sidecar(path, kept_for(path))
     beside = sidecar.values
     background = int(beside.get("background_outputs", match.classes == _IMAGENET + 1))
     subject = Subject(
@@ -231,27 +239,35 @@ def _of_parameters(
         beside=beside,
         beside_origin=sidecar.origin,
         given=asked.labels,
-        published=lambda: network.labels,
+        published=lambda: read_labels(FOLDER / card.labels) if card else network.labels,
+        published_origin=Origin.CARD if card else Origin.NETWORK,
+        look_beside=asked.by_path or card is None,
         imagenet=imagenet_labels,
     )
     labels = find_labels(subject)
-    fed = recipe_of_network(subject, published.recipe, certain=published.naming is not OWN)
+    certain = published.naming is not OWN and not match.assumed
+    recipe = card.recipe if card and card.recipe else published.recipe
+    fed = recipe_of_network(subject, recipe, certain=certain or card is not None)
+    origins = dict.fromkeys(PARTS, Origin.CARD) if card else fed.origins
+    notes = fed.notes
+    if match.assumed and not card:
+        notes = (*notes, f"padding: as {published.naming.title} has it, assumed")
     spec = ModelSpec(
-        id=path.stem,
-        title=str(beside.get("title") or network.title),
+        id=card.id if card else path.stem,
+        title=card.title if card else str(beside.get("title") or network.title),
         recipe=fed.recipe,
         labels=labels.names,
         background_outputs=background,
-        notes=_notes(labels, fed.notes),
+        notes=_notes(labels, notes),
     )
     model = Model(
         spec,
         GraphSource(lambda shape: match.graph()),
-        _origins(fed.origins, labels),
+        _origins(origins, labels),
         match.classes,
         labels_source=labels.source,
     )
-    form = f"Parameters of {network.title}"
+    form = FORMATS[card.format] if card else f"Parameters of {network.title}"
     return Identified(asked.name, path, Kind.PARAMETERS, form, model, labels.problem)
 
 
@@ -310,6 +326,11 @@ def _fetched(card: Card, store: Store) -> Path:
     """The file of a card that is not embedded."""
     path = store.file(card)
     if path is None:
+        if card.package:
+            raise ModelError(
+                f"{card.id}: its package {card.package} is not installed",
+                hint=f"Install it once: pip install {card.package}",
+            )
         if store.state(card) is State.NO_DOWNLOAD:
             raise ModelError(f"{card.id}: its file does not come with Twinlens", hint=card.source)
         raise ModelError(

@@ -125,11 +125,19 @@ class Assembly:
         return self.add(name, MaxPool2d(size, stride=steps, pads=pads, ceil_mode=ceil_mode))
 
     def avg_pool(
-        self, name: str, kernel: Size, stride: Size, *, padding: Padding | None = None
+        self,
+        name: str,
+        kernel: Size,
+        stride: Size,
+        *,
+        padding: Padding | None = None,
+        count_padding: bool = False,
     ) -> str:
-        """The mean of each window, over samples that exist."""
+        """The mean of each window, over samples that exist, or over zeros around them too."""
         size, steps = _pair(kernel), _pair(stride)
-        return self.add(name, AvgPool2d(size, stride=steps, pads=self._pads(size, steps, padding)))
+        pads = self._pads(size, steps, padding)
+        layer = AvgPool2d(size, stride=steps, pads=pads, count_include_pad=count_padding)
+        return self.add(name, layer)
 
     def dense(self, name: str, outputs: int, *, then: Layer | None = None) -> str:
         """A linear layer over all of the last value and, where given, an activation."""
@@ -247,6 +255,26 @@ def pytorch(
         epsilon=epsilon,
         ignored=("*.num_batches_tracked",),
     )
+
+
+def timm_block(block: int, part: int, stages: Sequence[int], parts: Sequence[str]) -> str:
+    """timm's name of a convolution: it counts blocks within their stage, and names their parts.
+
+    Args:
+        block: from 1 on, through all stages.
+        part: from 0 on, in the block.
+        stages: blocks in each stage.
+        parts: names of the block's convolutions.
+    """
+    place, stage = block - 1, 0
+    while place >= stages[stage]:
+        place -= stages[stage]
+        stage += 1
+    return f"blocks.{stage}.{place}.{parts[part]}"
+
+
+SEPARABLE, INVERTED = ("conv_dw", "conv_pw"), ("conv_pw", "conv_dw", "conv_pwl")
+"""What timm calls the convolutions of a block without and with an expansion."""
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

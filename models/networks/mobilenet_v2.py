@@ -12,7 +12,15 @@ from pathlib import Path
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Array, ReLU6
 from twinlens.engine.params import OWN, Naming, open_parameters
-from twinlens.models.networks.assembly import Assembly, Padding, make_divisible, pytorch
+from twinlens.models.networks.assembly import (
+    INVERTED,
+    SEPARABLE,
+    Assembly,
+    Padding,
+    make_divisible,
+    pytorch,
+    timm_block,
+)
 
 STAGES = (
     # expansion, channels, repeats, stride of the first
@@ -106,3 +114,21 @@ def _torchvision_norm(layer: str) -> str | None:
 
 
 TORCHVISION = pytorch("torchvision", _torchvision, _torchvision_norm)
+
+
+def _timm(layer: str) -> str:
+    if not layer.startswith("block"):
+        return {"conv0": "conv_stem", "conv18": "conv_head"}.get(layer, layer)
+    number, _, part = layer.removeprefix("block").partition("_")
+    parts = SEPARABLE if number == "1" else INVERTED
+    return timm_block(int(number), int(part), [repeats for _, _, repeats, _ in STAGES], parts)
+
+
+def _timm_norm(layer: str) -> str | None:
+    if not layer.startswith("block"):
+        return {"conv0": "bn1", "conv18": "bn2"}.get(layer)
+    return f"{_timm(layer).rpartition('.')[0]}.bn{int(layer[-1]) + 1}"
+
+
+TIMM = pytorch("timm", _timm, _timm_norm)
+"""As PyTorch Image Models names `mobilenetv2_100`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import (
@@ -17,7 +18,15 @@ from twinlens.engine.layers import (
     Softmax,
 )
 from twinlens.engine.params import OWN, Naming
-from twinlens.models.networks.assembly import Assembly, make_divisible, pytorch
+from twinlens.models.networks.assembly import (
+    INVERTED,
+    SEPARABLE,
+    Assembly,
+    Padding,
+    make_divisible,
+    pytorch,
+    timm_block,
+)
 
 BLOCKS = (
     # kernel, expanded channels, channels, squeeze and excite, activation, stride
@@ -41,6 +50,7 @@ def mobilenet_v3_small(
     classes: int = 1000,
     *,
     naming: Naming = OWN,
+    padding: Padding = "half",
 ) -> Graph:
     """Assemble the network.
 
@@ -49,6 +59,7 @@ def mobilenet_v3_small(
         size: height and width of the input picture in pixels.
         classes: outputs.
         naming: how the parameters are named and laid out.
+        padding: PyTorch's "half", or TensorFlow's "same".
 
     Returns:
         A graph from "input", (1, 3, size, size) RGB less ImageNet's mean over its deviation, to
@@ -57,7 +68,7 @@ def mobilenet_v3_small(
     Raises:
         ParameterError: parameters do not fit; names all that do not.
     """
-    net = Assembly("MobileNet-v3 small", (1, 3, size, size))
+    net = Assembly("MobileNet-v3 small", (1, 3, size, size), padding=padding)
     net.conv("conv0", 16, 3, 2, then=HardSwish())
     for number, block in enumerate(BLOCKS, 1):
         _block(net, f"block{number}", *block)
@@ -119,3 +130,32 @@ def _torchvision_norm(layer: str) -> str | None:
 
 
 TORCHVISION = pytorch("torchvision", _torchvision, _torchvision_norm, epsilon=1e-3)
+
+
+def _timm(layer: str) -> str:
+    names = {"conv0": "conv_stem", "conv12": "blocks.5.0.conv", "hidden": "conv_head"}
+    if not layer.startswith("block"):
+        return names.get(layer, layer)
+    number, _, part = layer.removeprefix("block").partition("_")
+    kind, _, inner = part.partition("_")
+    parts = SEPARABLE if number == "1" else INVERTED
+    order = ("filter", "project") if number == "1" else ("expand", "filter", "project")
+    if kind == "excite":
+        parts, order = ("se.conv_reduce", "se.conv_expand"), ("fc1", "fc2")
+        kind = inner
+    return timm_block(int(number), order.index(kind), (1, 2, 3, 2, 3), parts)
+
+
+def _timm_norm(layer: str) -> str | None:
+    if not layer.startswith("block"):
+        return {"conv0": "bn1", "conv12": "blocks.5.0.bn1"}.get(layer)
+    block, _, part = _timm(layer).rpartition(".")
+    if block.endswith("se"):
+        return None
+    return f"{block}.bn{(SEPARABLE if block == 'blocks.0.0' else INVERTED).index(part) + 1}"
+
+
+TIMM = pytorch("timm", _timm, _timm_norm)
+"""As PyTorch Image Models names `mobilenetv3_small_100`."""
+TIMM_TF = replace(TIMM, title="timm's port of TensorFlow", epsilon=1e-3)
+"""The same of `tf_mobilenetv3_small_100`, which pads as TensorFlow does."""

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50 (He et al. 2015, table 1), with torchvision's names.
+"""ResNets of 18 to 152 layers (He et al. 2015, table 1), with torchvision's names, and timm's.
 
 The stride of a bottleneck lies in its 3×3 convolution, as in torchvision, not in its first 1×1.
 """
@@ -13,7 +13,13 @@ from twinlens.engine.layers import Add, Array, ReLU
 from twinlens.engine.params import OWN, Naming
 from twinlens.models.networks.assembly import Assembly, pytorch
 
-STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+STAGES = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 """Blocks in each of the four stages, by depth."""
 
 
@@ -56,7 +62,7 @@ def resnet(
     """Assemble the network.
 
     Args:
-        depth: 18 or 50.
+        depth: 18, 34, 50, 101 or 152.
         parameters: trained arrays; None leaves the network without numbers.
         size: height and width of the input picture in pixels.
         classes: outputs.

@@ -6,140 +6,30 @@ recognised by the names and sizes of what it holds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from twinlens.engine.errors import ModelError
 from twinlens.engine.graph import Graph
-from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Conv2d, Linear
 from twinlens.engine.params import (
-    OWN,
     Naming,
     Parameters,
     check_parameters,
     open_parameters,
     similarity,
 )
-from twinlens.models.networks import (
-    efficientnet_lite,
-    inception_v3,
-    mnist,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3,
-    resnet,
-    squeezenet,
-)
-
-Build = Callable[..., Graph]
-"""Takes parameters (or None), `classes` and `naming`."""
+from twinlens.models.networks.published import NETWORKS, Architecture, Source
 
 _ENOUGH = 0.5
 """Share of tensors that must fit before a heap of parameters is taken for a network's."""
+_CLOSE = 0.25
+"""Share from which on a network is worth naming, where none fits."""
 
-_IMAGENET = 1000
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where parameters of a network are published: how they are named, and how they are fed."""
-
-    naming: Naming
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network that is assembled by hand.
-
-    Attributes:
-        id: name on the command line.
-        title: name that is shown.
-        build: assembles it.
-        classes: outputs that it was published with.
-        sources: where its parameters may come from.
-        labels: name of each class, where they belong to the network.
-    """
-
-    id: str
-    title: str
-    build: Build
-    classes: int
-    sources: tuple[Source, ...]
-    labels: tuple[str, ...] = ()
-
-
-_PYTORCH = Recipe(width=224, height=224)
-_SYMMETRIC = Recipe(
-    width=224, height=224, scale=1 / 127.5, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)
-)
-
-
-def _network(
-    id: str, title: str, build: Build, naming: Naming, recipe: Recipe, classes: int = _IMAGENET
-) -> Architecture:
-    """A network with one place where it is published; our own names are fed in the same way."""
-    return Architecture(id, title, build, classes, (Source(naming, recipe), Source(OWN, recipe)))
-
-
-NETWORKS = {
-    network.id: network
-    for network in (
-        replace(
-            _network("mnist", "MNIST", mnist.mnist, mnist.FILES, mnist.RECIPE, 10),
-            labels=mnist.LABELS,
-        ),
-        _network(
-            "inception-v3",
-            "Inception-v3",
-            inception_v3.inception_v3,
-            inception_v3.FILES,
-            inception_v3.RECIPE,
-            1008,
-        ),
-        _network(
-            "mobilenet-v1", "MobileNet", mobilenet_v1.mobilenet_v1, mobilenet_v1.KERAS, _SYMMETRIC
-        ),
-        _network(
-            "mobilenet-v2",
-            "MobileNet-v2",
-            partial(mobilenet_v2.mobilenet_v2, size=224),
-            mobilenet_v2.TORCHVISION,
-            _PYTORCH,
-        ),
-        _network(
-            "mobilenet-v3-small",
-            "MobileNet-v3 small",
-            mobilenet_v3.mobilenet_v3_small,
-            mobilenet_v3.TORCHVISION,
-            _PYTORCH,
-        ),
-        _network(
-            "squeezenet-1.1",
-            "SqueezeNet 1.1",
-            squeezenet.squeezenet,
-            squeezenet.TORCHVISION,
-            _PYTORCH,
-        ),
-        _network(
-            "resnet-18", "ResNet-18", partial(resnet.resnet, 18), resnet.TORCHVISION, _PYTORCH
-        ),
-        _network(
-            "resnet-50", "ResNet-50", partial(resnet.resnet, 50), resnet.TORCHVISION, _PYTORCH
-        ),
-        _network(
-            "efficientnet-lite0",
-            "EfficientNet-Lite0",
-            efficientnet_lite.efficientnet_lite0,
-            efficientnet_lite.TIMM,
-            _SYMMETRIC,
-        ),
-    )
-}
-"""By id."""
+_MAX_SETTINGS = 1 << 20
 
 
 def split_name(name: str) -> tuple[Architecture, Path] | None:
@@ -170,6 +60,8 @@ class Match:
         classes: outputs, background included.
         build: assembles it without numbers.
         path: the parameters.
+        assumed: whether others publish parameters by the same names, and nothing says whose these
+            are.
     """
 
     architecture: Architecture
@@ -177,6 +69,7 @@ class Match:
     classes: int
     build: Callable[[Parameters | None], Graph]
     path: Path
+    assumed: bool = False
 
     def graph(self) -> Graph:
         """Assemble it with its numbers; raises as ``match_parameters``."""
@@ -197,17 +90,18 @@ def match_parameters(path: Path, architecture: Architecture | None = None) -> Ma
     """
     parameters = open_parameters(path)
     among = (architecture,) if architecture else tuple(NETWORKS.values())
-    network, source = _closest(parameters, among)
+    network, sources = _closest(parameters, among)
+    source, known = _called(sources, path)
     classes = _classes(network, parameters, source.naming)
-    build = partial(network.build, classes=classes, naming=source.naming)
+    build = partial(source.build or network.build, classes=classes, naming=source.naming)
     check_parameters(build(), parameters, source.naming)
-    return Match(network, source, classes, build, path)
+    return Match(network, source, classes, build, path, assumed=not known)
 
 
 def _closest(
     parameters: Parameters, networks: Sequence[Architecture]
-) -> tuple[Architecture, Source]:
-    """The network and source whose names and sizes are most like these."""
+) -> tuple[Architecture, tuple[Source, ...]]:
+    """The network whose names and sizes are most like these, and those of its sources that are."""
     found = [
         (_similarity(network, parameters, source.naming), network, source)
         for network in networks
@@ -215,12 +109,43 @@ def _closest(
     ]
     likeness, network, source = max(found, key=lambda one: one[0])
     if len(networks) > 1 and likeness < _ENOUGH:
+        close = ""
+        if likeness >= _CLOSE:
+            close = (
+                f"; closest is {network.title} as {source.naming.title} names it, "
+                f"where {likeness:.0%} fit"
+            )
         raise ModelError(
-            f"{parameters.source}: these parameters belong to no network that is known; closest is "
-            f"{network.title} as {source.naming.title} names it, where {likeness:.0%} fit",
+            f"{parameters.source}: these parameters belong to no network that is known{close}",
             hint=f"Known are {', '.join(NETWORKS)}; NETWORK:PATH says which one is meant.",
         )
-    return network, source
+    return network, tuple(
+        source for other, of, source in found if of is network and other == likeness
+    )
+
+
+def _called(sources: Sequence[Source], path: Path) -> tuple[Source, bool]:
+    """Which of several sources with the same names a file is of, and whether anything says so:
+    its own name, or what Hugging Face's settings beside it name.
+    """
+    names = f"{path.stem} {_architecture(path)}".lower()
+    # The longest, since one may be part of another: with "tf_" in front, for one.
+    found = [(len(name), source) for source in sources for name in source.called if name in names]
+    if found:
+        return max(found, key=lambda one: one[0])[1], True
+    return sources[0], len(sources) == 1
+
+
+def _architecture(path: Path) -> str:
+    """``architecture`` in ``config.json``, as timm writes it; empty without."""
+    settings = path / "config.json" if path.is_dir() else path.with_name("config.json")
+    try:
+        if settings.stat().st_size > _MAX_SETTINGS:
+            return ""
+        values = json.loads(settings.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(values.get("architecture", "")) if isinstance(values, dict) else ""
 
 
 def _similarity(network: Architecture, parameters: Parameters, naming: Naming) -> float:

@@ -5,7 +5,8 @@ turns; medians of each step. Memory: what a program plans (weights, arena, scrat
 the process grew by, with the first program (libraries included; what remains and the peak) and
 with each of some more.
 
-Run: ``python tests/bench/bench_load.py [--model MODEL.onnx] [--rounds N] [--threads N]``.
+Run: ``python tests/bench/bench_load.py [--model MODEL] [--rounds N] [--threads N]``; MODEL is a
+file or a name of the catalog.
 """
 
 from __future__ import annotations
@@ -74,15 +75,15 @@ class Clock:
         setattr(owner, attribute, outer)
 
 
-def load_once(path: Path, threads: int) -> dict[str, object]:
+def load_once(model: str, threads: int) -> dict[str, object]:
     """Load, run once, and say what it took; in a process that did nothing before."""
     clock = Clock()
     with clock.step("import"):
-        from twinlens.engine.formats import load_onnx
         from twinlens.engine.graph import optimize
         from twinlens.engine.targets import cache
         from twinlens.engine.targets.cpu.codegen import compiler
         from twinlens.engine.targets.cpu.run import program
+        from twinlens.models.identify.resolve import resolve
     import numpy as np
 
     clock.wrap(program.Lowering, "translate", "lower")
@@ -97,7 +98,7 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
         clock.wrap(cache, name, "rest")
     before = resident_bytes()
     with clock.step("read"):
-        graph = load_onnx(path)
+        graph = resolve(model).graph
     with clock.step("optimise"):
         graph = optimize(graph)
     ((name, shape),) = graph.inputs.items()
@@ -119,7 +120,7 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
     others, grown = [], []
     for _ in range(_MORE):
         before = resident_bytes()
-        others.append(_another(path, threads))
+        others.append(_another(model, threads))
         grown.append(resident_bytes() - before)
     result["each"] = median(grown)
     for each in (made, *others):
@@ -127,14 +128,14 @@ def load_once(path: Path, threads: int) -> dict[str, object]:
     return result
 
 
-def _another(path: Path, threads: int) -> Program:
+def _another(model: str, threads: int) -> Program:
     import numpy as np
 
-    from twinlens.engine.formats import load_onnx
     from twinlens.engine.graph import optimize
     from twinlens.engine.targets.cpu.run.program import Options, Program
+    from twinlens.models.identify.resolve import resolve
 
-    graph = optimize(load_onnx(path))
+    graph = optimize(resolve(model).graph)
     made = Program(graph, Options(threads=threads))
     ((name, shape),) = graph.inputs.items()
     made.run({name: np.zeros(shape, np.float32)})
@@ -167,9 +168,9 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def fresh(path: Path, threads: int, store: str) -> dict[str, object]:
+def fresh(model: str, threads: int, store: str) -> dict[str, object]:
     """``load_once`` in a fresh process."""
-    command = [sys.executable, __file__, "--once", "--model", str(path), "--threads", str(threads)]
+    command = [sys.executable, __file__, "--once", "--model", model, "--threads", str(threads)]
     result = subprocess.run(
         command,
         env={**os.environ, "TWINLENS_CACHE": store},
@@ -183,7 +184,7 @@ def fresh(path: Path, threads: int, store: str) -> dict[str, object]:
 def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=DEFAULT)
+    parser.add_argument("--model", default=str(DEFAULT))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
@@ -198,7 +199,7 @@ def main() -> None:
                 own.append(fresh(args.model, args.threads, store))
     assert not any(r["cached"] for r in runs["cold"])
     assert all(r["cached"] for r in runs["cached"])
-    print(f"{args.model.name}, fp32, {args.threads} threads, medians of {args.rounds}, in ms")
+    print(f"{Path(args.model).name}, fp32, {args.threads} threads, medians of {args.rounds}, in ms")
     print(f"{'':8}" + "".join(f"{step:>10}" for step in STEPS) + f"{'all':>10}{'fastest':>10}")
     for kind, own in runs.items():
         steps = [median(r["seconds"][step] for r in own) for step in STEPS]

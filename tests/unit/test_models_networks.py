@@ -34,7 +34,10 @@ from twinlens.models.networks.assembly import make_divisible, random_parameters
 PUBLISHED = [
     # torchvision's documentation of the weights: num_params and GFLOPS (which are multiply-adds).
     (lambda: resnet.resnet(18), resnet.TORCHVISION, 11_689_512, 1.81e9),
+    (lambda: resnet.resnet(34), resnet.TORCHVISION, 21_797_672, 3.66e9),
     (lambda: resnet.resnet(50), resnet.TORCHVISION, 25_557_032, 4.09e9),
+    (lambda: resnet.resnet(101), resnet.TORCHVISION, 44_549_160, 7.80e9),
+    (lambda: resnet.resnet(152), resnet.TORCHVISION, 60_192_808, 11.51e9),
     (squeezenet.squeezenet, squeezenet.TORCHVISION, 1_235_496, 0.35e9),
     (lambda: mobilenet_v2.mobilenet_v2(size=224), mobilenet_v2.TORCHVISION, 3_504_872, 0.30e9),
     # The count is torchvision's; 56 million multiply-adds are the paper's (table 3).
@@ -42,7 +45,10 @@ PUBLISHED = [
     # Keras' trainable parameters; 569 million multiply-adds are the paper's (table 4).
     (mobilenet_v1.mobilenet_v1, mobilenet_v1.KERAS, 4_231_976, 0.569e9),
     # timm's count; its multiply-adds are given as 0.4 thousand million.
-    (efficientnet_lite.efficientnet_lite0, efficientnet_lite.TIMM, 4_652_008, 4e8),
+    (lambda: efficientnet_lite.efficientnet_lite(0), efficientnet_lite.timm(0), 4_652_008, 4e8),
+    # Parameters and multiply-adds as Liu 2020 and timm give them.
+    (lambda: efficientnet_lite.efficientnet_lite(1), efficientnet_lite.timm(1), 5_416_680, 6.2e8),
+    (lambda: efficientnet_lite.efficientnet_lite(2), efficientnet_lite.timm(2), 6_092_072, 8.9e8),
 ]
 
 
@@ -68,7 +74,9 @@ def test_sizes_are_the_published_ones(
     graph = build()
     assert graph.parameter_count + normalised_channels(graph, naming) == parameters
     # As exact as the digits that are given.
-    assert macs(graph) == pytest.approx(multiply_adds, rel=0.04 if multiply_adds == 4e8 else 0.01)
+    assert macs(graph) == pytest.approx(
+        multiply_adds, rel=0.04 if graph.name.startswith("Eff") else 0.01
+    )
     assert graph.output_shapes == {"probabilities": (1, 1000)}
 
 
@@ -147,8 +155,10 @@ def test_stages_have_the_shapes_of_the_papers() -> None:
 
 
 def test_another_depth_is_told() -> None:
-    with pytest.raises(ParameterError, match=r"depth is 34; one of \[18, 50\]"):
-        resnet.resnet(34)
+    with pytest.raises(ParameterError, match=r"depth is 20; one of \[18, 34, 50, 101, 152\]"):
+        resnet.resnet(20)
+    with pytest.raises(ParameterError, match=r"version is 5; one of \[0, 1, 2\]"):
+        efficientnet_lite.efficientnet_lite(5)
 
 
 def test_inception_asks_for_the_sample_files(test_data) -> None:

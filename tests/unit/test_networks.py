@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from twinlens.engine.params import OWN
 from twinlens.models.identify.kinds import Kind, glance
 from twinlens.models.identify.resolve import imagenet_labels, resolve
 from twinlens.models.networks.assembly import random_parameters
-from twinlens.models.networks.table import NETWORKS, Architecture
+from twinlens.models.networks.published import NETWORKS, Architecture
 
 
 def as_named(
@@ -66,13 +67,14 @@ CASES = [
     ("network", "number"), CASES, ids=[f"{n.id}-{n.sources[i].naming.title}" for n, i in CASES]
 )
 def test_every_network_is_recognised_by_its_names(network, number, tmp_path: Path) -> None:
-    path = tmp_path / "net.npz"
+    called = next(iter(network.sources[number].called), "net")
+    path = tmp_path / f"{called}.npz"
     np.savez(path, **as_named(network, number))
     if network.classes == 1008:
-        (tmp_path / "net.labels.txt").write_text("\n".join(map(str, range(1008))))
+        (tmp_path / f"{called}.labels.txt").write_text("\n".join(map(str, range(1008))))
     found = resolve(path)
     spec = found.spec
-    assert (spec.id, spec.title, found.path) == ("net", network.title, path)
+    assert (spec.id, spec.title, found.path) == (called, network.title, path)
     assert spec.recipe == network.sources[number].recipe
     graph = found.graph
     assert graph.inputs["input"] == spec.recipe.input_shape
@@ -176,6 +178,49 @@ def test_what_is_nearly_a_network_is_told_by_what_does_not_fit(tmp_path: Path) -
         resolve(folder)
     assert "missing: conv2_b (50, 200 bytes as float32)" in str(caught.value)
     assert "fc1_W has 980,000 bytes; expected 320×2450, 3,136,000 bytes" in str(caught.value)
+
+
+def test_the_closest_network_is_named_only_where_it_is_close(tmp_path: Path) -> None:
+    file = as_named(NETWORKS["mnist"], 1)
+    np.savez(
+        tmp_path / "far.npz", conv1_weight=file["conv1_weight"], **{f"x{n}": 0 for n in range(9)}
+    )
+    with pytest.raises(ModelError, match=r"belong to no network that is known$"):
+        resolve(tmp_path / "far.npz")
+    close = {name: file[name] for name in list(file)[:3]}
+    np.savez(tmp_path / "close.npz", **close)
+    with pytest.raises(ModelError, match="closest is MNIST as Twinlens names it, where 38% fit"):
+        resolve(tmp_path / "close.npz")
+
+
+TWINS = [
+    ("efficientnet-lite0", "efficientnet_lite0_ra-37913777", "half", 1e-5),
+    ("efficientnet-lite0", "tf_efficientnet_lite0-0aa007d2", "same", 1e-3),
+    ("mobilenet-v3-small", "mobilenetv3_small_100_lamb-266a294c", "half", 1e-5),
+    ("mobilenet-v3-small", "tf_mobilenetv3_small_100-37f49e2b", "same", 1e-3),
+]
+
+
+@pytest.mark.parametrize(("network", "name", "padding", "epsilon"), TWINS)
+@pytest.mark.parametrize("told_by", ["name", "settings", "nothing"])
+def test_twins_with_the_same_names_are_told_apart(
+    tmp_path: Path, network: str, name: str, padding: str, epsilon: float, told_by: str
+) -> None:
+    sources = NETWORKS[network].sources
+    number = next(n for n, one in enumerate(sources) if one.called)
+    path = tmp_path / (f"{name}.npz" if told_by == "name" else "net.npz")
+    np.savez(path, **as_named(NETWORKS[network], number))
+    if told_by == "settings":
+        (tmp_path / "config.json").write_text(json.dumps({"architecture": name.partition("-")[0]}))
+    found = resolve(path)
+    spec = found.spec
+    assumed = any("padding" in note and "assumed" in note for note in spec.notes)
+    assert assumed == (told_by == "nothing")
+    if assumed:
+        return
+    pads = {node.layer.pads for node in found.graph.nodes if isinstance(node.layer, Conv2d)}
+    assert ((0, 0, 1, 1) in pads) == (padding == "same")
+    assert (spec.recipe.mean == (1.0, 1.0, 1.0)) == (epsilon == 1e-3)
 
 
 def test_what_is_no_known_network_names_those_that_are(tmp_path: Path) -> None:

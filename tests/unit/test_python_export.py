@@ -33,7 +33,7 @@ from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.params import OWN, open_parameters
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 from twinlens.models.networks.assembly import random_parameters
-from twinlens.models.networks.table import NETWORKS
+from twinlens.models.networks.published import NETWORKS
 
 HAND = ("mnist", "squeezenet-1.1", "resnet-18", "inception-v3", "mobilenet-v3-small")
 

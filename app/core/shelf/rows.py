@@ -107,6 +107,7 @@ def model_row(card: Card, store: Store) -> ModelRow:
 def _row(card: Card, store: Store, record: Pulled | None) -> ModelRow:
     size = card.bytes or (record.bytes if record else 0)
     part = store.part(card)
+    state = store.state(card)
     return ModelRow(
         id=card.id,
         title=card.title,
@@ -116,8 +117,8 @@ def _row(card: Card, store: Store, record: Pulled | None) -> ModelRow:
         parameters=count(card.parameters),
         accuracy="–" if card.top1 is None else f"{card.top1:.1f} %",
         licence=card.licence,
-        state=store.state(card),
-        verified=card.verified or card.embedded or record is not None,
+        state=state,
+        verified=card.verified or state is State.EMBEDDED or record is not None,
         kept_bytes=part.stat().st_size if part.is_file() else 0,
     )
 
