@@ -328,7 +328,7 @@ def test_hdf5_of_no_keras_keeps_its_names(tmp_path: Path) -> None:
 
 def test_hdf5_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
     path = keras2(tmp_path / "net.h5")
-    monkeypatch.setattr("twinlens.engine.params.hdf5.find_spec", lambda name: None)
+    monkeypatch.setattr("twinlens.engine.formats.hdf5.find_spec", lambda name: None)
     with pytest.raises(EngineUnavailableError, match="pyfive is not installed") as caught:
         open_parameters(path)
     assert "twinlens[hdf5]" in caught.value.hint
