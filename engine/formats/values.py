@@ -37,6 +37,24 @@ class Steps:
     axis: int
 
 
+class Names:
+    """Names that are given once each."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def unique(self, wanted: str) -> str:
+        """A name that nothing has yet: the wanted one, or with ``_2``, ``_3`` ... behind it."""
+        name, number = wanted, self._next.get(wanted, 2)
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        # A file that calls everything the same must not make every name count from the start.
+        self._next[wanted] = number
+        self._taken.add(name)
+        return name
+
+
 class Values:
     """What is known of a network while it is imported.
 

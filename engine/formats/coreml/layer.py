@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.coreml.weights import weights
-from twinlens.engine.formats.values import Values
+from twinlens.engine.formats.values import Names, Values
 from twinlens.engine.layers import GELU, Add, Flatten, Mul, Reshape, SiLU
 from twinlens.engine.layers.base import Array, Layer, Shape
 
@@ -26,16 +26,11 @@ class Net:
         self.title = title
         self.values = Values()
         self.places: dict[str, str] = {}
-        self._names: set[str] = set()
+        self._names = Names()
 
     def unique(self, wanted: str) -> str:
         """A name that nothing has yet."""
-        number, name = 1, wanted or "value"
-        while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
-        return name
+        return self._names.unique(wanted or "value")
 
     def keep(self, array: ArrayLike, name: str) -> str:
         """Put an array into the graph; return its name."""

@@ -85,7 +85,7 @@ def named(spec: Any) -> tuple[str, Settings]:
     if kind == "function" or isinstance(settings, str):
         return named(settings if isinstance(settings, str) else spec.get("registered_name"))
     settings = settings if isinstance(settings, Mapping) else {}
-    return (named(settings.get("activation")) if kind == "Activation" else (kind, settings))
+    return named(settings.get("activation")) if kind == "Activation" else (kind, settings)
 
 
 def activate(call: Call, value: str, spec: Any, *, picture: bool) -> str:

@@ -8,7 +8,7 @@ A Sequential is a chain; both may hold models as layers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ class LayerOf:
         calls: its uses, in order.
         operation: whether it is an operator of Keras 3 (``x + y``), which is no layer.
         model: the model that it is, None for a plain layer.
+        first_call: number of the first use: Keras 2 counts a nested model's own definition, too.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class LayerOf:
     calls: tuple[CallOf, ...]
     operation: bool = False
     model: ModelOf | None = None
+    first_call: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,7 @@ class Parser:
             ModelFileError: too many layers, nested too deep, or it contradicts itself.
         """
         if depth > _MAX_NESTING:
-            raise ModelFileError(
-                f"{self._title}: models are nested more than {_MAX_NESTING} deep"
-            )
+            raise ModelFileError(f"{self._title}: models are nested more than {_MAX_NESTING} deep")
         kind, settings = entry["class_name"], entry["config"]
         if kind == _SEQUENTIAL:
             return self._sequential(settings, depth)
@@ -141,6 +141,7 @@ class Parser:
                 raise ModelFileError(f"{self._title}: two layers are named {layer.name!r}")
             layers[layer.name] = layer
         inputs, outputs = _ends(settings["input_layers"]), _ends(settings["output_layers"])
+        _count_from_one(layers, outputs)
         trainable = settings.get("trainable", True) is not False
         return ModelOf(str(settings.get("name", "")), layers, inputs, outputs, trainable)
 
@@ -163,9 +164,7 @@ class Parser:
         trainable = about.get("trainable", True) is not False
         return ModelOf(str(about.get("name", "")), layers, (start,), (end,), trainable)
 
-    def _layer(
-        self, entry: Mapping[str, Any], depth: int, calls: tuple[CallOf, ...]
-    ) -> LayerOf:
+    def _layer(self, entry: Mapping[str, Any], depth: int, calls: tuple[CallOf, ...]) -> LayerOf:
         self._count += 1
         if self._count > MAX_LAYERS:
             raise ModelFileError(f"{self._title}: has more than {MAX_LAYERS:,} layers")
@@ -181,6 +180,18 @@ class Parser:
         newer = any(isinstance(node, dict) for node in entry.get("inbound_nodes", ()))
         operation = ".ops." in f"{module}." or (bare and newer and kind != "InputLayer")
         return LayerOf(kind, package, name, about, calls, operation, model)
+
+
+def _count_from_one(layers: dict[str, LayerOf], outputs: Sequence[Ref]) -> None:
+    """Find the nested models whose uses are counted from 1: every use is read by something."""
+    read: dict[str, set[int]] = {}
+    calls = [call for layer in layers.values() for call in layer.calls]
+    for ref in [*outputs, *(ref for call in calls for ref in call.refs())]:
+        read.setdefault(ref.layer, set()).add(ref.call)
+    for name, layer in layers.items():
+        numbers = read.get(name, {0})
+        if layer.model is not None and 0 not in numbers and max(numbers) == len(layer.calls):
+            layers[name] = replace(layer, first_call=1)
 
 
 def call_of(node: Any) -> CallOf:
@@ -223,7 +234,8 @@ def plain(value: Any) -> Any:
         return value
     if set(value) == {"start", "stop", "step"}:
         return slice(value["start"], value["stop"], value["step"])
-    kind, settings = value.get("class_name"), value.get("config", {})
+    kind = value.get("class_name")
+    settings: Any = value.get("config", {})
     if kind == "__keras_tensor__":
         layer, call, index = settings["keras_history"]
         return Ref(str(layer), int(call), int(index))
@@ -232,9 +244,13 @@ def plain(value: Any) -> Any:
     if kind == "__slice__":
         return slice(settings["start"], settings["stop"], settings["step"])
     if kind in ("__numpy__", "__tensor__"):
-        return np.asarray(settings["value"], np.dtype(str(settings["dtype"])))
+        dtype = np.dtype(str(settings["dtype"]))
+        if dtype.kind not in "fiub":
+            raise ValueError(f"a constant holds {dtype}, expected numbers")
+        return np.asarray(settings["value"], dtype)
     if kind == "__tuple__":
-        return [plain(item) for item in value.get("items", settings)]
+        items: Any = value.get("items", settings)
+        return [plain(item) for item in items]
     return {key: plain(inner) for key, inner in value.items()}
 
 
@@ -255,15 +271,14 @@ def _class(entry: Mapping[str, Any]) -> str:
 def _input_for(about: Mapping[str, Any], entries: Sequence[Any]) -> dict[str, Any]:
     """The input that a Sequential has, but does not list."""
     shape = about.get("build_input_shape")
-    inner = about or {}
     for _ in range(_MAX_NESTING):
         if shape is not None or not entries:
             break
-        inner = entries[0]["config"]
+        inner: Any = entries[0]["config"]
         if isinstance(inner, dict):
             shape = inner.get("batch_input_shape") or inner.get("batch_shape")
             entries = inner.get("layers") or ()
         else:
-            entries = inner
+            entries = list(inner)
     name = f"{about.get('name') or 'model'}_input"
     return {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": shape}}

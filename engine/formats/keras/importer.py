@@ -252,9 +252,7 @@ class _Walk:
         self._net, self._arrays = net, arrays
         self._count = 0
 
-    def model(
-        self, model: ModelOf, path: tuple[str, ...], inputs: Sequence[Place]
-    ) -> list[Place]:
+    def model(self, model: ModelOf, path: tuple[str, ...], inputs: Sequence[Place]) -> list[Place]:
         """What a model gives for its inputs."""
         if len(inputs) != len(model.inputs):
             raise ModelFileError(
@@ -288,14 +286,12 @@ class _Walk:
 
     def _call(self, model: ModelOf, name: str, number: int) -> tuple[LayerOf, CallOf]:
         layer = model.layers.get(name)
-        if layer is None or not 0 <= number < len(layer.calls):
+        at = number - (0 if layer is None else layer.first_call)
+        if layer is None or not 0 <= at < len(layer.calls):
             raise ModelFileError(
                 f"{self._net.title}: use {number} of layer {name!r} is read, but is not there"
             )
-        self._count += 1
-        if self._count > 4 * MAX_LAYERS:
-            raise ModelFileError(f"{self._net.title}: has more than {MAX_LAYERS:,} layers")
-        return layer, layer.calls[number]
+        return layer, layer.calls[at]
 
     def _run(
         self,
@@ -305,6 +301,9 @@ class _Walk:
         path: tuple[str, ...],
         values: dict[Ref, Place],
     ) -> None:
+        self._count += 1
+        if self._count > MAX_LAYERS:
+            raise ModelFileError(f"{self._net.title}: uses more than {MAX_LAYERS:,} layers")
         step = Call(self._net, layer, call, values, self._arrays(path))
         with reading(step.what):
             if layer.model is not None:

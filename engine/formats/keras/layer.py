@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.keras.config import CallOf, LayerOf, Ref
-from twinlens.engine.formats.values import Values
+from twinlens.engine.formats.values import Names, Values
 from twinlens.engine.layers import Add, Mul, Reshape, Transpose
 from twinlens.engine.layers.base import Array, Layer, Shape
 
@@ -53,16 +53,11 @@ class Net:
     def __init__(self, title: str, version: int, first: bool) -> None:
         self.title, self.version, self.first = title, version, first
         self.values = Values()
-        self._names: set[str] = set()
+        self._names = Names()
 
     def unique(self, wanted: str) -> str:
         """A name that nothing has yet."""
-        number, name = 1, wanted or "value"
-        while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
-        return name
+        return self._names.unique(wanted or "value")
 
     def keep(self, array: ArrayLike, name: str) -> str:
         """Put an array into the graph; return its name."""

@@ -310,8 +310,9 @@ def _raised(call: Call, places: Sequence[Place]) -> list[Place]:
     for place, shape in zip(places, shapes, strict=True):
         if shape and len(shape) < rank:
             wide = (shape[0], *[1] * (rank - len(shape)), *shape[1:])
-            place = Place(call.emit(Reshape(wide), call.plain(place), step="axes"))
-        raised.append(place)
+            raised.append(Place(call.emit(Reshape(wide), call.plain(place), step="axes")))
+        else:
+            raised.append(place)
     return raised
 
 
@@ -347,8 +348,7 @@ def pads_of(
         )
     shape = call.net.values.shapes[x]
     (top, bottom), (left, right) = (
-        same_padding(shape[axis + 2], kernel[axis], stride[axis], dilation[axis])
-        for axis in (0, 1)
+        same_padding(shape[axis + 2], kernel[axis], stride[axis], dilation[axis]) for axis in (0, 1)
     )
     return top, left, bottom, right
 

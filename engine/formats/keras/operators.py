@@ -118,10 +118,7 @@ def _binary(kind: str) -> Builder:
         first = op.argument(0, "x", "x1", "value")
         second = op.argument(1, "y", "x2", "bias")
         names, picture = call.same_order([call.place_of(first), call.place_of(second)])
-        if kind == "Divide":
-            value = call.emit(Div(), *names)
-        else:
-            value = join(call, kind, *names)
+        value = call.emit(Div(), *names) if kind == "Divide" else join(call, kind, *names)
         call.finish(value, picture=picture)
 
     return build
@@ -135,9 +132,7 @@ def _bias_add(op: Operation) -> None:
 
 def _function(op: Operation) -> None:
     place = op.input()
-    op.call.finish(
-        op.call.emit(FUNCTIONS[op.name](op.call), place.name), picture=place.picture
-    )
+    op.call.finish(op.call.emit(FUNCTIONS[op.name](op.call), place.name), picture=place.picture)
 
 
 def _leaky_relu(op: Operation) -> None:

@@ -87,34 +87,38 @@ def named_places(title: str, file: Any, model: ModelOf) -> Places:
     Raises:
         ParameterError: arrays are missing, or more or fewer than a layer has variables.
     """
-    root = file[_ROOT] if _ROOT in file else file
+    root = file.get(_ROOT, file)
     places: Places = {}
     for layer in model.layers.values():
         leaves = (
             list(_leaves(layer.model, (layer.name,), layer.model.trainable))
             if layer.model is not None
-            else [_Leaf((layer.name,), layer, True)] if variables(layer) else []
+            else [_Leaf((layer.name,), layer, True)]
+            if variables(layer)
+            else []
         )
         if not leaves:
             continue
         if layer.name not in root:
             raise ParameterError(f"{title}: has no arrays of layer {layer.name!r}")
         group = root[layer.name]
-        names = [str(name) for name in _listed(group.attrs, "weight_names")]
+        names = _listed(group.attrs, "weight_names")
         prefix = f"{_ROOT}/{layer.name}" if _ROOT in file else layer.name
         for path, found in _shared_out(title, layer.name, leaves, names).items():
             places[path] = {name: f"{prefix}/{place}" for name, place in found.items()}
     return places
 
 
-def _listed(attributes: Mapping[str, Any], name: str) -> list[Any]:
-    """A list that Keras parts where it is longer than HDF5 lets an attribute be."""
+def _listed(attributes: Mapping[str, Any], name: str) -> list[str]:
+    """A list of names, which Keras parts where it is longer than HDF5 lets an attribute be."""
+    found: list[Any] = []
     if name in attributes:
-        return list(attributes[name])
-    parts: list[Any] = []
-    while f"{name}{len(parts)}" in attributes:
-        parts.append(list(attributes[f"{name}{len(parts)}"]))
-    return [item for part in parts for item in part]
+        found += list(attributes[name])
+    part = 0
+    while f"{name}{part}" in attributes:
+        found += list(attributes[f"{name}{part}"])
+        part += 1
+    return [one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in found]
 
 
 def _shared_out(title: str, name: str, leaves: Sequence[_Leaf], names: Sequence[str]) -> Places:

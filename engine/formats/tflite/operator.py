@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.tflite.file import Operation, Tensor, TFLiteFile
 from twinlens.engine.formats.tflite.flatbuffer import Table
-from twinlens.engine.formats.values import Values
+from twinlens.engine.formats.values import Names, Values
 from twinlens.engine.layers import (
     Clip,
     DequantizeLinear,
@@ -66,16 +66,11 @@ class Net:
         self.values = Values()
         self.places: dict[int, Place] = {}
         self.precise = frozenset(precise)
-        self._names: set[str] = set()
+        self._names = Names()
 
     def unique(self, wanted: str) -> str:
         """A name that nothing has yet."""
-        number, name = 1, wanted
-        while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
-        return name
+        return self._names.unique(wanted)
 
     def name_of(self, tensor: Tensor) -> str:
         """A unique name for a tensor's value."""

@@ -1,0 +1,212 @@
+"""What a Keras model declares: its input, its outputs, and how it is fed.
+
+What a model computes with its pixels first, Rescaling and the like, says how they come. Where it
+computes nothing, the only hint is which network of Keras Applications it was made from: that its
+own ``preprocess_input`` was used is an assumption.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinlens.engine.errors import ModelFileError, ShapeError
+from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.keras.config import ModelOf
+from twinlens.engine.formats.keras.file import KerasFile, read_keras
+from twinlens.engine.formats.keras.importer import (
+    all_layers,
+    channels_last,
+    input_shape,
+    outline,
+    parsed,
+    width_of,
+)
+from twinlens.engine.graph import Graph, Node
+from twinlens.engine.layers import (
+    Add,
+    Conv2d,
+    Div,
+    Flatten,
+    Mul,
+    Pad,
+    Reshape,
+    Resize,
+    Softmax,
+    Sub,
+)
+from twinlens.engine.layers.base import Array
+
+FORMAT = "Keras"
+_USUAL_SIZE = 224
+_MOVES = (Reshape, Flatten)
+# A factor below this, or a shift beyond it, is for pixels from 0 to 255.
+_SMALL, _LARGE = 1 / 24, 24.0
+
+_MINUS_ONE = ("−1 to 1", {"scale": 1 / 127.5, "mean": (1.0,) * 3, "std": (1.0,) * 3})
+_CAFFE = (
+    "BGR less the mean pixel",
+    {"color": "BGR", "scale": 1.0, "mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3},
+)
+_TORCH = (
+    "ImageNet mean, std",
+    {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+)
+# By the name of a layer that only this network of Keras Applications has.
+_NETWORKS = {
+    "conv_dw_1": ("MobileNet", _MINUS_ONE),
+    "block_1_expand": ("MobileNet-v2", _MINUS_ONE),
+    "mixed10": ("Inception-v3", _MINUS_ONE),
+    "mixed_5b": ("Inception-ResNet-v2", _MINUS_ONE),
+    "block2_sepconv1": ("Xception", _MINUS_ONE),
+    "stem_bn1": ("NASNet", _MINUS_ONE),
+    "conv2_block1_preact_bn": ("ResNet-v2", _MINUS_ONE),
+    "conv2_block1_0_bn": ("DenseNet", _TORCH),
+    "conv2_block1_1_conv": ("ResNet", _CAFFE),
+    "res2a_branch2a": ("ResNet", _CAFFE),
+    "block5_conv3": ("VGG", _CAFFE),
+}
+# Of DenseNet's and ResNet-v2's names, ResNet has some as well: the first that is there counts.
+
+
+def describe_keras(path: Path) -> ModelFile:
+    """Read what a Keras file declares, without its weights being read.
+
+    Raises:
+        ModelFileError: missing, too large, damaged, or without one picture in.
+        EngineUnavailableError: pyfive, which reads HDF5, is not installed.
+        UnsupportedOperatorError: layers that are not implemented; names all of them.
+        ShapeError: sizes do not fit.
+    """
+    file = read_keras(path, with_weights=False)
+    model = parsed(file)
+    if len(model.inputs) != 1:
+        raise ModelFileError(f"{path}: takes {len(model.inputs)} inputs, expected one picture")
+    shape = _picture(file, model)
+    sizes = [1 if size is None and not axis else size for axis, size in enumerate(shape)]
+    known = [_USUAL_SIZE if size is None else size for size in sizes]
+    try:
+        graph: Graph | None = outline(file, open_sizes=known)
+    except ShapeError:
+        if None not in sizes:
+            raise
+        graph = None
+    said = {"keras_version": file.version} if file.version else {}
+    return ModelFile(
+        path=path,
+        input_shape=shape,
+        output_width=None if graph is None else width_of(graph),
+        ends_in_softmax=graph is not None and _ends_in_softmax(graph),
+        metadata=said,
+        recipe={} if graph is None else recipe_of(graph),
+        format=FORMAT,
+    )
+
+
+def assumed_recipe(path: Path) -> tuple[str, dict[str, Any]]:
+    """How a model of Keras Applications is usually fed, for one that does not say so.
+
+    Returns:
+        (what is assumed and why, for display; what a recipe takes). Pixels from 0 to 1 where the
+        network is not known.
+    """
+    model = parsed(read_keras(path, with_weights=False))
+    names = {layer.name for layer in all_layers(model)}
+    for marker, (network, (values, recipe)) in _NETWORKS.items():
+        if marker in names:
+            return f"values: {values}, as Keras feeds {network}, assumed", dict(recipe)
+    return "values: 0 to 1, assumed", {"scale": 1 / 255, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+
+
+def recipe_of(graph: Graph) -> dict[str, Any]:
+    """How pixels come, by what the network computes with them first; {} where that says nothing."""
+    ((name, shape),) = graph.inputs.items()
+    factor, shift = _first_steps(graph, name)
+    if factor is None or shift is None or len(shape) != 4:
+        return {}
+    slope, moved = float(np.abs(factor).max()), float(np.abs(shift).max())
+    channels = 1 if shape[1] == 1 or shape[3] == 1 else 3
+    scale = 1.0 if slope <= _SMALL or moved >= _LARGE else 1 / 255
+    color = "GRAY" if channels == 1 else "RGB"
+    return {"color": color, "scale": scale, "mean": (0.0,) * channels, "std": (1.0,) * channels}
+
+
+def _picture(file: KerasFile, model: ModelOf) -> tuple[int | None, ...]:
+    """The input's declared shape as the graph takes it."""
+    declared = input_shape(model.layers[model.inputs[0].layer])
+    if len(declared) == 3:
+        return declared[0], 1, declared[1], declared[2]
+    if len(declared) != 4:
+        raise ModelFileError(f"{file.path}: takes {declared}, expected a picture")
+    first = any(
+        layer.settings.get("data_format") == "channels_first" and layer.kind != "Flatten"
+        for layer in all_layers(model)
+    )
+    if channels_last(declared, first):
+        return declared[0], declared[3], declared[1], declared[2]
+    return declared
+
+
+def _first_steps(graph: Graph, value: str) -> tuple[Array | None, Array | None]:
+    """(factor, shift) of what is computed with the pixels first; None where nothing is."""
+    factor, shift = np.ones(()), np.zeros(())
+    found = False
+    for _ in range(len(graph.nodes)):
+        readers = [node for node in graph.nodes if value in node.inputs]
+        if len(readers) != 1 or not isinstance(readers[0].layer, (*_STEPS, *_PASSED)):
+            break
+        node = readers[0]
+        if isinstance(node.layer, Conv2d) and not _only_moves(node.layer):
+            break
+        if isinstance(node.layer, _STEPS):
+            constant = _constant(graph, node, value)
+            if constant is None:
+                break
+            found = True
+            factor, shift = _after(node, value, constant, factor, shift)
+        value = node.output
+    return (factor, shift) if found else (None, None)
+
+
+_STEPS = (Add, Sub, Mul, Div)
+_PASSED = (Reshape, Pad, Resize, Conv2d)
+
+
+def _only_moves(layer: Conv2d) -> bool:
+    """Whether a convolution only changes the order of the channels."""
+    weight = layer.weight
+    whole = layer.bias is None and weight.shape[2:] == (1, 1) and weight.shape[0] == weight.shape[1]
+    return whole and bool(np.array_equal(weight[:, :, 0, 0], np.eye(len(weight))[::-1]))
+
+
+def _constant(graph: Graph, node: Node, value: str) -> Array | None:
+    others = [name for name in node.inputs if name != value]
+    return graph.constants.get(others[0]) if len(others) == 1 else None
+
+
+def _after(
+    node: Node, value: str, constant: Array, factor: Array, shift: Array
+) -> tuple[Array, Array]:
+    """Factor and shift after one more step, as numbers without a place in the picture."""
+    step = constant.reshape(-1).astype(np.float64)
+    step = step if step.size <= 4 else step[:1]
+    if isinstance(node.layer, Add):
+        return factor, shift + step
+    if isinstance(node.layer, Sub):
+        first = node.inputs[0] == value
+        return (factor, shift - step) if first else (-factor, step - shift)
+    if isinstance(node.layer, Mul):
+        return factor * step, shift * step
+    if node.inputs[0] != value or not step.all():
+        return factor, shift
+    return factor / step, shift / step
+
+
+def _ends_in_softmax(graph: Graph) -> bool:
+    writers = {node.output: node for node in graph.nodes}
+    node = writers.get(graph.outputs[0])
+    while node is not None and isinstance(node.layer, _MOVES):
+        node = writers.get(node.inputs[0])
+    return node is not None and type(node.layer) is Softmax

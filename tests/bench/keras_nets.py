@@ -1,0 +1,101 @@
+"""Writes Keras Applications' networks with random weights; runs in Keras' own environment.
+
+Called by ``bench_keras.py``: ``keras_nets.py NAME FOLDER {2,3}`` or ``keras_nets.py --list {2,3}``.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+
+#: Class in keras.applications, and the input's size.
+NETS = {
+    "MobileNet": 96,
+    "MobileNetV2": 96,
+    "MobileNetV3Small": 96,
+    "MobileNetV3Large": 96,
+    "EfficientNetB0": 96,
+    "EfficientNetB3": 96,
+    "EfficientNetV2B0": 96,
+    "EfficientNetV2S": 96,
+    "ResNet50": 96,
+    "ResNet101": 96,
+    "ResNet50V2": 96,
+    "ResNet101V2": 96,
+    "InceptionV3": 107,
+    "InceptionResNetV2": 107,
+    "Xception": 101,
+    "DenseNet121": 96,
+    "DenseNet169": 96,
+    "VGG16": 64,
+    "VGG19": 64,
+    "NASNetMobile": 97,
+    "ConvNeXtTiny": 96,
+}
+CLASSES = 10
+
+
+def load(keras):
+    """The Keras package of a version."""
+    if keras == "2":
+        import tensorflow
+
+        return tensorflow.keras
+    import keras
+
+    return keras
+
+
+def build(keras, name):
+    """A network whose signal neither dies nor grows: norms take a random batch's own statistics."""
+    size = NETS[name]
+    options = {"weights": None, "input_shape": (size, size, 3), "classes": CLASSES}
+    net = getattr(keras.applications, name)(**options)
+    random = np.random.default_rng(len(name))
+    norms = [layer for layer in net.layers if type(layer).__name__ == "BatchNormalization"]
+    for layer in net.layers:
+        if type(layer).__name__ == "LayerScale":
+            layer.set_weights([random.uniform(0.2, 1, layer.get_weights()[0].shape)])
+    for layer in norms:
+        momentum, layer.momentum = layer.momentum, 0.0
+        weights = layer.get_weights()
+        count = len(weights) - 2
+        for index in range(count):
+            low = 0.8 if count == 2 and index == 0 else -0.1
+            weights[index] = random.uniform(low, low + 0.4, weights[index].shape)
+        layer.set_weights(weights)
+        layer._momentum = momentum
+    batch = random.uniform(0, 255, (4, size, size, 3)).astype("float32")
+    net(batch if _rescales(net) else batch / 127.5 - 1, training=True)
+    for layer in norms:
+        layer.momentum = layer._momentum
+    return net
+
+
+def _rescales(net):
+    return any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in net.layers)
+
+
+def main():
+    """Write one network, or list all."""
+    if sys.argv[1] == "--list":
+        print(" ".join(NETS))
+        return
+    name, folder, version = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    keras = load(version)
+    net = build(keras, name)
+    size = NETS[name]
+    x = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype("float32")
+    x = x if _rescales(net) else (x / 127.5 - 1).astype("float32")
+    y = np.asarray(net(x, training=False))
+    np.savez(folder / f"{name}.npz", x=x, y=y)
+    for suffix in (".h5", ".keras"):
+        net.save(str(folder / f"{name}{suffix}"))
+
+
+if __name__ == "__main__":
+    main()
