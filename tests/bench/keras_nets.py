@@ -53,7 +53,9 @@ def load(keras):
 def build(keras, name):
     """A network whose signal neither dies nor grows: norms take a random batch's own statistics."""
     size = NETS[name]
+    # Logits: softmax turns their absolute error, whatever their size, into a relative one.
     options = {"weights": None, "input_shape": (size, size, 3), "classes": CLASSES}
+    options |= {"classifier_activation": None}
     net = getattr(keras.applications, name)(**options)
     random = np.random.default_rng(len(name))
     norms = [layer for layer in net.layers if type(layer).__name__ == "BatchNormalization"]
@@ -69,11 +71,19 @@ def build(keras, name):
             weights[index] = random.uniform(low, low + 0.4, weights[index].shape)
         layer.set_weights(weights)
         layer._momentum = momentum
-    batch = random.uniform(0, 255, (4, size, size, 3)).astype("float32")
+    batch = pictures(random, 6, size)
     net(batch if _rescales(net) else batch / 127.5 - 1, training=True)
     for layer in norms:
         layer.momentum = layer._momentum
     return net
+
+
+def pictures(random, count, size):
+    """Pictures of large patches and some noise: all noise looks alike to a network."""
+    side = -(-size // 4)
+    patches = random.uniform(0, 255, (count, 4, 4, 3)).repeat(side, 1).repeat(side, 2)
+    noise = random.uniform(-20, 20, (count, size, size, 3))
+    return np.clip(patches[:, :size, :size] + noise, 0, 255).astype("float32")
 
 
 def _rescales(net):
@@ -89,9 +99,10 @@ def main():
     keras = load(version)
     net = build(keras, name)
     size = NETS[name]
-    x = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype("float32")
+    x = pictures(np.random.default_rng(1), 1, size)
     x = x if _rescales(net) else (x / 127.5 - 1).astype("float32")
-    y = np.asarray(net(x, training=False))
+    y = net(x, training=False)
+    y = np.asarray(y.detach() if hasattr(y, "detach") else y)
     np.savez(folder / f"{name}.npz", x=x, y=y)
     for suffix in (".h5", ".keras"):
         net.save(str(folder / f"{name}{suffix}"))

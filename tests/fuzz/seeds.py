@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from safetensors.numpy import save
 
 from helpers import torch_files
 from helpers.coreml_protos import add, blob, network, packed, program, single
+from helpers.keras_files import cases
 from helpers.onnx_nets import NETS
 from helpers.tflite_cases import CASES
 from twinlens.models.networks.assembly import random_parameters
@@ -39,6 +41,9 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "mlmodel": core,
         "mlpackage": {"program": len(model).to_bytes(4, "little") + model + weights},
         "manifest": {"usual": json.dumps(_MANIFEST).encode()},
+        "keras_hdf5": _keras(".h5"),
+        "keras_config": _keras_configs(),
+        "keras_archive": _keras(".keras"),
         "npz": {"stored": _npz(), "deflated": _deflated()},
         "safetensors": {"float32": save(_ARRAYS), "float16": save(_halves())},
         "pytorch": _pytorch(),
@@ -72,6 +77,30 @@ def _core_ml():
     x = add(net, "innerProduct", x, fill=dense)
     add(net, "softmax", x, output="probabilities")
     return {"classifier": model.SerializeToString()}
+
+
+# One case for each part of the reader.
+_KERAS = ("conv_same_odd", "flatten_dense", "norm", "nested", "twice", "operators", "sliced")
+
+
+def _keras(suffix):
+    found = {}
+    for version in ("2", "3"):
+        for name in _KERAS:
+            case = cases(version)[name]
+            if suffix[1:] in case.about:
+                with tempfile.TemporaryDirectory() as folder:
+                    found[f"{name}{version}"] = case.write(Path(folder), suffix).read_bytes()
+    return found
+
+
+def _keras_configs():
+    found = {}
+    for name, data in _keras(".keras").items():
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            config, weights = archive.read("config.json"), archive.read("model.weights.h5")
+        found[name] = len(config).to_bytes(4, "little") + config + weights
+    return found
 
 
 def _kernel():

@@ -11,6 +11,7 @@ import tempfile
 from contextlib import suppress
 from math import prod
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from helpers.networks import described
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.formats import onnx_bytes
 from twinlens.engine.formats.coreml.importer import load_coreml
+from twinlens.engine.formats.keras.importer import load_keras
 from twinlens.engine.formats.onnx.importer import load_onnx
 from twinlens.engine.formats.tflite.importer import load_tflite
 from twinlens.engine.graph import optimize
@@ -79,6 +81,30 @@ def manifest(data: bytes, folder: Path) -> None:
     _use(package, lambda: load_coreml(package))
 
 
+def keras_hdf5(data: bytes, folder: Path) -> None:
+    """A Keras model in HDF5."""
+    path = folder / "net.h5"
+    path.write_bytes(data)
+    _use(path, lambda: load_keras(path, open_sizes=(1, 3, 16, 16)))
+
+
+def keras_config(data: bytes, folder: Path) -> None:
+    """A ``.keras`` archive: 4 bytes that say how long its description is, that, its weights."""
+    size = int.from_bytes(data[:4], "little")
+    path = folder / "net.keras"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("config.json", data[4 : 4 + size])
+        archive.writestr("model.weights.h5", data[4 + size :])
+    _use(path, lambda: load_keras(path, open_sizes=(1, 3, 16, 16)))
+
+
+def keras_archive(data: bytes, folder: Path) -> None:
+    """A ``.keras`` archive."""
+    path = folder / "net.keras"
+    path.write_bytes(data)
+    _use(path, lambda: load_keras(path, open_sizes=(1, 3, 16, 16)))
+
+
 def npz(data: bytes, folder: Path) -> None:
     """NumPy's arrays in a zip."""
     _read(folder / "net.npz", data)
@@ -138,6 +164,9 @@ TARGETS = {
     "mlmodel": mlmodel,
     "mlpackage": mlpackage,
     "manifest": manifest,
+    "keras_hdf5": keras_hdf5,
+    "keras_config": keras_config,
+    "keras_archive": keras_archive,
     "npz": npz,
     "safetensors": safetensors,
     "pytorch": pytorch,

@@ -23,7 +23,7 @@ def _as_ours(x, shape):
     return x.transpose(0, 3, 1, 2) if x.ndim == 4 and x.shape != shape else x
 
 
-@pytest.mark.parametrize(("version", "name", "suffix"), ALL, ids="-".join)
+@pytest.mark.parametrize(("version", "name", "suffix"), ALL, ids=["-".join(one) for one in ALL])
 def test_a_model_answers_as_keras_does(tmp_path, version, name, suffix):
     case = cases(version)[name]
     graph = load_keras(case.write(tmp_path, suffix))

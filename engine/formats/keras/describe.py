@@ -27,22 +27,25 @@ from twinlens.engine.formats.keras.importer import (
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers import (
     Add,
+    Concat,
     Conv2d,
     Div,
     Flatten,
+    Identity,
     Mul,
     Pad,
     Reshape,
     Resize,
     Softmax,
     Sub,
+    Transpose,
 )
 from twinlens.engine.layers.base import Array
 
 FORMAT = "Keras"
 _USUAL_SIZE = 224
 _MOVES = (Reshape, Flatten)
-# A factor below this, or a shift beyond it, is for pixels from 0 to 255.
+# A factor below this, or a shift beyond it before the factor, is for pixels from 0 to 255.
 _SMALL, _LARGE = 1 / 24, 24.0
 
 _MINUS_ONE = ("−1 to 1", {"scale": 1 / 127.5, "mean": (1.0,) * 3, "std": (1.0,) * 3})
@@ -54,7 +57,8 @@ _TORCH = (
     "ImageNet mean, std",
     {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
 )
-# By the name of a layer that only this network of Keras Applications has.
+# By the name of a layer that this network of Keras Applications has; the first that is there
+# counts, for ResNet's names are also some of ResNet-v2's and DenseNet's.
 _NETWORKS = {
     "conv_dw_1": ("MobileNet", _MINUS_ONE),
     "block_1_expand": ("MobileNet-v2", _MINUS_ONE),
@@ -68,7 +72,6 @@ _NETWORKS = {
     "res2a_branch2a": ("ResNet", _CAFFE),
     "block5_conv3": ("VGG", _CAFFE),
 }
-# Of DenseNet's and ResNet-v2's names, ResNet has some as well: the first that is there counts.
 
 
 def describe_keras(path: Path) -> ModelFile:
@@ -123,12 +126,11 @@ def assumed_recipe(path: Path) -> tuple[str, dict[str, Any]]:
 def recipe_of(graph: Graph) -> dict[str, Any]:
     """How pixels come, by what the network computes with them first; {} where that says nothing."""
     ((name, shape),) = graph.inputs.items()
-    factor, shift = _first_steps(graph, name)
-    if factor is None or shift is None or len(shape) != 4:
+    slope, shift, found = _first_steps(graph, name)
+    if not found or not slope or len(shape) != 4:
         return {}
-    slope, moved = float(np.abs(factor).max()), float(np.abs(shift).max())
     channels = 1 if shape[1] == 1 or shape[3] == 1 else 3
-    scale = 1.0 if slope <= _SMALL or moved >= _LARGE else 1 / 255
+    scale = 1.0 if slope <= _SMALL or shift / slope >= _LARGE else 1 / 255
     color = "GRAY" if channels == 1 else "RGB"
     return {"color": color, "scale": scale, "mean": (0.0,) * channels, "std": (1.0,) * channels}
 
@@ -149,59 +151,46 @@ def _picture(file: KerasFile, model: ModelOf) -> tuple[int | None, ...]:
     return declared
 
 
-def _first_steps(graph: Graph, value: str) -> tuple[Array | None, Array | None]:
-    """(factor, shift) of what is computed with the pixels first; None where nothing is."""
-    factor, shift = np.ones(()), np.zeros(())
-    found = False
-    for _ in range(len(graph.nodes)):
-        readers = [node for node in graph.nodes if value in node.inputs]
-        if len(readers) != 1 or not isinstance(readers[0].layer, (*_STEPS, *_PASSED)):
-            break
-        node = readers[0]
-        if isinstance(node.layer, Conv2d) and not _only_moves(node.layer):
-            break
-        if isinstance(node.layer, _STEPS):
-            constant = _constant(graph, node, value)
-            if constant is None:
-                break
-            found = True
-            factor, shift = _after(node, value, constant, factor, shift)
-        value = node.output
-    return (factor, shift) if found else (None, None)
+def _first_steps(graph: Graph, name: str) -> tuple[float, float, bool]:
+    """Largest factor and largest shift that pixels get first, and whether they get any."""
+    pixels = {name: (1.0, 0.0)}
+    last, found = (1.0, 0.0), False
+    for node in graph.nodes:
+        given = [pixels[value] for value in node.inputs if value in pixels]
+        constants = [graph.constants[one] for one in node.inputs if one in graph.constants]
+        if not given or len(given) + len(constants) < len(node.inputs):
+            continue
+        if isinstance(node.layer, _STEPS) and len(constants) == 1:
+            last, found = _after(node, given[0], constants[0]), True
+        elif isinstance(node.layer, _PASSED) or _only_moves(node):
+            last = max(slope for slope, _ in given), max(shift for _, shift in given)
+        else:
+            continue
+        pixels[node.output] = last
+    return *last, found
 
 
 _STEPS = (Add, Sub, Mul, Div)
-_PASSED = (Reshape, Pad, Resize, Conv2d)
+_PASSED = (Concat, Identity, Pad, Reshape, Resize, Transpose)
 
 
-def _only_moves(layer: Conv2d) -> bool:
-    """Whether a convolution only changes the order of the channels."""
-    weight = layer.weight
-    whole = layer.bias is None and weight.shape[2:] == (1, 1) and weight.shape[0] == weight.shape[1]
-    return whole and bool(np.array_equal(weight[:, :, 0, 0], np.eye(len(weight))[::-1]))
+def _only_moves(node: Node) -> bool:
+    """Whether a node is a convolution that only changes the order of the channels."""
+    layer = node.layer
+    if not isinstance(layer, Conv2d) or layer.bias is not None or layer.kernel != (1, 1):
+        return False
+    weight = layer.weight[:, :, 0, 0]
+    return bool(np.array_equal(weight, np.eye(len(weight))[::-1]))
 
 
-def _constant(graph: Graph, node: Node, value: str) -> Array | None:
-    others = [name for name in node.inputs if name != value]
-    return graph.constants.get(others[0]) if len(others) == 1 else None
-
-
-def _after(
-    node: Node, value: str, constant: Array, factor: Array, shift: Array
-) -> tuple[Array, Array]:
-    """Factor and shift after one more step, as numbers without a place in the picture."""
-    step = constant.reshape(-1).astype(np.float64)
-    step = step if step.size <= 4 else step[:1]
-    if isinstance(node.layer, Add):
-        return factor, shift + step
-    if isinstance(node.layer, Sub):
-        first = node.inputs[0] == value
-        return (factor, shift - step) if first else (-factor, step - shift)
-    if isinstance(node.layer, Mul):
-        return factor * step, shift * step
-    if node.inputs[0] != value or not step.all():
-        return factor, shift
-    return factor / step, shift / step
+def _after(node: Node, before: tuple[float, float], constant: Array) -> tuple[float, float]:
+    """Factor and shift after one more step with a constant, as the largest that they may be."""
+    size = float(np.abs(constant).max(initial=0.0))
+    slope, shift = before
+    if isinstance(node.layer, (Add, Sub)):
+        return slope, shift + size
+    factor = size if isinstance(node.layer, Mul) else 1 / size if size else 0.0
+    return slope * factor, shift * factor
 
 
 def _ends_in_softmax(graph: Graph) -> bool:

@@ -15,7 +15,14 @@ import numpy as np
 
 from twinlens.engine.formats.keras.activations import FUNCTIONS
 from twinlens.engine.formats.keras.config import LayerOf, Ref
-from twinlens.engine.formats.keras.layer import PICTURE_AXES, Call, Place, scalar, whole
+from twinlens.engine.formats.keras.layer import (
+    PICTURE_AXES,
+    TO_PICTURE,
+    Call,
+    Place,
+    scalar,
+    whole,
+)
 from twinlens.engine.formats.keras.layers import join
 from twinlens.engine.layers import (
     GELU,
@@ -258,13 +265,32 @@ def _get_item(op: Operation) -> None:
             value, picture = call.emit(_reversal(shape[axis]), value, step="reversed"), axis == 3
     cuts = [_cut(call, part, size) for part, size in zip(parts, shape, strict=True)]
     if any(pair != (0, 0) for pair in cuts):
-        value = call.emit(Pad(cuts), call.plain(Place(value, picture)), step="slice")
-        picture = False
-    if any(not isinstance(part, slice) for part in parts):
-        rest = call.net.values.shapes[call.plain(Place(value, picture))]
-        left = [size for size, part in zip(rest, parts, strict=True) if isinstance(part, slice)]
-        value, picture = call.emit(Reshape(left), call.plain(Place(value, picture))), False
+        ours = [cuts[axis] for axis in TO_PICTURE] if picture else cuts
+        value = call.emit(Pad(ours), value, step="slice")
+    gone = [axis for axis, part in enumerate(parts) if not isinstance(part, slice)]
+    if gone:
+        left = [
+            size for axis, size in enumerate(call.shape(Place(value, picture))) if axis not in gone
+        ]
+        # One channel of a picture lies in the same order either way.
+        source = value if gone == [3] else call.plain(Place(value, picture))
+        value, picture = call.emit(Reshape(left), source), False
     call.finish(value, picture=picture)
+
+
+def _stack(op: Operation) -> None:
+    """Values along a new axis; channels of pictures become a picture."""
+    call, given = op.call, op.argument(0, "values", "x")
+    if not isinstance(given, list):
+        raise call.unsupported("it takes one value; several are required")
+    names = [call.plain(call.place_of(item)) for item in given]
+    shape = list(call.net.values.shapes[names[0]])
+    axis = normal_axis(call.what, whole(op.argument(1, "axis", default=0)), len(shape) + 1)
+    picture = len(shape) == axis == 3
+    axis = 1 if picture else axis
+    wide = [*shape[:axis], 1, *shape[axis:]]
+    parts = [call.emit(Reshape(wide), name, step="axis") for name in names]
+    call.finish(call.emit(Concat(axis), *parts), picture=picture)
 
 
 def _for_each_axis(call: Call, parts: Sequence[Any], rank: int) -> list[Any]:
@@ -326,6 +352,7 @@ OPERATORS: dict[str, Builder] = {
     "softmax": _softmax,
     "square": _square,
     "squeeze": _squeeze,
+    "stack": _stack,
     "subtract": _binary("Subtract"),
     "transpose": _transpose,
 }
@@ -364,6 +391,7 @@ _KERAS = {
     "Softsign": "softsign",
     "Square": "square",
     "Squeeze": "squeeze",
+    "Stack": "stack",
     "StopGradient": "same",
     "Subtract": "subtract",
     "Swish": "silu",
@@ -415,6 +443,7 @@ _TENSORFLOW = {
     "nn.tanh": "tanh",
     "reshape": "reshape",
     "squeeze": "squeeze",
+    "stack": "stack",
     "stop_gradient": "same",
     "transpose": "transpose",
 }
