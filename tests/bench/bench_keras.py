@@ -4,8 +4,9 @@ Run: ``python tests/bench/bench_keras.py`` in an environment of the project. The
 another one with Keras (``--keras 3``: on PyTorch; ``--keras 2``: tf.keras of TensorFlow 2.15, which
 needs ``--python`` of Python 3.11 or older), has ``keras_nets.py`` there write every network with
 random weights as ``.h5`` and ``.keras`` together with an input and Keras' own answer, and compares
-ours with it. A figure is the largest difference over the largest output. It ends with 1 where one
-is above ``--most``.
+ours with it. A figure is the largest difference over the largest output; the last column says how
+far another picture moves the outputs, by the same measure. It ends with 1 where a figure is above
+``--most``.
 """
 
 from __future__ import annotations
@@ -92,12 +93,13 @@ def main() -> int:
     args = arguments()
     python, work = prepare(args)
     worst = 0.0
-    print(f"{'network':<28}{'file':<8}" + "".join(f"{engine:>14}" for engine in ENGINES))
+    heads = "".join(f"{engine:>14}" for engine in ENGINES)
+    print(f"{'network':<28}{'file':<8}{heads}{'moves':>10}")
     wanted = args.nets.split(",") if args.nets else names(python, args.keras)
     for name in wanted:
         for path in written(python, work, name, args.keras):
             with np.load(work / f"{name}.npz") as answer:
-                row = []
+                row, moves = [], float(answer["moves"])
                 for engine in ENGINES:
                     try:
                         figure = error(engine, path, answer)
@@ -107,7 +109,7 @@ def main() -> int:
                     row.append(figure)
             worst = max(worst, *row)
             cells = "".join(f"{figure:14.1e}" for figure in row)
-            print(f"{name:<28}{path.suffix:<8}{cells}", flush=True)
+            print(f"{name:<28}{path.suffix:<8}{cells}{moves:10.2f}", flush=True)
     print(f"largest: {worst:.1e}")
     return int(worst > args.most)
 

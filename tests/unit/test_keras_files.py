@@ -159,6 +159,27 @@ def test_a_model_of_ones_own_class_is_refused(tmp_path):
         load_keras(h5(tmp_path, model))
 
 
+def test_a_model_that_goes_on_training_is_refused(tmp_path):
+    flat = layer("Dropout", "y", [[["x", 0, 0, {"training": True}]]], rate=0.5)
+    with pytest.raises(UnsupportedOperatorError, match="called with training=True"):
+        load_keras(h5(tmp_path, functional(given(inbound=[]), flat)))
+
+
+def test_keras_1_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match=r"saved by Keras 1\.2\.2"):
+        load_keras(h5(tmp_path, sequential(*DENSE), DENSE_ARRAYS, version="1.2.2"))
+
+
+def test_quantised_weights_are_refused(tmp_path):
+    policy = {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}
+    model = sequential(given(), layer("Dense", "dense", units=2, dtype=policy))
+    with pytest.raises(UnsupportedOperatorError, match="Dense with quantised weights"):
+        load_keras(h5(tmp_path, model))
+    bytes_ = {"dense": {"kernel:0": np.ones((48, 2), np.int8), "bias:0": np.ones(2)}}
+    with pytest.raises(ParameterError, match="kernel holds int8; floats are expected"):
+        load_keras(h5(tmp_path, sequential(*DENSE), bytes_))
+
+
 def test_two_pictures_in_are_refused(tmp_path):
     add = layer("Add", "y", [[["x", 0, 0, {}], ["z", 0, 0, {}]]])
     model = functional(given(inbound=[]), given(name="z", inbound=[]), add, inputs=("x", "z"))

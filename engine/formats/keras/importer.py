@@ -92,6 +92,11 @@ def parsed(file: KerasFile) -> ModelOf:
         ModelFileError: it contradicts itself.
         UnsupportedOperatorError: layers that are not implemented; names all of them.
     """
+    if file.version.startswith(("0.", "1.")):
+        raise ModelFileError(
+            f"{file.title}: was saved by Keras {file.version}; Keras 2 and 3 are read",
+            hint="Open it in Keras 2 and save it again: load_model(path).save('net.h5').",
+        )
     with reading(f"{file.title}: its description"):
         model = Parser(file.title).model(file.model)
         _check_layers(file, model)
@@ -142,7 +147,9 @@ def _unknown(layer: LayerOf) -> Iterator[str]:
         yield f"{layer.package}>{layer.kind}" if layer.package else layer.kind
     elif not known(layer.settings.get("activation")):
         yield f"{layer.kind} with an activation of its own"
-    if layer.settings.get("quantization_config") is not None:
+    policy = layer.settings.get("dtype")
+    quantized = isinstance(policy, dict) and "Quantized" in str(policy.get("class_name"))
+    if quantized or layer.settings.get("quantization_config") is not None:
         yield f"{layer.kind} with quantised weights"
 
 
@@ -171,7 +178,9 @@ def _array(
     item = store[place]
     if not hasattr(item, "dtype"):
         raise ParameterError(f"{what}: {place} is no array; {name} {shape} is expected")
-    found, _ = shape_and_type(file.title, file.size, place, item)
+    found, dtype = shape_and_type(file.title, file.size, place, item)
+    if dtype.kind != "f":
+        raise ParameterError(f"{what}: {name} holds {dtype}; floats are expected")
     if found != tuple(shape):
         raise ParameterError(f"{what}: {name} has shape {found}; {tuple(shape)} is expected")
     array = array_of(item)
@@ -305,6 +314,8 @@ class _Walk:
         if self._count > MAX_LAYERS:
             raise ModelFileError(f"{self._net.title}: uses more than {MAX_LAYERS:,} layers")
         step = Call(self._net, layer, call, values, self._arrays(path))
+        if call.kwargs.get("training") is True:
+            raise step.unsupported("it is called with training=True")
         with reading(step.what):
             if layer.model is not None:
                 given = self.model(layer.model, path, step.places())

@@ -371,7 +371,7 @@ def _axis(call: Call, place: Place, default: int) -> int:
     return normal_axis(call.what, whole(axes[0]), len(call.shape(place)))
 
 
-# Names of Keras 1, which Keras 2 goes on to know, and those of Keras Applications.
+# FixedDropout and StochasticDepth are of networks that are published with Keras.
 _TRAINING_ONLY = (
     *("Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise"),
     *("ActivityRegularization", "FixedDropout", "StochasticDepth", "Identity"),
@@ -389,25 +389,19 @@ LAYERS: dict[str, Builder] = {
     **dict.fromkeys(NORMS, batch_norm),
     **dict.fromkeys(_TRAINING_ONLY, same),
     **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), merge),
-    **dict.fromkeys(("Conv2D", "Convolution2D"), conv),
-    **dict.fromkeys(("Conv2DTranspose", "Convolution2DTranspose"), conv_transpose),
-    **dict.fromkeys(("DepthwiseConv2D", "DepthwiseConvolution2D"), depthwise),
-    **dict.fromkeys(("SeparableConv2D", "SeparableConvolution2D"), separable),
-    **dict.fromkeys(("AveragePooling2D", "AvgPool2D", "MaxPooling2D", "MaxPool2D"), pool),
-    **dict.fromkeys(
-        (
-            *("GlobalAveragePooling2D", "GlobalAvgPool2D"),
-            *("GlobalMaxPooling2D", "GlobalMaxPool2D"),
-        ),
-        global_pool,
-    ),
+    **dict.fromkeys(("AveragePooling2D", "MaxPooling2D"), pool),
+    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
     "Activation": activation,
     "Concatenate": concatenate,
+    "Conv2D": conv,
+    "Conv2DTranspose": conv_transpose,
     "Dense": dense,
+    "DepthwiseConv2D": depthwise,
     "Flatten": flatten,
     "LayerNormalization": layer_norm,
     "LayerScale": layer_scale,
     "PReLU": prelu,
     "Permute": permute,
     "Reshape": reshape,
+    "SeparableConv2D": separable,
 }

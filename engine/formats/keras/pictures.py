@@ -123,8 +123,8 @@ def normalize(call: Call) -> None:
     axes = sorted(whole(axis) % len(shape) for axis in listed)
     sizes = [shape[axis] for axis in axes]
     if call.setting("mean") is not None:
-        mean, variance = (numbers(call.setting(name)) for name in ("mean", "variance"))
-        mean, variance = (np.broadcast_to(one, sizes) for one in (mean, variance))
+        both = (numbers(call.setting(name)) for name in ("mean", "variance"))
+        mean, variance = (one * np.ones(sizes) for one in both)
     else:
         mean, variance = call.array("mean", *sizes), call.array("variance", *sizes)
     wide = [size if axis in axes else 1 for axis, size in enumerate(shape)]

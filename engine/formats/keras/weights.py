@@ -39,11 +39,11 @@ def variables(layer: LayerOf) -> tuple[str, ...]:
     scaled = (("gamma",) if has("scale") else ()) + (("beta",) if has("center") else ())
     if layer.operation:
         return ()
-    if layer.kind in ("Conv2D", "Convolution2D", "Conv2DTranspose", "Convolution2DTranspose"):
+    if layer.kind in ("Conv2D", "Conv2DTranspose"):
         return ("kernel", *bias)
-    if layer.kind in ("DepthwiseConv2D", "DepthwiseConvolution2D"):
+    if layer.kind == "DepthwiseConv2D":
         return ("depthwise_kernel", *bias)
-    if layer.kind in ("SeparableConv2D", "SeparableConvolution2D"):
+    if layer.kind == "SeparableConv2D":
         return ("depthwise_kernel", "pointwise_kernel", *bias)
     if layer.kind == "Dense":
         return ("kernel", *bias)
