@@ -4,12 +4,13 @@ Goes in: a room a format, and `document.py` with a row each: parse, describe, bu
 what labels and recipes mean (`models.identify`), and running anything.
 """
 
-from twinlens.engine.formats.document import CORE_ML, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.formats.document import CORE_ML, KERAS, ONNX, TFLITE, Document, ModelFormat
 from twinlens.engine.formats.onnx.export import onnx_bytes, onnx_from_graph
 from twinlens.engine.formats.onnx.importer import graph_from_onnx, load_onnx
 
 __all__ = [
     "CORE_ML",
+    "KERAS",
     "ONNX",
     "TFLITE",
     "Document",

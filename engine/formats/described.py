@@ -23,6 +23,8 @@ class ModelFile:
         labels: names of the outputs that the file brings, outputs without a class included.
         recipe: what the file says of how it is fed, as for ``Recipe.from_dict``; size and layout
             may be missing.
+        usual: what is mostly done with such a network, where the file does not say.
+        usual_values: that in words, for display (``"−1 to 1, as Keras feeds MobileNet-v2"``).
         format: name of the format, for display.
     """
 
@@ -34,4 +36,6 @@ class ModelFile:
     input_is_integer: bool = False
     labels: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    usual_values: str = ""
     format: str = "ONNX"

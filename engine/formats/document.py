@@ -20,6 +20,10 @@ from twinlens.engine.formats.coreml.describe import describe_coreml
 from twinlens.engine.formats.coreml.file import read_coreml
 from twinlens.engine.formats.coreml.importer import graph_from_coreml
 from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.keras.describe import FORMAT as KERAS_TITLE
+from twinlens.engine.formats.keras.describe import describe_keras
+from twinlens.engine.formats.keras.file import read_keras
+from twinlens.engine.formats.keras.importer import graph_from_keras
 from twinlens.engine.formats.onnx.describe import describe_onnx
 from twinlens.engine.formats.onnx.file import read_model
 from twinlens.engine.formats.onnx.importer import graph_from_onnx
@@ -68,6 +72,12 @@ CORE_ML = ModelFormat(
     read_coreml,
     lambda path, file: describe_coreml(file),
     lambda file, name, sizes: graph_from_coreml(file),
+)
+KERAS = ModelFormat(
+    KERAS_TITLE,
+    read_keras,
+    lambda path, file: describe_keras(file),
+    lambda file, name, sizes: graph_from_keras(file, open_sizes=sizes),
 )
 
 

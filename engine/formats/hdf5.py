@@ -34,9 +34,14 @@ _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
 _SHUFFLE, _DEFLATE, _CHECKSUM = 2, 1, 3
 
 
+def is_readable() -> bool:
+    """Whether pyfive is installed."""
+    return find_spec("pyfive") is not None
+
+
 def check_reader(title: object) -> None:
     """Raise EngineUnavailableError where pyfive is not installed."""
-    if find_spec("pyfive") is None:
+    if not is_readable():
         raise EngineUnavailableError(
             f"{title}: HDF5 cannot be read: pyfive is not installed",
             hint="pip install 'twinlens[hdf5]'",

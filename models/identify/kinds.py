@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats import CORE_ML, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.formats import CORE_ML, KERAS, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.formats.keras.file import has_architecture
 from twinlens.engine.params.npz import has_arrays
 from twinlens.engine.params.open import file_in_folder, is_safetensors
 from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
@@ -56,6 +57,8 @@ class Row:
 
 
 MODEL_SUFFIXES = (".onnx", ".tflite", ".mlmodel", ".mlpackage")
+# Keras' endings do not say whether a file has a network or only parameters.
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".csv", ".tsv", "")
 _EXPORT = (
     "torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', dynamo=True)."
@@ -72,12 +75,22 @@ FILES: tuple[Row, ...] = (
     Row(Kind.PICTURE, "picture", signs.is_picture),
     Row(Kind.VIDEO, "video", signs.is_video),
     Row(Kind.MODEL, TFLITE.title, signs.is_tflite, TFLITE),
+    # Before HDF5 and zip, which it is as well.
+    Row(
+        Kind.MODEL,
+        KERAS.title,
+        lambda start: (
+            (signs.is_hdf5(start) or signs.is_zip(start)) and has_architecture(start.path)
+        ),
+        KERAS,
+    ),
     Row(
         Kind.PARAMETERS,
         "HDF5",
         signs.is_hdf5,
         refusal=": is an HDF5 file, which holds parameters, not a network that we can read",
-        hint="Export the Keras model: model.export('model.onnx', format='onnx').",
+        hint="Save all of the Keras model, model.save('net.keras'), or export it: "
+        "model.export('model.onnx', format='onnx').",
     ),
     # Before pickles: a header of 640 bytes makes safetensors start as they do.
     Row(
@@ -244,7 +257,7 @@ def _of_folder(path: Path) -> Glance:
     suffixes = [name.suffix.lower() for name in names]
     if any(suffix in RAW_SUFFIXES for suffix in suffixes):
         return Glance(path, Kind.PARAMETERS)
-    models = [n for n, s in zip(names, suffixes, strict=True) if s in MODEL_SUFFIXES]
+    models = [n for n, s in zip(names, suffixes, strict=True) if _is_named_model(n, s)]
     if len(models) == 1:
         inner = glance(models[0])
         return Glance(models[0], Kind.MODEL, inner.row, folder=path)
@@ -258,6 +271,13 @@ def _of_folder(path: Path) -> Glance:
     if pictures:
         return Glance(path, Kind.PICTURES, pictures=pictures)
     return _nothing(path, f"{path.name} has no model, parameters or pictures in it")
+
+
+def _is_named_model(path: Path, suffix: str) -> bool:
+    """Whether a file in a folder is called a model, and is one where its name is not enough."""
+    if suffix in MODEL_SUFFIXES:
+        return True
+    return suffix in _KERAS_SUFFIXES and path.is_file() and has_architecture(path)
 
 
 def _is_package(path: Path) -> bool:

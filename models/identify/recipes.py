@@ -89,6 +89,9 @@ def recipe_of_file(subject: Subject, file: ModelFile) -> Fed:
     if channels == 1:
         values |= {"color": "GRAY", "mean": (0.0,), "std": (1.0,)}
         span = "0 to 1"
+    elif file.usual:
+        values |= file.usual
+        span = file.usual_values
     elif subject.background == 1 or file.format == TFLITE.title:
         values |= _TENSORFLOW
         span = "−1 to 1"

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from peers.environment import cache_folder, python_of
 
-from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.engine.api.protocol import EngineOptions, GraphSource, ModelSpec, Network
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.formats.keras.importer import load_keras
 from twinlens.engine.image import Recipe
@@ -78,8 +78,9 @@ def error(engine: str, path: Path, answer: np.lib.npyio.NpzFile) -> float:
     """Largest difference from Keras, over the largest output."""
     x = np.ascontiguousarray(answer["x"].transpose(0, 3, 1, 2))
     recipe = Recipe(width=x.shape[3], height=x.shape[2])
-    model = ModelSpec(path.stem, path.stem, path, recipe, (), assemble=lambda: load_keras(path))
-    runner = ENGINES[engine].load(model, EngineOptions())
+    spec = ModelSpec(path.stem, path.stem, recipe, ())
+    network = Network(spec, GraphSource(lambda shape: load_keras(path)), path)
+    runner = ENGINES[engine].load(network, EngineOptions())
     try:
         ours = runner.run(x)
     finally:

@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 
 from helpers.keras_files import cases
+from helpers.networks import described
+from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.errors import (
+    EngineUnavailableError,
     ModelFileError,
     ParameterError,
     ShapeError,
     UnsupportedOperatorError,
 )
-from twinlens.engine.formats.keras.describe import assumed_recipe, describe_keras
 from twinlens.engine.formats.keras.importer import load_keras
+from twinlens.engine.targets.cpu.engine import LayersCpuEngine
+from twinlens.engine.vision.engine import VisionEngine
+from twinlens.models.identify.resolve import Kind, glance, identify, resolve
 
 RANDOM = np.random.default_rng(5)
 
@@ -85,6 +90,12 @@ DENSE_ARRAYS = {
 }
 
 
+def labels_of(folder, count):
+    path = folder / "names.txt"
+    path.write_text("\n".join(f"class {number}" for number in range(count)))
+    return path
+
+
 def answer(path, x):
     graph = load_keras(path)
     (key,) = graph.inputs
@@ -113,7 +124,7 @@ def test_a_picture_without_channels_gets_them_in_the_graph(tmp_path):
     x = RANDOM.normal(size=(1, 1, 3, 4)).astype(np.float32)
     assert load_keras(path).inputs == {"x": (1, 1, 3, 4)}
     np.testing.assert_array_equal(answer(path, x), x.reshape(1, 12))
-    assert describe_keras(path).input_shape == (None, 1, 3, 4)
+    assert described(path).input_shape == (None, 1, 3, 4)
 
 
 def test_a_sequential_of_the_first_keras_2_is_a_bare_list(tmp_path):
@@ -128,8 +139,8 @@ def test_open_sizes_are_asked_for(tmp_path):
     with pytest.raises(ShapeError, match="leaves the size of axis 2 open"):
         load_keras(path)
     assert load_keras(path, open_sizes=(1, 3, 9, 8)).inputs == {"x": (1, 3, 9, 8)}
-    assert describe_keras(path).input_shape == (None, 3, None, None)
-    assert describe_keras(path).output_width == 3
+    assert described(path).input_shape == (None, 3, None, None)
+    assert described(path).output_width == 3
 
 
 def test_all_that_is_not_read_is_named_at_once(tmp_path):
@@ -374,9 +385,9 @@ RESCALED = {"color": "RGB", "scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3}
 )
 def test_pixels_come_as_the_first_layers_want_them(tmp_path, first, expected):
     model = sequential(given(), layer("RandomFlip", "f"), first, layer("GlobalMaxPooling2D", "y"))
-    described = describe_keras(h5(tmp_path, model))
-    assert described.recipe == expected
-    assert described.output_width == 3
+    found = described(h5(tmp_path, model))
+    assert found.recipe == expected
+    assert found.output_width == 3
 
 
 @pytest.mark.parametrize(
@@ -384,19 +395,20 @@ def test_pixels_come_as_the_first_layers_want_them(tmp_path, first, expected):
     [
         (["block_1_expand"], "−1 to 1, as Keras feeds MobileNet-v2", {"scale": 1 / 127.5}),
         (["conv2_block1_1_conv"], "BGR less the mean pixel, as Keras feeds ResNet", {"scale": 1.0}),
-        (["conv2_block1_1_conv", "conv2_block1_preact_bn"], "ResNet-v2", {"mean": (1.0,) * 3}),
+        (["conv2_block1_1_conv", "conv2_block1_preact_bn"], "ResNet-v2", {"mean": [1.0] * 3}),
         (["conv2_block1_1_conv", "conv2_block1_0_bn"], "DenseNet", {"scale": 1 / 255}),
-        (["my_own"], "0 to 1, assumed", {"mean": (0.0,) * 3}),
+        (["my_own"], "0 to 1, assumed", {"mean": [0.0] * 3}),
     ],
 )
 def test_what_keras_applications_does_is_assumed_by_name(tmp_path, names, said, recipe):
     model = sequential(given(), *(layer("Activation", name) for name in names))
-    text, values = assumed_recipe(h5(tmp_path, model))
-    assert said in text
-    assert recipe.items() <= values.items()
+    found = resolve(h5(tmp_path, model), labels=labels_of(tmp_path, 126)).spec
+    (note,) = [note for note in found.notes if note.startswith("values: ")]
+    assert said in note
+    assert recipe.items() <= found.recipe.to_dict().items()
 
 
-def test_the_field_file_answers_as_its_layers_say(test_data):
+def test_the_field_file_answers_as_its_layers_say(tmp_path, test_data):
     path = test_data / "field" / "keras_with_architecture.h5"
     if not path.is_file():
         pytest.skip("TWINLENS_TEST_DATA has no field/keras_with_architecture.h5")
@@ -415,5 +427,34 @@ def test_the_field_file_answers_as_its_layers_say(test_data):
     rows = np.maximum(np.array(windows) + bias, 0).mean(axis=0) @ matrix + shift
     powers = np.exp(rows - rows.max())
     np.testing.assert_allclose(answer(path, x)[0], powers / powers.sum(), atol=1e-6)
-    described = describe_keras(path)
-    assert (described.output_width, described.ends_in_softmax) == (3, True)
+    found = identify(path, labels=labels_of(tmp_path, 3))
+    assert (found.kind, found.format, found.known.outputs) == (Kind.MODEL, "Keras", 3)
+    assert found.known.spec.output == "probabilities"
+    for engine in (LayersCpuEngine(), VisionEngine()):
+        runner = engine.load(found.network, EngineOptions())
+        np.testing.assert_allclose(runner.run(x), powers / powers.sum(), atol=1e-6)
+        runner.close()
+
+
+def test_a_folder_as_teachable_machine_exports_it_is_its_model(tmp_path):
+    (tmp_path / "labels.txt").write_text("0 cat\n1 dog\n")
+    path = h5(tmp_path, sequential(*DENSE), DENSE_ARRAYS, name="keras_model.h5")
+    seen = glance(tmp_path)
+    assert (seen.path, seen.kind, seen.format) == (path, Kind.MODEL, "Keras")
+
+
+def test_weights_are_still_parameters(tmp_path):
+    path = tmp_path / "net.h5"
+    path.write_bytes(h5_bytes({"dense/dense/kernel:0": np.ones((2, 2))}))
+    assert glance(path).kind is Kind.PARAMETERS
+    path.write_bytes(h5_bytes({"a": np.ones(2)})[:600])
+    assert glance(path).kind is Kind.PARAMETERS
+
+
+def test_without_its_library_only_hdf5_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("twinlens.engine.formats.hdf5.find_spec", lambda name: None)
+    assert glance(h5(tmp_path, sequential(*DENSE), DENSE_ARRAYS)).kind is Kind.PARAMETERS
+    archive = keras(tmp_path, sequential(*DENSE))
+    assert glance(archive).format == "Keras"
+    with pytest.raises(EngineUnavailableError, match="pyfive is not installed"):
+        load_keras(archive)

@@ -7,15 +7,16 @@ own ``preprocess_input`` was used is an assumption.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError, ShapeError
+from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.formats.keras.config import ModelOf
-from twinlens.engine.formats.keras.file import KerasFile, read_keras
+from twinlens.engine.formats.keras.file import KerasFile
 from twinlens.engine.formats.keras.importer import (
     all_layers,
     channels_last,
@@ -74,20 +75,19 @@ _NETWORKS = {
 }
 
 
-def describe_keras(path: Path) -> ModelFile:
-    """Read what a Keras file declares, without its weights being read.
+def describe_keras(file: KerasFile) -> ModelFile:
+    """What a parsed Keras file declares, without its weights being read.
 
     Raises:
-        ModelFileError: missing, too large, damaged, or without one picture in.
-        EngineUnavailableError: pyfive, which reads HDF5, is not installed.
+        ModelFileError: damaged, or without one picture in.
         UnsupportedOperatorError: layers that are not implemented; names all of them.
         ShapeError: sizes do not fit.
     """
-    file = read_keras(path, with_weights=False)
     model = parsed(file)
     if len(model.inputs) != 1:
-        raise ModelFileError(f"{path}: takes {len(model.inputs)} inputs, expected one picture")
-    shape = _picture(file, model)
+        raise ModelFileError(f"{file.path}: takes {len(model.inputs)} inputs, expected one picture")
+    with reading(f"{file.path}: its input"):
+        shape = _picture(file, model)
     sizes = [1 if size is None and not axis else size for axis, size in enumerate(shape)]
     known = [_USUAL_SIZE if size is None else size for size in sizes]
     try:
@@ -97,30 +97,36 @@ def describe_keras(path: Path) -> ModelFile:
             raise
         graph = None
     said = {"keras_version": file.version} if file.version else {}
+    values, usual = usual_recipe(model, shape)
     return ModelFile(
-        path=path,
+        path=file.path,
         input_shape=shape,
         output_width=None if graph is None else width_of(graph),
         ends_in_softmax=graph is not None and _ends_in_softmax(graph),
         metadata=said,
         recipe={} if graph is None else recipe_of(graph),
+        usual=usual,
+        usual_values=values,
         format=FORMAT,
     )
 
 
-def assumed_recipe(path: Path) -> tuple[str, dict[str, Any]]:
-    """How a model of Keras Applications is usually fed, for one that does not say so.
+def usual_recipe(model: ModelOf, shape: Sequence[int | None]) -> tuple[str, dict[str, Any]]:
+    """How a model is mostly fed that does not say so itself.
 
     Returns:
-        (what is assumed and why, for display; what a recipe takes). Pixels from 0 to 1 where the
-        network is not known.
+        (that in words, what a recipe takes): as Keras Applications feeds the network that the
+        names of its layers are from, else pixels from 0 to 1.
     """
-    model = parsed(read_keras(path, with_weights=False))
     names = {layer.name for layer in all_layers(model)}
-    for marker, (network, (values, recipe)) in _NETWORKS.items():
-        if marker in names:
-            return f"values: {values}, as Keras feeds {network}, assumed", dict(recipe)
-    return "values: 0 to 1, assumed", {"scale": 1 / 255, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    if 3 in (shape[1], shape[3]):
+        for marker, (network, (values, recipe)) in _NETWORKS.items():
+            if marker in names:
+                return f"{values}, as Keras feeds {network}", dict(recipe)
+    channels = 1 if 1 in (shape[1], shape[3]) else 3
+    color = "GRAY" if channels == 1 else "RGB"
+    zeros, ones = (0.0,) * channels, (1.0,) * channels
+    return "0 to 1", {"color": color, "scale": 1 / 255, "mean": zeros, "std": ones}
 
 
 def recipe_of(graph: Graph) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.hdf5 import SIGNATURE, check_reader, opened
+from twinlens.engine.formats.hdf5 import SIGNATURE, check_reader, is_readable, opened
 
 MAX_BYTES = 2 << 30
 """Most that a file, or its weights unpacked, may hold."""
@@ -82,17 +82,18 @@ def read_keras(path: str | Path, *, with_weights: bool = True) -> KerasFile:
 
 
 def has_architecture(path: Path) -> bool:
-    """Whether an HDF5 file or a zip says that it holds a Keras model, not only weights."""
+    """Whether a file holds a Keras model, not only weights; False where it cannot be read."""
     try:
         with path.open("rb") as stream:
-            zipped = stream.read(2) == b"PK"
-        if zipped:
+            head = stream.read(len(SIGNATURE))
+        if head[:2] == b"PK":
             with ZipFile(path) as archive:
                 return {CONFIG, WEIGHTS} <= set(archive.namelist())
-        check_reader(path)
+        if head != SIGNATURE or not is_readable():
+            return False
         with opened(path, f"{path}: cannot be read as HDF5") as file:
             return "model_config" in file.attrs
-    except _PACKED:
+    except (*_PACKED, ModelFileError):
         return False
 
 
