@@ -118,6 +118,14 @@ def test_hard_sigmoid_is_another_function_in_keras_3(tmp_path):
     np.testing.assert_allclose(new.reshape(-1), [1 / 3, 0.5 + 0.5 / 6, 0.95], rtol=1e-6)
 
 
+def test_inception_resnet_adds_a_share_of_its_second_input(tmp_path):
+    add = layer("CustomScaleLayer", "y", [[["x", 0, 0, {}], ["r", 0, 0, {}]]], scale=0.25)
+    relu = layer("ReLU", "r", [[["x", 0, 0, {}]]])
+    x = RANDOM.normal(size=(1, 3, 6, 7)).astype(np.float32)
+    found = answer(h5(tmp_path, functional(given(inbound=[]), relu, add)), x)
+    np.testing.assert_allclose(found, x + np.maximum(x, 0) / 4, rtol=1e-6)
+
+
 def test_a_picture_without_channels_gets_them_in_the_graph(tmp_path):
     model = sequential(given((3, 4)), layer("Flatten", "flat"), layer("Activation", "y"))
     path = h5(tmp_path, model)

@@ -58,12 +58,11 @@ class KerasFile:
         return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
-def read_keras(path: str | Path, *, with_weights: bool = True) -> KerasFile:
-    """Read a Keras file's description.
+def read_keras(path: str | Path) -> KerasFile:
+    """Read a Keras file's description, and unpack the weights of a ``.keras`` file.
 
     Args:
         path: ``.h5``, ``.hdf5`` or ``.keras``, told apart by content.
-        with_weights: whether the weights of a ``.keras`` file are unpacked as well.
 
     Raises:
         ModelFileError: missing, too large, damaged, or weights without a model.
@@ -78,7 +77,7 @@ def read_keras(path: str | Path, *, with_weights: bool = True) -> KerasFile:
         raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
     if size > MAX_BYTES:
         raise ModelFileError(f"{path}: has {size:,} bytes, at most {MAX_BYTES:,} are read")
-    return _of_zip(path, with_weights) if head[:2] == b"PK" else _of_hdf5(path)
+    return _of_zip(path) if head[:2] == b"PK" else _of_hdf5(path)
 
 
 def has_architecture(path: Path) -> bool:
@@ -113,7 +112,7 @@ def _of_hdf5(path: Path) -> KerasFile:
     return KerasFile(path, path.name, model, _text(version), path, numbered=False)
 
 
-def _of_zip(path: Path, with_weights: bool) -> KerasFile:
+def _of_zip(path: Path) -> KerasFile:
     try:
         with ZipFile(path) as archive:
             members = _members(path, archive)
@@ -122,10 +121,8 @@ def _of_zip(path: Path, with_weights: bool) -> KerasFile:
             if METADATA in members:
                 text = _unpacked(path, archive, members[METADATA], _MAX_TEXT)
                 about = _parsed(text, f"{path}: metadata")
-            weights = b""
-            if with_weights:
-                check_reader(path)
-                weights = _unpacked(path, archive, members[WEIGHTS], MAX_BYTES)
+            check_reader(path)
+            weights = _unpacked(path, archive, members[WEIGHTS], MAX_BYTES)
     except _PACKED as why:
         raise ModelFileError(
             f"{path}: cannot be read as a Keras archive ({why})",

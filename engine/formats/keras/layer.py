@@ -145,7 +145,7 @@ class Call:
             if item not in self._values:
                 raise ModelFileError(f"{self.what} reads {item}, which nothing writes")
             return self._values[item]
-        return Place(self.keep(np.asarray(item, np.float32), "operand"))
+        return Place(self.keep(float32(item), "operand"))
 
     def place(self) -> Place:
         """The only input.
@@ -252,7 +252,7 @@ class Call:
 
     def affine(self, value: str, scale: ArrayLike, shift: ArrayLike) -> str:
         """``scale * value + shift``, each left out where it changes nothing."""
-        factor, added = np.asarray(scale, np.float32), np.asarray(shift, np.float32)
+        factor, added = float32(scale), float32(shift)
         if not (factor == 1).all():
             value = self.emit(Mul(), value, self.keep(factor, "scale"), step="scale")
         if not (added == 0).all():
@@ -284,6 +284,19 @@ def whole(value: Any) -> int:
     if abs(value) > _MOST_SIZE:
         raise ValueError(f"{value} is more than {_MOST_SIZE:,}")
     return int(value)
+
+
+def float32(value: ArrayLike) -> Array:
+    """Numbers of a file in the type that we compute in.
+
+    Raises:
+        ValueError: they are not finite, or too large for it.
+    """
+    with np.errstate(over="ignore"):
+        array = np.asarray(value, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{str(value)[:60]} is beyond float32")
+    return array
 
 
 def scalar(value: Any) -> float:

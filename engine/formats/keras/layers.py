@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.formats.keras.activations import OBJECTS, activate
-from twinlens.engine.formats.keras.layer import PICTURE_AXES, Call, Place, whole
+from twinlens.engine.formats.keras.layer import PICTURE_AXES, Call, Place, float32, whole
 from twinlens.engine.formats.keras.pictures import PICTURES
 from twinlens.engine.formats.keras.weights import NORMS
 from twinlens.engine.layers import (
@@ -285,6 +285,14 @@ def merge(call: Call) -> None:
     call.finish(value, picture=picture)
 
 
+def scaled_sum(call: Call) -> None:
+    """CustomScaleLayer of Inception-ResNet: the first input, and the second times a number."""
+    (first, second), picture = call.same_order(call.places())
+    scale = call.keep(float32(call.number("scale", 1.0)), "scale")
+    value = call.emit(Add(), first, call.emit(Mul(), second, scale, step="scaled"))
+    call.finish(value, picture=picture)
+
+
 def join(call: Call, kind: str, first: str, second: str) -> str:
     """Two values, sample by sample."""
     joined: dict[str, type[Layer]] = {
@@ -395,6 +403,7 @@ LAYERS: dict[str, Builder] = {
     "Concatenate": concatenate,
     "Conv2D": conv,
     "Conv2DTranspose": conv_transpose,
+    "CustomScaleLayer": scaled_sum,
     "Dense": dense,
     "DepthwiseConv2D": depthwise,
     "Flatten": flatten,

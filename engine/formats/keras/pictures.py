@@ -128,6 +128,8 @@ def normalize(call: Call) -> None:
     else:
         mean, variance = call.array("mean", *sizes), call.array("variance", *sizes)
     wide = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    if not (variance >= 0).all():
+        raise ValueError("a variance is below 0")
     middle = mean.reshape(wide).astype(np.float64)
     spread = np.maximum(np.sqrt(variance.reshape(wide).astype(np.float64)), 1e-7)
     if place.picture:
