@@ -402,9 +402,13 @@ def test_pixels_come_as_the_first_layers_want_them(tmp_path, first, expected):
     ("names", "said", "recipe"),
     [
         (["block_1_expand"], "−1 to 1, as Keras feeds MobileNet-v2", {"scale": 1 / 127.5}),
-        (["conv2_block1_1_conv"], "BGR less the mean pixel, as Keras feeds ResNet", {"scale": 1.0}),
+        (
+            ["conv2_block1_1_conv", "conv2_block1_0_bn"],
+            "BGR less the mean pixel, as Keras feeds ResNet",
+            {"scale": 1.0},
+        ),
         (["conv2_block1_1_conv", "conv2_block1_preact_bn"], "ResNet-v2", {"mean": [1.0] * 3}),
-        (["conv2_block1_1_conv", "conv2_block1_0_bn"], "DenseNet", {"scale": 1 / 255}),
+        (["conv2_block1_1_conv", "conv2_block1_concat"], "DenseNet", {"scale": 1 / 255}),
         (["my_own"], "0 to 1, assumed", {"mean": [0.0] * 3}),
     ],
 )

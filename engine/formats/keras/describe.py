@@ -68,7 +68,7 @@ _NETWORKS = {
     "block2_sepconv1": ("Xception", _MINUS_ONE),
     "stem_bn1": ("NASNet", _MINUS_ONE),
     "conv2_block1_preact_bn": ("ResNet-v2", _MINUS_ONE),
-    "conv2_block1_0_bn": ("DenseNet", _TORCH),
+    "conv2_block1_concat": ("DenseNet", _TORCH),
     "conv2_block1_1_conv": ("ResNet", _CAFFE),
     "res2a_branch2a": ("ResNet", _CAFFE),
     "block5_conv3": ("VGG", _CAFFE),
