@@ -26,7 +26,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.targets.cpu.engine import LayersCpuEngine
 from twinlens.engine.vision.engine import VisionEngine
 
-PACKAGES = {"3": ("keras", "torch"), "2": ("tensorflow-cpu==2.15.*", "setuptools")}
+PACKAGES = {"3": ("keras", "torch", "jax"), "2": ("tensorflow-cpu==2.15.*", "setuptools")}
 ENGINES = {"layers-cpu": LayersCpuEngine(), "vision": VisionEngine()}
 
 

@@ -24,6 +24,7 @@ from twinlens.engine.formats.keras.layer import (
     whole,
 )
 from twinlens.engine.formats.keras.layers import join
+from twinlens.engine.formats.keras.operator_names import GRAPH, KERAS, TENSORFLOW
 from twinlens.engine.layers import (
     GELU,
     Clip,
@@ -87,13 +88,13 @@ def operator_of(layer: LayerOf) -> str | None:
     What is not known is named as TensorFlow or Keras do.
     """
     if layer.operation:
-        return _KERAS.get(layer.kind, f"keras.ops {layer.kind}")
+        return KERAS.get(layer.kind, f"keras.ops {layer.kind}")
     if layer.kind in LAMBDAS:
         name = str(layer.settings.get("function", "")).removeprefix("compat.v1.")
-        return _TENSORFLOW.get(name, f"tf.{name}")
+        return TENSORFLOW.get(name, f"tf.{name}")
     if layer.kind == NODES:
         name = str(_node(layer).get("op", ""))
-        return _GRAPH.get(name, f"TensorFlow's {name}")
+        return GRAPH.get(name, f"TensorFlow's {name}")
     return None
 
 
@@ -355,119 +356,4 @@ OPERATORS: dict[str, Builder] = {
     "stack": _stack,
     "subtract": _binary("Subtract"),
     "transpose": _transpose,
-}
-
-# Classes of keras.ops.
-_KERAS = {
-    "Add": "add",
-    "Cast": "cast",
-    "Celu": "celu",
-    "Clip": "clip",
-    "Concatenate": "concatenate",
-    "Divide": "divide",
-    "Elu": "elu",
-    "ExpandDims": "expand_dims",
-    "Gelu": "gelu",
-    "GetItem": "get_item",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSilu": "hard_silu",
-    "HardSwish": "hard_silu",
-    "HardTanh": "hard_tanh",
-    "LeakyRelu": "leaky_relu",
-    "LogSoftmax": "log_softmax",
-    "Maximum": "maximum",
-    "Mean": "mean",
-    "Minimum": "minimum",
-    "Multiply": "multiply",
-    "Negative": "negative",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Reshape": "reshape",
-    "Selu": "selu",
-    "Sigmoid": "sigmoid",
-    "Silu": "silu",
-    "Softmax": "softmax",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Square": "square",
-    "Squeeze": "squeeze",
-    "Stack": "stack",
-    "StopGradient": "same",
-    "Subtract": "subtract",
-    "Swish": "silu",
-    "Tanh": "tanh",
-    "Transpose": "transpose",
-    "TrueDivide": "divide",
-}
-
-# TensorFlow's functions as a TFOpLambda names them.
-_TENSORFLOW = {
-    "__operators__.add": "add",
-    "__operators__.getitem": "get_item",
-    "__operators__.mul": "multiply",
-    "__operators__.neg": "negative",
-    "__operators__.sub": "subtract",
-    "__operators__.truediv": "divide",
-    "cast": "cast",
-    "clip_by_value": "clip",
-    "concat": "concatenate",
-    "expand_dims": "expand_dims",
-    "identity": "same",
-    "math.add": "add",
-    "math.divide": "divide",
-    "math.maximum": "maximum",
-    "math.minimum": "minimum",
-    "math.multiply": "multiply",
-    "math.negative": "negative",
-    "math.reduce_mean": "mean",
-    "math.sigmoid": "sigmoid",
-    "math.softplus": "softplus",
-    "math.square": "square",
-    "math.subtract": "subtract",
-    "math.tanh": "tanh",
-    "math.truediv": "divide",
-    "nn.bias_add": "bias_add",
-    "nn.elu": "elu",
-    "nn.gelu": "gelu",
-    "nn.leaky_relu": "leaky_relu",
-    "nn.log_softmax": "log_softmax",
-    "nn.relu": "relu",
-    "nn.relu6": "relu6",
-    "nn.selu": "selu",
-    "nn.sigmoid": "sigmoid",
-    "nn.silu": "silu",
-    "nn.softmax": "softmax",
-    "nn.softplus": "softplus",
-    "nn.softsign": "softsign",
-    "nn.swish": "silu",
-    "nn.tanh": "tanh",
-    "reshape": "reshape",
-    "squeeze": "squeeze",
-    "stack": "stack",
-    "stop_gradient": "same",
-    "transpose": "transpose",
-}
-
-# Operators of TensorFlow's graphs that have no settings but their inputs.
-_GRAPH = {
-    "Add": "add",
-    "AddV2": "add",
-    "BiasAdd": "bias_add",
-    "Elu": "elu",
-    "Identity": "same",
-    "Maximum": "maximum",
-    "Minimum": "minimum",
-    "Mul": "multiply",
-    "Neg": "negative",
-    "RealDiv": "divide",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Selu": "selu",
-    "Sigmoid": "sigmoid",
-    "Softmax": "softmax",
-    "Softplus": "softplus",
-    "Square": "square",
-    "StopGradient": "same",
-    "Sub": "subtract",
-    "Tanh": "tanh",
 }
