@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from helpers.keras_files import cases
 from helpers.networks import described
 from twinlens.engine.api.protocol import EngineOptions
+from twinlens.engine.cancel import cancel_scope
 from twinlens.engine.errors import (
+    CancelledError,
     EngineUnavailableError,
     ModelFileError,
     ParameterError,
@@ -176,6 +179,13 @@ def test_a_model_of_ones_own_class_is_refused(tmp_path):
     model = {"class_name": "MyNet", "config": {"name": "net"}}
     with pytest.raises(ModelFileError, match="class 'MyNet', whose layers are Python code"):
         load_keras(h5(tmp_path, model))
+
+
+def test_nobody_waits_for_a_graph_that_is_given_up(tmp_path):
+    path = h5(tmp_path, sequential(*DENSE), DENSE_ARRAYS)
+    token = SimpleNamespace(cancelled=True)
+    with cancel_scope(token), pytest.raises(CancelledError):
+        load_keras(path)
 
 
 def test_a_model_that_goes_on_training_is_refused(tmp_path):

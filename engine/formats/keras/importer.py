@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     ModelFileError,
     ParameterError,
@@ -310,6 +311,7 @@ class _Walk:
         path: tuple[str, ...],
         values: dict[Ref, Place],
     ) -> None:
+        checkpoint()
         self._count += 1
         if self._count > MAX_LAYERS:
             raise ModelFileError(f"{self._net.title}: uses more than {MAX_LAYERS:,} layers")
