@@ -70,7 +70,7 @@ def stop(now):
 
 window.stage.painted.connect(painted)
 window.show()
-window.start("clip", None, engine)
+window.start("clip", "twinlens-208", engine)
 QTimer.singleShot(int((seconds + 60) * 1e3), window.close)
 application.exec()
 window.stop()
