@@ -27,7 +27,6 @@ from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import Network
 from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
-
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter, in seconds.
 
