@@ -10,26 +10,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from twinlens.engine.api.protocol import GraphSource
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError
-from twinlens.engine.formats.coreml.describe import describe_coreml
-from twinlens.engine.formats.coreml.file import read_coreml
-from twinlens.engine.formats.coreml.importer import graph_from_coreml
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.keras.describe import FORMAT as KERAS_TITLE
-from twinlens.engine.formats.keras.describe import describe_keras
-from twinlens.engine.formats.keras.file import read_keras
-from twinlens.engine.formats.keras.importer import graph_from_keras
-from twinlens.engine.formats.onnx.describe import describe_onnx
-from twinlens.engine.formats.onnx.file import read_model
-from twinlens.engine.formats.onnx.importer import graph_from_onnx
-from twinlens.engine.formats.tflite.describe import describe_tflite
-from twinlens.engine.formats.tflite.file import read_tflite
-from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
 
 Shape = tuple[int, ...]
@@ -54,30 +42,46 @@ class ModelFormat:
     for_onnxruntime: bool = False
 
 
+def _late(module: str, function: str) -> Callable[..., Any]:
+    """A reader that is imported when it is first called: who starts with one format needs one."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module(f"{__package__}.{module}"), function)(*args, **options)
+
+    return call
+
+
+_onnx_graph = _late("onnx.importer", "graph_from_onnx")
+_tflite_graph = _late("tflite.importer", "graph_from_tflite")
+_coreml_graph = _late("coreml.importer", "graph_from_coreml")
+_coreml_facts = _late("coreml.describe", "describe_coreml")
+_keras_graph = _late("keras.importer", "graph_from_keras")
+_keras_facts = _late("keras.describe", "describe_keras")
+
 ONNX = ModelFormat(
     "ONNX",
-    read_model,
-    describe_onnx,
-    lambda model, name, sizes: graph_from_onnx(model, name=name, open_sizes=sizes),
+    _late("onnx.file", "read_model"),
+    _late("onnx.describe", "describe_onnx"),
+    lambda model, name, sizes: _onnx_graph(model, name=name, open_sizes=sizes),
     for_onnxruntime=True,
 )
 TFLITE = ModelFormat(
     "TensorFlow Lite",
-    read_tflite,
-    describe_tflite,
-    lambda file, name, sizes: graph_from_tflite(file, name=name, open_sizes=sizes),
+    _late("tflite.file", "read_tflite"),
+    _late("tflite.describe", "describe_tflite"),
+    lambda file, name, sizes: _tflite_graph(file, name=name, open_sizes=sizes),
 )
 CORE_ML = ModelFormat(
     "Core ML",
-    read_coreml,
-    lambda path, file: describe_coreml(file),
-    lambda file, name, sizes: graph_from_coreml(file),
+    _late("coreml.file", "read_coreml"),
+    lambda path, file: _coreml_facts(file),
+    lambda file, name, sizes: _coreml_graph(file),
 )
 KERAS = ModelFormat(
-    KERAS_TITLE,
-    read_keras,
-    lambda path, file: describe_keras(file),
-    lambda file, name, sizes: graph_from_keras(file, open_sizes=sizes),
+    "Keras",
+    _late("keras.file", "read_keras"),
+    lambda path, file: _keras_facts(file),
+    lambda file, name, sizes: _keras_graph(file, open_sizes=sizes),
 )
 
 
