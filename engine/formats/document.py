@@ -17,6 +17,8 @@ from typing import Any
 from twinlens.engine.api.protocol import GraphSource
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError
+from twinlens.engine.formats.answer.answers import Answer
+from twinlens.engine.formats.answer.graph import cut_graph
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 
@@ -32,6 +34,8 @@ class ModelFormat:
         parse: reads a file or package; the only time that its contents are read.
         describe: what parsed contents declare, without weights being interpreted.
         build: the graph of parsed contents; gets a name, and sizes for axes that are left open.
+        cut: parsed contents with one value as their only output; may change what it is given.
+            None where the graph is cut instead.
         for_onnxruntime: whether ONNX Runtime reads such a file by itself.
     """
 
@@ -39,6 +43,7 @@ class ModelFormat:
     parse: Callable[[Path], Any]
     describe: Callable[[Path, Any], ModelFile]
     build: Callable[[Any, str, Shape | None], Graph]
+    cut: Callable[[Any, str], Any] | None
     for_onnxruntime: bool = False
 
 
@@ -63,6 +68,7 @@ ONNX = ModelFormat(
     _late("onnx.file", "read_model"),
     _late("onnx.describe", "describe_onnx"),
     lambda model, name, sizes: _onnx_graph(model, name=name, open_sizes=sizes),
+    _late("onnx.chart", "cut_onnx"),
     for_onnxruntime=True,
 )
 TFLITE = ModelFormat(
@@ -70,18 +76,21 @@ TFLITE = ModelFormat(
     _late("tflite.file", "read_tflite"),
     _late("tflite.describe", "describe_tflite"),
     lambda file, name, sizes: _tflite_graph(file, name=name, open_sizes=sizes),
+    _late("tflite.chart", "cut_tflite"),
 )
 CORE_ML = ModelFormat(
     "Core ML",
     _late("coreml.file", "read_coreml"),
     lambda path, file: _coreml_facts(file),
     lambda file, name, sizes: _coreml_graph(file),
+    _late("coreml.chart", "cut_coreml"),
 )
 KERAS = ModelFormat(
     "Keras",
     _late("keras.file", "read_keras"),
     lambda path, file: _keras_facts(file),
     lambda file, name, sizes: _keras_graph(file, open_sizes=sizes),
+    None,
 )
 
 
@@ -97,6 +106,7 @@ class Document:
         self.path, self.format = path, format
         self._lock = threading.RLock()
         self._parsed: Any = None
+        self._answer: Answer | None = None
 
     @cached_property
     def described(self) -> ModelFile:
@@ -110,6 +120,13 @@ class Document:
         with self._lock:
             return self.format.describe(self.path, self._contents())
 
+    def read_at(self, answer: Answer) -> None:
+        """Let the graph, and what ONNX Runtime gets, end in one of ``described.answers``.
+
+        Said once, before either is asked for.
+        """
+        self._answer = answer
+
     def graph(self, open_sizes: Shape | None = None) -> Graph:
         """Build the graph as it is stored, not optimised.
 
@@ -122,7 +139,10 @@ class Document:
         with self._lock:
             kept = self._sizes_left_open()
             try:
-                return self.format.build(self._contents(), self.path.stem, open_sizes)
+                graph = self.format.build(self._cut(), self.path.stem, open_sizes)
+                if self.format.cut is None and self._answer is not None and self._answer.value:
+                    return cut_graph(graph, self._answer.value)
+                return graph
             except CancelledError:
                 kept = True  # whoever asks next need not read the file again
                 raise
@@ -138,9 +158,22 @@ class Document:
         return GraphSource(self.graph, open_axes=not described or self._sizes_left_open())
 
     @property
-    def onnx(self) -> Path | None:
-        """The file, where ONNX Runtime reads it by itself."""
-        return self.path if self.format.for_onnxruntime else None
+    def onnx(self) -> Path | bytes | None:
+        """The file, where ONNX Runtime reads it by itself; or what is left of it, where the answer
+        is none of its outputs."""
+        if not self.format.for_onnxruntime:
+            return None
+        if self._answer is None or self._answer.output:
+            return self.path
+        with self._lock:
+            data: bytes = self._cut().SerializeToString()
+            return data
+
+    def _cut(self) -> Any:
+        contents = self._contents()
+        if self._answer is not None and self.format.cut is not None:
+            contents = self._parsed = self.format.cut(contents, self._answer.value)
+        return contents
 
     def _contents(self) -> Any:
         checkpoint()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.errors import InferenceError, ShapeError
 from twinlens.engine.graph import Graph
 
@@ -46,12 +47,8 @@ class Classifier:
         if shape != expected:
             raise ShapeError(f"{graph.name} takes {shape}, but its recipe makes {expected}")
         output = graph.outputs[0]
-        width = int(np.prod(graph.shapes[output]))
-        if width < 1 or max(graph.shapes[output]) != width:
-            raise ShapeError(
-                f"{graph.name} answers with {graph.shapes[output]}; one value per class is required"
-            )
-        return cls(name, output, width)
+        check_answer(graph.name, graph.shapes[output], expected)
+        return cls(name, output, int(np.prod(graph.shapes[output])))
 
 
 def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> None:

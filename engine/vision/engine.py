@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.protocol import EngineOptions, Network, RunnerInfo
+from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     EngineError,
@@ -78,13 +79,14 @@ class VisionRunner:
         source, precision = _source(network)
         self._session: Any = open_session(source, options, network.name)
         self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
+        self._output = _output_name(self._session, network)
         self._running: Any = None
         self._integers = recipe.dtype == "uint8"
         shape = recipe.input_shape
         _check_input(network, self._session)
         checkpoint()
-        width = self._run(np.zeros(shape, recipe.dtype)).size
+        answer = self._run(np.zeros(shape, recipe.dtype))
+        check_answer(network.name, answer.shape, shape)
         self._info = RunnerInfo(
             engine_id=VisionEngine.id,
             engine_title=VisionEngine.title,
@@ -92,7 +94,7 @@ class VisionRunner:
             precision="uint8" if self._integers else precision,
             threads=thread_count(options),
             input_shape=shape,
-            output_width=width,
+            output_width=answer.size,
         )
 
     @property
@@ -228,6 +230,13 @@ def _source(network: Network) -> tuple[Path | bytes, str]:
     checkpoint()
     rounded = any(isinstance(node.layer, QuantizeLinear) for node in graph.nodes)
     return onnx_bytes(graph), "int8" if rounded else "fp32"
+
+
+def _output_name(session: Any, network: Network) -> str:
+    """The output that the specification names, or the first."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = network.spec.output_name
+    return wanted if wanted in names else str(names[0])
 
 
 def _check_input(network: Network, session: Any) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
+from twinlens.engine.api.tasks import row_width
 from twinlens.engine.errors import LabelError, ModelFileError, TwinlensError
 from twinlens.engine.graph import Graph
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import Kind
+from twinlens.models.identify.outputs import Read
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +25,20 @@ class Model:
         source: makes its graph, once.
         origins: where each of ``PARTS`` comes from; labels are missing where none are known.
         outputs: number of outputs, background included; None where the file leaves it open.
-        onnx: the file, where ONNX Runtime reads it by itself.
+        onnx: the file, where ONNX Runtime reads it by itself, or what of it is read.
         metadata: the file's own key-value pairs, where it was looked at.
         labels_source: what names the classes, for display: a file's name ...
+        read: how its outputs are read, where its operators were looked at.
     """
 
     spec: ModelSpec
     source: GraphSource
     origins: Mapping[str, Origin] = field(default_factory=dict)
     outputs: int | None = None
-    onnx: Path | None = None
+    onnx: Path | bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels_source: str = ""
+    read: Read | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,5 +144,4 @@ def size_of(path: Path) -> int:
 
 
 def _outputs(graph: Graph) -> int | None:
-    sizes = [n for n in graph.shapes[graph.outputs[0]] if n > 1]
-    return sizes[0] if len(sizes) == 1 else None
+    return row_width(graph.shapes[graph.outputs[0]])

@@ -148,6 +148,13 @@ def _imagenet(subject: Subject) -> Names | None:
     )
 
 
+def _one_class(subject: Subject) -> Names | None:
+    """One output is for or against one class, whatever that is."""
+    if subject.outputs != 1:
+        return None
+    return Names(("class 1",), Origin.ASSUMED, "the only output", note="labels: class 1, assumed")
+
+
 READERS: tuple[Callable[[Subject], Names | None], ...] = (
     _given,
     _in_sidecar,
@@ -156,6 +163,7 @@ READERS: tuple[Callable[[Subject], Names | None], ...] = (
     _in_file,
     _published,
     _imagenet,
+    _one_class,
 )
 """In the order of precedence."""
 

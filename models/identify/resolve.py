@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, OutputKind
+from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
 from twinlens.engine.files import reading
 from twinlens.engine.formats import ONNX, Document
+from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
@@ -19,6 +21,7 @@ from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
 from twinlens.models.identify.kinds import Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
+from twinlens.models.identify.outputs import Read, how_read
 from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
 from twinlens.models.identify.sidecar import Sidecar, read_sidecar
 from twinlens.models.networks.published import NETWORKS, Architecture
@@ -49,7 +52,12 @@ _IMAGENET = 1000
 
 
 def identify(
-    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+    name_or_path: str | Path,
+    *,
+    labels: Path | None = None,
+    output_name: str = "",
+    output_kind: str = "",
+    store: Store | None = None,
 ) -> Identified:
     """Tell what a catalog name or a path is, and what is known of it.
 
@@ -62,6 +70,8 @@ def identify(
             assembled by hand; or that network's id, a colon and such a path; or the path of
             anything else.
         labels: label file that overrides the model's own.
+        output_name: the output that classifies; empty for the one that is found.
+        output_kind: one of ``OUTPUT_KINDS``; empty for what the operators say.
         store: where fetched models are; None means the user's folder.
 
     Returns:
@@ -76,26 +86,32 @@ def identify(
     """
     store = store or Store()
     known, name = store.cards(), str(name_or_path)
+    asked = Asked(name, labels, output_name=output_name, output_kind=output_kind)
     card = _find(name, known)
     if card is not None:
         if card.embedded:
-            return _of_card(card, FOLDER / card.file, Asked(name, labels))
-        own = store.labels(card)
-        return _of_card(card, _fetched(card, store), Asked(name, labels, fetched_labels=own))
+            return _of_card(card, FOLDER / card.file, asked)
+        asked = replace(asked, fetched_labels=store.labels(card))
+        return _of_card(card, _fetched(card, store), asked)
     chosen = split_name(name)
     if chosen is not None:
         architecture, path = chosen
         with reading(path, ModelFileError):
-            return _of_parameters(path, Asked(name, labels), architecture)
+            return _of_parameters(path, asked, architecture)
     path = Path(name_or_path)
     with reading(path, ModelFileError):
         if not path.exists():
             raise _unknown(f"model {name!r}: no such file or catalog name", known)
-        return _of_path(glance(path), Asked(name, labels, by_path=True), known)
+        return _of_path(glance(path), replace(asked, by_path=True), known)
 
 
 def resolve(
-    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+    name_or_path: str | Path,
+    *,
+    labels: Path | None = None,
+    output_name: str = "",
+    output_kind: str = "",
+    store: Store | None = None,
 ) -> Network:
     """What an engine loads for a catalog name or a path: ``identify``'s network.
 
@@ -103,7 +119,14 @@ def resolve(
         LabelError: labels are missing or their number is wrong.
         ModelError: as ``identify``; or it is no model.
     """
-    return identify(name_or_path, labels=labels, store=store).network
+    found = identify(
+        name_or_path,
+        labels=labels,
+        output_name=output_name,
+        output_kind=output_kind,
+        store=store,
+    )
+    return found.network
 
 
 @dataclass(frozen=True)
@@ -115,12 +138,16 @@ class Asked:
         labels: label file that overrides all others.
         fetched_labels: label file that was fetched with a model of the catalog.
         by_path: whether a path was given, so that what lies beside it is meant as well.
+        output_name: the output that classifies; empty for the one that is found.
+        output_kind: what the outputs are; empty for what is found.
     """
 
     name: str
     labels: Path | None = None
     fetched_labels: Path | None = None
     by_path: bool = False
+    output_name: str = ""
+    output_kind: str = ""
 
 
 def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
@@ -147,10 +174,13 @@ def _of_document(
     path, described = file.path, file.described
     sidecar = read_sidecar(path, kept_for(path) if kept else None)
     beside, inside = sidecar.values, settings_in(described)
+    read = _read(described, asked, sidecar, inside)
+    if read.answer is not described.answers.best:
+        described = replace(described, output_width=read.answer.width, labels=read.answer.names)
+    file.read_at(read.answer)
     background = int(beside.get("background_outputs", inside.get("background_outputs", -1)))
     if background < 0:
         background = int(described.output_width == _IMAGENET + 1)
-    output: OutputKind = "probabilities" if described.ends_in_softmax else "logits"
     subject = Subject(
         path,
         outputs=described.output_width,
@@ -170,8 +200,8 @@ def _of_document(
         recipe=fed.recipe,
         labels=labels.names,
         background_outputs=background,
-        output=beside.get("output", inside.get("output", output)),
-        notes=_notes(labels, fed.notes),
+        notes=(*_notes(labels, fed.notes), *read.notes),
+        **read.spec,
     )
     model = Model(
         spec,
@@ -181,8 +211,25 @@ def _of_document(
         file.onnx,
         described.metadata,
         labels.source,
+        read,
     )
     return Identified(asked.name, path, Kind.MODEL, format, model, labels.problem)
+
+
+def _read(described: ModelFile, asked: Asked, sidecar: Sidecar, inside: Mapping[str, Any]) -> Read:
+    """How the outputs are read: as was asked, as stands beside or inside the file, or as found."""
+    beside = sidecar.values
+    name, name_origin = asked.output_name, Origin.GIVEN
+    if not name:
+        name, name_origin = str(beside.get("output_name", "")), sidecar.origin
+    kind, kind_origin = asked.output_kind, Origin.GIVEN
+    if not kind and "output" in beside:
+        kind, kind_origin = beside["output"], sidecar.origin
+    elif not kind and "output" in inside:
+        kind, kind_origin = inside["output"], Origin.FILE
+    return how_read(
+        described, name=name, name_origin=name_origin, kind=kind, kind_origin=kind_origin
+    )
 
 
 def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
@@ -192,9 +239,13 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     file = document(path)
     if card.recipe is None:
         return _of_document(file, asked, FORMATS[card.format], kept=False, card=card)
-    output = card.output
-    if output is None:
-        output = "probabilities" if file.described.ends_in_softmax else "logits"
+    fields: Mapping[str, Any] = {"output": card.output}
+    read = None
+    if card.output is None or asked.output_name or asked.output_kind:
+        kind = asked.output_kind or card.output or ""
+        read = how_read(file.described, name=asked.output_name, kind=kind)
+        file.read_at(read.answer)
+        fields = read.spec
     published = asked.fetched_labels or (FOLDER / card.labels if card.labels else None)
     subject = Subject(
         path,
@@ -212,10 +263,12 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
         recipe=card.recipe,
         labels=labels.names,
         background_outputs=card.background_outputs,
-        output=output,
+        **fields,
     )
     origins = _origins(dict.fromkeys(PARTS, Origin.CARD), labels)
-    model = Model(spec, file.source, origins, onnx=file.onnx, labels_source=labels.source)
+    model = Model(
+        spec, file.source, origins, onnx=file.onnx, labels_source=labels.source, read=read
+    )
     return Identified(asked.name, path, Kind.MODEL, FORMATS[card.format], model, labels.problem)
 
 

@@ -15,28 +15,7 @@ from twinlens.engine.errors import UnsupportedOperatorError
 from twinlens.models.identify.resolve import identify
 
 ENGINES = ("layers-cpu", "vision")
-# Read right already: a softmax at the end or behind what only moves its answer, and plain scores.
-RIGHT = {
-    "probabilities": ("plain cast identity rounded", "as a picture", "no batch", "size", "old"),
-    "logits": ("plain scaled shifted", "relu", "size"),
-    "several": ("features last",),
-}
-
-
-def marks(kind: str, case: Case) -> list[pytest.MarkDecorator]:
-    """What is not read right yet."""
-    right = RIGHT.get(kind, ())
-    if right and (case.name in right[0].split() or case.name.startswith(right)):
-        return []
-    reason = "only the last operator's name, and only the first output, is looked at"
-    return [pytest.mark.xfail(strict=True, reason=reason)]
-
-
-ALL = [
-    pytest.param(case, id=f"{kind}: {case.name}", marks=marks(kind, case))
-    for kind, of in CASES.items()
-    for case in of
-]
+ALL = [pytest.param(case, id=f"{kind}: {case.name}") for kind, of in CASES.items() for case in of]
 
 
 def network_of(path: Path, labels: tuple[str, ...] | None) -> Network:
