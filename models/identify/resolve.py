@@ -21,7 +21,7 @@ from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
 from twinlens.models.identify.kinds import Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
-from twinlens.models.identify.outputs import Read, how_read
+from twinlens.models.identify.outputs import Read, fitting_kind, how_read
 from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
 from twinlens.models.identify.sidecar import Sidecar, read_sidecar
 from twinlens.models.networks.published import NETWORKS, Architecture
@@ -311,6 +311,7 @@ def _of_parameters(
         recipe=fed.recipe,
         labels=labels.names,
         background_outputs=background,
+        output=fitting_kind(asked.output_kind or "probabilities", match.classes),
         notes=_notes(labels, notes),
     )
     model = Model(

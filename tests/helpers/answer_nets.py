@@ -485,6 +485,13 @@ SEVERAL = [
         ("n int",),
     ),
     Case(
+        "index as a number",
+        "p = Softmax(z)\nn = ArgMax(p) {axis: 1; keepdims: 0}\nf = Cast(n) {to: 1}",
+        softmax,
+        "probabilities",
+        ("f 1", "p 1,5"),
+    ),
+    Case(
         "the best three",
         "p = Softmax(z)\nv, n = TopK(p, k)",
         softmax,

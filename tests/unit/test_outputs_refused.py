@@ -207,3 +207,8 @@ def test_an_output_can_be_named_where_others_are_not_rows(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="no output 'other'") as failed:
         identify(path, output_name="other")
     assert failed.value.hint is not None and "boxes, scene" in failed.value.hint
+
+
+def test_a_classifier_that_ends_in_a_pool_is_one(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx", [(1, 5, 1, 1)], names=("pool10_1",))
+    assert identify(path).known.outputs == 5

@@ -60,7 +60,7 @@ _POINTWISE = frozenset(
         "ReduceMean",
     ]
 )
-_DESCRIBING = ("embed", "feature", "descriptor", "hidden", "pooled", "pool", "avgpool")
+_DESCRIBING = ("embed", "feature", "descriptor")
 _ASIDE = ("aux", "loss_1", "loss1", "loss2", "branch")
 _PLENTY = 100
 _MOST_ENDS = 64
@@ -199,6 +199,7 @@ def _candidate(chart: Chart, end: End) -> _Candidate | str | None:
     width = width or _width(chart, value)
     if names and width is None:
         width = len(names)
+    names = names if len(names) == width else ()
     output = end.value if declared else ""
     answer = Answer(value, output, end.title, reading, width, names)
     return _Candidate(answer, _features(chart, end, reading), _rank(chart, end, answer))
@@ -226,21 +227,13 @@ def _behind(chart: Chart, end: End) -> tuple[tuple[str, ...], str | None, bool]:
             value, declared = _choice(chart, step), False
         elif kind == "QuantizeLinear" and declared:
             value, declared = step.inputs[0], False  # a runtime would hand out its integers
-        elif kind in MOVES and (not declared or _rounds(chart, end, step)):
+        elif kind in MOVES and (not declared or _is_choice(chart, value)):
             value = step.inputs[0]
         else:
             break
-    if end.holds == "texts" and declared:
+    if end.holds in ("texts", "map") and declared:
         return names, None, False
     return names, value, declared
-
-
-def _rounds(chart: Chart, end: End, step: Step) -> bool:
-    """Whether an output only repeats a choice, as an integer that was moved about."""
-    if end.holds != "integers":
-        return False
-    source = chart.writer(reached(chart, step.inputs[0], MOVES))
-    return source is not None and source.kind in _CHOICES
 
 
 def _keys(step: Step) -> tuple[str, ...]:

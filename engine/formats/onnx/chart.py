@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinlens.engine.errors import ModelError
 from twinlens.engine.formats.answer.chart import Chart, End, Sizes, Step
 from twinlens.engine.formats.onnx.operator import array_of
 from twinlens.engine.layers.base import Array
@@ -56,9 +58,12 @@ def chart_of_onnx(model: onnx.ModelProto) -> Chart:
                 if attribute.name in ("value_float", "value_int"):
                     return np.asarray(attribute.f or attribute.i)
         found = tensor(name)
-        if found is None or found.data_type == _STRING or np.prod(list(found.dims) or [1]) > _SMALL:
+        if found is None or found.data_type == _STRING or prod(found.dims) > _SMALL:
             return None
-        return array_of(found)
+        try:
+            return array_of(found)
+        except ModelError:
+            return None  # whoever builds the graph says what is wrong with it
 
     @cache
     def texts(name: str) -> tuple[str, ...]:
