@@ -380,6 +380,20 @@ def _slice(to: Writer, node: Node, layer: Slice) -> None:
     to.node("Slice", [*node.inputs, *names])
 
 
+def _gather(to: Writer, node: Node, layer: Gather | GatherElements | GatherND) -> None:
+    import onnx
+
+    data, places = node.inputs
+    if to.dtype(places) != np.int64:
+        # GatherND takes nothing else, the others not all integers.
+        whole = onnx.TensorProto.INT64
+        places = to.node("Cast", [places], step="places", to=whole)
+    if isinstance(layer, GatherND):
+        to.node("GatherND", [data, places], batch_dims=layer.batch_dims)
+    else:
+        to.node(layer.kind, [data, places], axis=layer.axis)
+
+
 def _expand(to: Writer, node: Node, layer: Expand) -> None:
     to.node("Expand", [*node.inputs, to.parameter("shape", _integers(layer.shape))])
 
@@ -639,9 +653,9 @@ WRITERS: dict[type, WriteLayer] = {
     Flatten: _plain("Flatten", "axis"),
     Floor: _plain("Floor"),
     GELU: _plain("Gelu", "approximate"),
-    Gather: _plain("Gather", "axis"),
-    GatherElements: _plain("GatherElements", "axis"),
-    GatherND: _plain("GatherND", "batch_dims"),
+    Gather: _gather,
+    GatherElements: _gather,
+    GatherND: _gather,
     Gemm: _gemm,
     GlobalAvgPool2d: _plain("GlobalAveragePool"),
     GlobalMaxPool2d: _plain("GlobalMaxPool"),
