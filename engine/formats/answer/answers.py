@@ -240,7 +240,7 @@ def _keys(step: Step) -> tuple[str, ...]:
     given = step.settings
     for key in ("classlabels_strings", "classlabels_int64s", "classlabels_ints"):
         keys = given.get(key)
-        if keys:
+        if keys and isinstance(keys, tuple):
             numbers = [str(k) for k in keys] == [str(n) for n in range(len(keys))]
             # A long count is no list of names.
             return () if numbers and len(keys) >= _PLENTY else tuple(str(k) for k in keys)
@@ -289,7 +289,7 @@ def _task(chart: Chart, value: str, sizes: Sizes) -> str:
     # Softmax over the last axis, or a recurrent layer before, is an answer for each position.
     ends = chart.writer(reached(chart, value, MOVES))
     last = ends is not None and ends.kind in ("Softmax", "LogSoftmax")
-    axis = int(ends.settings.get("axis", -1)) if ends is not None and last else -1
+    axis = ends.whole("axis", -1) if ends is not None else -1
     rows = chart.kinds_before(value) & _RECURRENT or (last and axis in (-1, 2))
     return task_of(sizes, chart.input_sizes, positions=bool(rows))
 

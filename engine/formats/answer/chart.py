@@ -34,6 +34,20 @@ class Step:
     outputs: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def at(self, index: int) -> str:
+        """An input; "" where there are not so many."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
+    def whole(self, key: str, default: int) -> int:
+        """A setting that is a whole number; the default where it is something else."""
+        value = self.settings.get(key)
+        return value if isinstance(value, int) else default
+
+    def real(self, key: str) -> float | None:
+        """A setting that is a number; None where it is left out, or is something else."""
+        value = self.settings.get(key)
+        return float(value) if isinstance(value, int | float) else None
+
 
 @dataclass(frozen=True)
 class End:

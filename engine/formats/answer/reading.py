@@ -121,9 +121,9 @@ class _Reader:
     def _of(self, step: Step) -> Reading:
         kind = step.kind
         if kind in MOVES:
-            return self.read(step.inputs[0])
+            return self.read(step.at(0))
         if kind in _PARTS:
-            data = step.inputs[0]
+            data = step.at(0)
             return replace(self.read(data), part=True)
         if kind in _ENDS:
             return _ENDS[kind]
@@ -139,12 +139,12 @@ class _Reader:
         return Reading("one", log=True, how="log-softmax")
 
     def _relu(self, step: Step) -> Reading:
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         return inner if inner.known and not inner.log else Reading()
 
     def _clip(self, step: Step) -> Reading:
         low, high = self._bounds(step)
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         if inner.form != "raw":
             return inner
         if abs(low) < 1e-3 and 0 < high < _NO_BOUND:
@@ -182,14 +182,14 @@ class _Reader:
     def _bounds(self, step: Step) -> tuple[float, float]:
         bounds = []
         for index, (key, none) in enumerate((("min", -_NO_BOUND), ("max", _NO_BOUND)), 1):
-            given = step.settings.get(key)
-            if given is None and index < len(step.inputs) and step.inputs[index]:
-                given = self.chart.number(step.inputs[index])
-            bounds.append(none if given is None else float(given))
+            given = step.real(key)
+            if given is None:
+                given = self.chart.number(step.at(index))
+            bounds.append(none if given is None else given)
         return bounds[0], bounds[1]
 
     def _mul(self, step: Step) -> Reading:
-        left, right = step.inputs[:2] if len(step.inputs) > 1 else (step.inputs[0], "")
+        left, right = step.at(0), step.at(1)
         for value, by in ((left, right), (right, left)):
             number = self.chart.number(by)
             if number is not None:
@@ -203,7 +203,7 @@ class _Reader:
         return Reading()
 
     def _div(self, step: Step) -> Reading:
-        value, by = step.inputs[:2]
+        value, by = step.at(0), step.at(1)
         number = self.chart.number(by)
         if number:
             return self.read(value).scaled(1 / number, 0.0)
@@ -215,16 +215,16 @@ class _Reader:
         return self._ratio(value, by)
 
     def _reciprocal(self, step: Step) -> Reading:
-        return self._inverse(step.inputs[0])
+        return self._inverse(step.at(0))
 
     def _pow(self, step: Step) -> Reading:
-        power = self.chart.number(step.inputs[1]) if len(step.inputs) > 1 else None
+        power = self.chart.number(step.at(1))
         if power == 1:
-            return self.read(step.inputs[0])
-        return self._inverse(step.inputs[0]) if power == -1 else Reading()
+            return self.read(step.at(0))
+        return self._inverse(step.at(0)) if power == -1 else Reading()
 
     def _add(self, step: Step) -> Reading:
-        left, right = step.inputs[:2] if len(step.inputs) > 1 else (step.inputs[0], "")
+        left, right = step.at(0), step.at(1)
         for value, by in ((left, right), (right, left)):
             number = self.chart.number(by)
             if number is not None:
@@ -252,7 +252,7 @@ class _Reader:
         return first.scaled(float(weight), 0.0)
 
     def _sub(self, step: Step) -> Reading:
-        value, by = step.inputs[:2]
+        value, by = step.at(0), step.at(1)
         number = self.chart.number(by)
         if number is not None:
             return self.read(value).scaled(1.0, -number)
@@ -264,20 +264,20 @@ class _Reader:
         return Reading()
 
     def _neg(self, step: Step) -> Reading:
-        inner = reached(self.chart, step.inputs[0], MOVES)
+        inner = reached(self.chart, step.at(0), MOVES)
         softplus = self.chart.writer(inner)
         if softplus is not None and softplus.kind == "Softplus":
             return Reading("each", log=True, how="log-sigmoid")
-        return self.read(step.inputs[0]).scaled(-1.0, 0.0)
+        return self.read(step.at(0)).scaled(-1.0, 0.0)
 
     def _exp(self, step: Step) -> Reading:
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         if inner.known and inner.log and abs(inner.factor - 1) < 1e-6 and abs(inner.shift) < 1e-6:
             return replace(inner, log=False, how=inner.how.removeprefix("log-"))
         return Reading("exp")
 
     def _log(self, step: Step) -> Reading:
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         # A little is added, so that the logarithm of 0 is not asked for.
         if inner.known and not inner.log and inner.factor > 0 and abs(inner.shift) < 1e-3:
             how = f"log-{inner.how}"
@@ -299,7 +299,7 @@ class _Reader:
         return Reading()
 
     def _reducemean(self, step: Step) -> Reading:
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         return inner if inner.known and not inner.log and not inner.limits else Reading()
 
     def _linearclassifier(self, step: Step) -> Reading:
@@ -319,12 +319,12 @@ class _Reader:
 
     def _normalizer(self, step: Step) -> Reading:
         norm = str(step.settings.get("norm", "MAX"))
-        inner = self.read(step.inputs[0])
+        inner = self.read(step.at(0))
         forms = {"L1": Reading("one", how="divided by its sum"), "L2": _LENGTH}
         return forms.get(norm, inner)
 
     def _lpnormalization(self, step: Step) -> Reading:
-        power = int(step.settings.get("p", 2))
+        power = step.whole("p", 2)
         return Reading("one", how="divided by its sum") if power == 1 else _LENGTH
 
     # What is spelled out.
@@ -335,11 +335,11 @@ class _Reader:
         if step is None or not step.inputs:
             return None
         if step.kind in ("Reciprocal", "Rsqrt"):
-            return step.inputs[0]
-        if step.kind == "Div" and self.chart.number(step.inputs[0]) == 1:
-            return step.inputs[1]
-        if step.kind == "Pow" and len(step.inputs) > 1 and self.chart.number(step.inputs[1]) == -1:
-            return step.inputs[0]
+            return step.at(0)
+        if step.kind == "Div" and self.chart.number(step.at(0)) == 1:
+            return step.at(1)
+        if step.kind == "Pow" and len(step.inputs) > 1 and self.chart.number(step.at(1)) == -1:
+            return step.at(0)
         return None
 
     def _inverse(self, value: str) -> Reading:
@@ -347,7 +347,7 @@ class _Reader:
         step = self.chart.writer(reached(self.chart, value, MOVES))
         if step is None or step.kind != "Add" or len(step.inputs) < 2:
             return Reading()
-        for one, power in (step.inputs[:2], step.inputs[1::-1]):
+        for one, power in ((step.at(0), step.at(1)), (step.at(1), step.at(0))):
             if self.chart.number(one) == 1 and self.read(power).form == "exp":
                 return Reading("each", how="sigmoid")
         return Reading()
@@ -360,29 +360,29 @@ class _Reader:
         if step is None or not step.inputs:
             return Reading()
         if step.kind == "Add" and len(step.inputs) > 1:  # exp(x) / (1 + exp(x))
-            for one, power in (step.inputs[:2], step.inputs[1::-1]):
+            for one, power in ((step.at(0), step.at(1)), (step.at(1), step.at(0))):
                 same = reached(self.chart, power, MOVES) == above
                 if self.chart.number(one) == 1 and same and self.read(power).form == "exp":
                     return Reading("each", how="sigmoid")
-        if step.kind in ("ReduceSum", "ReduceL1") and self._same(step.inputs[0], above):
+        if step.kind in ("ReduceSum", "ReduceL1") and self._same(step.at(0), above):
             spelled = self.read(above).form == "exp"
             return Reading("one", how="softmax" if spelled else "divided by its sum")
-        if step.kind == "ReduceL2" and self._same(step.inputs[0], above):
+        if step.kind == "ReduceL2" and self._same(step.at(0), above):
             return _LENGTH
         return _LENGTH if self._is_length(step, above) else Reading()
 
     def _is_length(self, step: Step, of: str) -> bool:
         """Whether an operator writes the length of a value, or its square."""
         if step.kind in ("Sqrt", "Rsqrt"):
-            inner = self.chart.writer(self._without_floor(step.inputs[0]))
+            inner = self.chart.writer(self._without_floor(step.at(0)))
             return inner is not None and bool(inner.inputs) and self._is_length(inner, of)
         if step.kind == "ReduceSumSquare":
-            return self._same(step.inputs[0], of)
+            return self._same(step.at(0), of)
         if step.kind != "ReduceSum":
             return False
-        square = self.chart.writer(reached(self.chart, step.inputs[0], MOVES))
+        square = self.chart.writer(reached(self.chart, step.at(0), MOVES))
         squares = square is not None and square.kind in ("Mul", "Pow", "Square")
-        return square is not None and squares and self._same(square.inputs[0], of)
+        return square is not None and squares and self._same(square.at(0), of)
 
     def _without_floor(self, value: str) -> str:
         """A value without a little that is added, or that it has at least."""
@@ -392,7 +392,7 @@ class _Reader:
             if step is None or step.kind not in ("Add", "Max", "Clip") or not step.inputs:
                 return value
             if step.kind == "Clip":
-                value = step.inputs[0]
+                value = step.at(0)
                 continue
             numbers = [self.chart.number(name) for name in step.inputs[:2]]
             if len(numbers) < 2 or all(n is None or abs(n) > 1e-3 for n in numbers):
@@ -410,34 +410,34 @@ class _Reader:
         if step is None or not step.inputs:
             return False
         if step.kind == "ReduceLogSumExp":
-            return self._same(step.inputs[0], of)
+            return self._same(step.at(0), of)
         if step.kind == "Add" and len(step.inputs) > 1:  # the largest number is put back
-            pairs = (step.inputs[:2], step.inputs[1::-1])
+            pairs = ((step.at(0), step.at(1)), (step.at(1), step.at(0)))
             return any(self._largest(a) and self._is_log_sum_exp(b, of) for a, b in pairs)
         if step.kind == "ReduceLogSum":
-            return self._is_power_of(step.inputs[0], of)
+            return self._is_power_of(step.at(0), of)
         if step.kind != "Log":
             return False
-        total = self.chart.writer(reached(self.chart, step.inputs[0], MOVES))
+        total = self.chart.writer(reached(self.chart, step.at(0), MOVES))
         return (
             total is not None
             and total.kind in ("ReduceSum", "ReduceL1")
-            and self._is_power_of(total.inputs[0], of)
+            and self._is_power_of(total.at(0), of)
         )
 
     def _is_power_of(self, value: str, of: str) -> bool:
         step = self.chart.writer(reached(self.chart, value, MOVES))
         if step is None or step.kind != "Exp":
             return False
-        inner = reached(self.chart, step.inputs[0], MOVES)
+        inner = reached(self.chart, step.at(0), MOVES)
         if self._same(inner, of):
             return True
         less = self.chart.writer(inner)
         return (
             less is not None
             and less.kind == "Sub"
-            and self._same(less.inputs[0], of)
-            and self._largest(less.inputs[1])
+            and self._same(less.at(0), of)
+            and self._largest(less.at(1))
         )
 
     def _largest(self, value: str) -> bool:
