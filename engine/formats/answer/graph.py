@@ -15,6 +15,8 @@ _KINDS = {
     "DepthwiseConv2d": "Conv",
     "GlobalAvgPool2d": "GlobalAveragePool",
     "Linear": "FullyConnected",
+    "Maximum": "Max",
+    "Minimum": "Min",
     "ReLU": "Relu",
     "ReLU6": "Clip",
 }
