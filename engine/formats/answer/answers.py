@@ -274,7 +274,7 @@ def _reshaped(chart: Chart, value: str) -> Sizes | None:
     if step is None or step.kind != "Reshape" or len(step.inputs) < 2:
         return None
     shape = chart.constant(step.inputs[1])
-    if shape is None or shape.ndim != 1:
+    if shape is None or shape.ndim != 1 or shape.dtype.kind not in "iu":
         return None
     return tuple(int(n) if n > 0 else None for n in shape)
 
