@@ -58,7 +58,7 @@ def onnx_from_graph(graph: Graph, *, metadata: Mapping[str, str] | None = None) 
     )
     model = onnx.helper.make_model(
         proto,
-        opset_imports=[onnx.helper.make_opsetid("", writer.opset)],
+        opset_imports=_opsets(writer),
         ir_version=IR_VERSION,
         producer_name="twinlens",
     )
@@ -70,6 +70,15 @@ def onnx_from_graph(graph: Graph, *, metadata: Mapping[str, str] | None = None) 
 def onnx_bytes(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
     """The bytes of ``onnx_from_graph``'s file; raises as it does."""
     return bytes(onnx_from_graph(graph, metadata=metadata).SerializeToString())
+
+
+def _opsets(writer: Writer) -> list[onnx.OperatorSetIdProto]:
+    """Domains of the operators that were written, with their versions."""
+    import onnx
+
+    own = {node.domain for node in writer.nodes} - {""}
+    domains = [onnx.helper.make_opsetid(domain, 1) for domain in sorted(own)]
+    return [onnx.helper.make_opsetid("", writer.opset), *domains]
 
 
 def _check(graph: Graph) -> None:

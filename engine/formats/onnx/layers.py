@@ -589,11 +589,13 @@ def _quantize(to: Writer, node: Node, layer: QuantizeLinear) -> None:
         else:
             shape = () if layer.scale.size == 1 else layer.scale.shape
             inputs.append(to.parameter("zero_point", np.zeros(shape, layer.dtype)))
-    to.node("QuantizeLinear", inputs, axis=layer.axis, output_dtype=stored)
+    domain = to.quantiser_domain(layer.dtype)
+    to.node("QuantizeLinear", inputs, axis=layer.axis, output_dtype=stored, domain=domain)
 
 
 def _dequantize(to: Writer, node: Node, layer: DequantizeLinear) -> None:
-    to.node("DequantizeLinear", _affine(to, node, layer), axis=layer.axis)
+    domain = to.quantiser_domain(to.dtype(node.inputs[0]))
+    to.node("DequantizeLinear", _affine(to, node, layer), axis=layer.axis, domain=domain)
 
 
 def _affine(to: Writer, node: Node, layer: QuantizeLinear | DequantizeLinear) -> list[str]:

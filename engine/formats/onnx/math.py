@@ -365,6 +365,8 @@ BUILDERS: dict[str, Builder] = {
     "CastLike": cast,
     "Clip": clip,
     "DequantizeLinear": dequantize_linear,
+    "com.microsoft::DequantizeLinear": dequantize_linear,
+    "com.microsoft::QuantizeLinear": quantize_linear,
     "Einsum": einsum,
     "Gemm": gemm,
     "LogSoftmax": softmax,

@@ -46,6 +46,10 @@ class Writer:
         self._writers = {node.output: node for node in graph.nodes}
         self._place = ("", "")
 
+    def quantiser_domain(self, stored: DType) -> str | None:
+        """Domain of what quantises to a type: opset 20 has none of 16 bits."""
+        return "com.microsoft" if self.opset < 21 and stored.name in _WIDE else None
+
     def writer_of(self, name: str) -> Node | None:
         """The node that writes a value; None for an input or a constant."""
         return self._writers.get(name)
@@ -150,4 +154,9 @@ def _opset(graph: Graph) -> int:
             stored.append(node.layer.dtype)
         elif isinstance(node.layer, DequantizeLinear) and node.layer.zero_point is not None:
             stored.append(node.layer.zero_point.dtype)
-    return 21 if any(dtype.name in ("int16", "uint16") for dtype in stored) else 20
+    names = {dtype.name for dtype in stored}
+    # Beside signed integers of 8 bits, those of 16 are written as operators of ONNX Runtime's own.
+    return 21 if names & _WIDE and "int8" not in names else 20
+
+
+_WIDE = {"int16", "uint16"}
