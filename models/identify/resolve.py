@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, OutputKind
@@ -181,6 +182,8 @@ def _of_document(
         file.onnx,
         described.metadata,
         labels.source,
+        partial(_labels_for, subject),
+        labels.note,
     )
     return Identified(asked.name, path, Kind.MODEL, format, model, labels.problem)
 
@@ -213,9 +216,18 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
         labels=labels.names,
         background_outputs=card.background_outputs,
         output=output,
+        notes=_notes(labels, ()),
     )
     origins = _origins(dict.fromkeys(PARTS, Origin.CARD), labels)
-    model = Model(spec, file.source, origins, onnx=file.onnx, labels_source=labels.source)
+    model = Model(
+        spec,
+        file.source,
+        origins,
+        onnx=file.onnx,
+        labels_source=labels.source,
+        labels_for=partial(_labels_for, subject),
+        label_note=labels.note,
+    )
     return Identified(asked.name, path, Kind.MODEL, FORMATS[card.format], model, labels.problem)
 
 
@@ -266,6 +278,8 @@ def _of_parameters(
         _origins(origins, labels),
         match.classes,
         labels_source=labels.source,
+        labels_for=partial(_labels_for, subject),
+        label_note=labels.note,
     )
     form = FORMATS[card.format] if card else f"Parameters of {network.title}"
     return Identified(asked.name, path, Kind.PARAMETERS, form, model, labels.problem)
@@ -279,6 +293,10 @@ def _no_model(seen: Glance, asked: Asked) -> Identified:
         raise
     except TwinlensError as problem:
         return Identified(asked.name, seen.path, seen.kind, seen.format, problem=problem)
+
+
+def _labels_for(subject: Subject, outputs: int | None) -> Labels:
+    return find_labels(replace(subject, outputs=outputs))
 
 
 def _origins(fed: Mapping[str, Origin], labels: Labels) -> dict[str, Origin]:

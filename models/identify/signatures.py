@@ -135,8 +135,11 @@ def is_heif(start: Start) -> bool:
 
 
 def is_text(start: Start) -> bool:
-    """Whether the bytes are lines of UTF-8; the last letter may be cut."""
+    """Whether the bytes are lines of UTF-8, or of UTF-16 with its mark; the last may be cut."""
     head = start.head
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        wide = head[: len(head) // 2 * 2].decode("utf-16", "ignore")
+        return bool(wide.strip()) and all(c.isprintable() or c in "\t\r\n" for c in wide)
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:

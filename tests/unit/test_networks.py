@@ -118,8 +118,7 @@ def test_hdf5_of_keras_is_recognised(tmp_path: Path) -> None:
 def test_a_network_of_other_classes_takes_labels_from_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "pets.safetensors"
     save_file(as_named(NETWORKS["squeezenet-1.1"], 0, classes=3), path)
-    with pytest.raises(LabelError, match="3 classes and brings no labels"):
-        resolve(path)
+    assert resolve(path).spec.labels == ("class 0", "class 1", "class 2")
     beside = tmp_path / "pets.labels.txt"
     beside.write_text("cat\ndog\nfish\n")
     network = resolve(path)
