@@ -147,4 +147,5 @@ class Document:
     def _sizes_left_open(self) -> bool:
         """Whether the file is known to leave sizes to the recipe, so that it may be built again."""
         described: ModelFile | None = vars(self).get("described")
-        return described is not None and None in described.input_shape[1:]
+        # A batch that is left open is one picture.
+        return described is not None and None in described.input_shape[-3:]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.door import Door
 from twinlens.engine.errors import InferenceError, ShapeError
 from twinlens.engine.graph import Graph
 
@@ -19,12 +20,14 @@ class Classifier:
     Attributes:
         input: name of the input.
         output: name of the output.
-        width: values in the output.
+        width: values in the output, for one picture.
+        door: how a picture goes in.
     """
 
     input: str
     output: str
     width: int
+    door: Door
 
     @classmethod
     def of(cls, graph: Graph, expected: tuple[int, ...]) -> Classifier:
@@ -43,15 +46,14 @@ class Classifier:
                 "one picture is required"
             )
         ((name, shape),) = graph.inputs.items()
-        if shape != expected:
-            raise ShapeError(f"{graph.name} takes {shape}, but its recipe makes {expected}")
+        door = Door.of(shape, expected, name=graph.name)
         output = graph.outputs[0]
-        width = int(np.prod(graph.shapes[output]))
-        if width < 1 or max(graph.shapes[output]) != width:
-            raise ShapeError(
-                f"{graph.name} answers with {graph.shapes[output]}; one value per class is required"
-            )
-        return cls(name, output, width)
+        answer = graph.shapes[output]
+        width = door.width(answer)
+        one = answer[1:] if door.pictures > 1 else answer
+        if width < 1 or max(one, default=1) != width or (one is not answer and len(answer) < 2):
+            raise ShapeError(f"{graph.name} answers with {answer}; one value per class is required")
+        return cls(name, output, width, door)
 
 
 def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -60,12 +62,12 @@ def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> No
     Args:
         title: the engine's name, for the message.
         tensor: what was received.
-        shape: what is required, as float32.
+        shape: what is required, as float32, or as pixels in uint8.
 
     Raises:
         InferenceError: says what was received and what is required.
     """
-    if tensor.dtype != np.float32:
+    if tensor.dtype not in (np.float32, np.uint8):
         raise InferenceError(f"{title}: the tensor is {tensor.dtype}; float32 is required")
     if tensor.shape != shape:
         raise InferenceError(f"{title}: the tensor is {tensor.shape}; {shape} is required")

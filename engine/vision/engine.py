@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.door import Door
 from twinlens.engine.api.protocol import EngineOptions, Network, RunnerInfo
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
@@ -82,7 +83,7 @@ class VisionRunner:
         self._running: Any = None
         self._integers = recipe.dtype == "uint8"
         shape = recipe.input_shape
-        _check_input(network, self._session)
+        self._door = _door(network, self._session)
         checkpoint()
         width = self._run(np.zeros(shape, recipe.dtype)).size
         self._info = RunnerInfo(
@@ -107,7 +108,7 @@ class VisionRunner:
 
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network once; see ``Runner.run``."""
-        return self._run(tensor).astype(np.float32, copy=False).reshape(-1)
+        return self._run(tensor)
 
     def terminate(self) -> None:
         """Make a run in progress fail soon; called from another thread."""
@@ -115,14 +116,14 @@ class VisionRunner:
         if options is not None:
             options.terminate = True
 
-    def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+    def _run(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
         import onnxruntime as ort
 
         if self._session is None:
             raise InferenceError(f"{self._title}: the model is closed")
         # Options of this run alone: a termination that comes late must not hit the next one.
         self._running = ort.RunOptions()
-        feeds = {self._input: tensor}
+        feeds = {self._input: self._door.enter(tensor)}
         try:
             (output,) = self._session.run([self._output], feeds, self._running)
         except Exception as error:
@@ -131,7 +132,7 @@ class VisionRunner:
             ) from error
         finally:
             self._running = None
-        return np.asarray(output)
+        return self._door.answer(np.asarray(output))
 
     def close(self) -> None:
         """Free the session."""
@@ -230,18 +231,29 @@ def _source(network: Network) -> tuple[Path | bytes, str]:
     return onnx_bytes(graph), "int8" if rounded else "fp32"
 
 
-def _check_input(network: Network, session: Any) -> None:
-    inputs = session.get_inputs()
-    shape = network.spec.recipe.input_shape
-    given = inputs[0].shape
-    fits = len(given) == len(shape) and all(
-        not isinstance(own, int) or own == wanted for own, wanted in zip(given, shape, strict=True)
-    )
-    if len(inputs) != 1 or not fits:
+# What ONNX Runtime calls the types that pictures come in.
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    **{
+        f"tensor({kind}{bits})": f"{kind}{bits}"
+        for kind in ("int", "uint")
+        for bits in (8, 16, 32, 64)
+    },
+}
+
+
+def _door(network: Network, session: Any) -> Door:
+    """How a picture goes into a session; raises ShapeError."""
+    inputs, picture = session.get_inputs(), network.spec.recipe.input_shape
+    dtype = _TYPES.get(inputs[0].type)
+    if len(inputs) != 1 or dtype is None:
         raise ShapeError(
-            f"{network.name}: takes {[list(i.shape) for i in inputs]}, "
-            f"but the recipe makes {list(shape)}"
+            f"{network.name}: takes {[f'{i.name}: {i.type} {list(i.shape)}' for i in inputs]}, "
+            f"but the recipe makes one picture, {list(picture)}"
         )
+    return Door.of(tuple(inputs[0].shape), picture, dtype=dtype, name=network.name)
 
 
 def _short(provider: str) -> str:

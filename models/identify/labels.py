@@ -173,6 +173,13 @@ def _in_file(subject: Subject) -> Iterator[Names]:
             yield Names(names, Origin.FILE, subject.path.name)
 
 
+def _of_export(subject: Subject) -> Iterator[Names]:
+    """What the tool that exported the model wrote beside it."""
+    for export in subject.exported:
+        if export.names:
+            yield Names(export.names, Origin.BESIDE, export.source)
+
+
 def _of_any_name(subject: Subject) -> Iterator[Names]:
     """``labels.txt`` and the like, beside the file or inside the folder that it is."""
     if subject.published_origin is Origin.CARD:
@@ -181,7 +188,11 @@ def _of_any_name(subject: Subject) -> Iterator[Names]:
     for name in _GENERAL:
         place = subject.path / name if inside else subject.path.with_name(name)
         for found in _file(subject, place):
-            note = "" if inside else f"labels: {place.name} beside it, assumed to be its own"
+            note = (
+                ""
+                if inside or subject.exported
+                else f"labels: {place.name} beside it, assumed to be its own"
+            )
             yield replace(found, note=note)
 
 
@@ -209,6 +220,7 @@ READERS: tuple[Callable[[Subject], Iterator[Names]], ...] = (
     _in_sidecar,
     _beside,
     _in_file,
+    _of_export,
     _of_any_name,
     _published,
     _imagenet,

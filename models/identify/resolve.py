@@ -15,6 +15,7 @@ from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
 from twinlens.models.identify.embedded import settings_in
+from twinlens.models.identify.exports import exports_beside
 from twinlens.models.identify.facts import PARTS, Origin, Subject
 from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
@@ -161,6 +162,7 @@ def _of_document(
         given=asked.labels or asked.fetched_labels,
         described=described,
         imagenet=imagenet_labels,
+        exported=() if card else tuple(exports_beside(path)),
     )
     labels = find_labels(subject)
     title = card.title if card else beside.get("title") or inside.get("title") or path.stem

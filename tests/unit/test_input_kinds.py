@@ -12,7 +12,6 @@ from twinlens.engine.api import registry
 from twinlens.models.identify.resolve import resolve
 
 
-@pytest.mark.xfail(strict=True, reason="only float32 and uint8 of four axes and one picture go in")
 @pytest.mark.parametrize(
     "made", [{"dtype": "float16"}, {"shape": (3, 16, 24)}, {"shape": (8, 3, 16, 24)}]
 )
@@ -22,7 +21,6 @@ def test_vision_feeds_what_a_network_takes(made: dict[str, object], tmp_path: Pa
     runner.close()
 
 
-@pytest.mark.xfail(strict=True, reason="ONNX's image metadata are not looked at")
 def test_image_metadata_say_how_a_model_is_fed(tmp_path: Path) -> None:
     metadata = {
         "Image.BitmapPixelFormat": "Bgr8",

@@ -353,6 +353,11 @@ def top_of(answer: Answer, labels: Sequence[str]) -> tuple[ClassificationObserva
 def _coloured(base: Recipe, values: Values, order: str) -> Recipe:
     step = 1 if order == "RGB" else -1
     mean, std = values.mean[::step], values.std[::step]
+    if base.channels == 4:
+        # Alpha is scaled as the colours are where they are all scaled alike.
+        alike = len({*mean}) == len({*std}) == 1
+        mean, std = (*mean, mean[0] if alike else 0.0), (*std, std[0] if alike else 1.0)
+        order += "A"
     return replace(base, color=order, scale=values.scale, mean=mean, std=std)
 
 
