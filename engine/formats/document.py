@@ -31,6 +31,7 @@ from twinlens.engine.formats.tflite.describe import describe_tflite
 from twinlens.engine.formats.tflite.file import read_tflite
 from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
+from twinlens.engine.links import blobs_of
 
 Shape = tuple[int, ...]
 
@@ -134,9 +135,18 @@ class Document:
         return GraphSource(self.graph, open_axes=not described or self._sizes_left_open())
 
     @property
-    def onnx(self) -> Path | None:
-        """The file, where ONNX Runtime reads it by itself."""
-        return self.path if self.format.for_onnxruntime else None
+    def onnx(self) -> Path | bytes | None:
+        """The file, or its contents, where ONNX Runtime reads them by itself.
+
+        A file in a cache of links comes with its data as bytes: ONNX Runtime takes data from the
+        model's own folder only.
+        """
+        if not self.format.for_onnxruntime:
+            return None
+        if blobs_of(self.path) is None:
+            return self.path
+        with self._lock:
+            return bytes(self._contents().SerializeToString())
 
     def _contents(self) -> Any:
         checkpoint()

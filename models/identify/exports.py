@@ -48,8 +48,9 @@ class Export:
 
 def exports_beside(path: Path) -> Iterator[Export]:
     """What files beside a model say, or in the folder around: exports have folders inside."""
-    folders = [path.parent]
-    if path.parent.name.lower() in _INNER:
+    inside = path.is_dir() and path.suffix.lower() != ".mlpackage"
+    folders = [path if inside else path.parent]
+    if not inside and path.parent.name.lower() in INNER_FOLDERS:
         folders += [path.parent.parent, path.parent.parent / "model-parameters"]
     for folder in folders:
         for name, (tool, read) in BESIDE.items():
@@ -68,8 +69,8 @@ def values_inside(metadata: Mapping[str, str]) -> Iterator[tuple[str, Values]]:
             yield tool, values
 
 
-# Folders of a model inside of what was exported.
-_INNER = ("onnx", "tflite-model", "tflite", "model", "saved_model")
+INNER_FOLDERS = ("onnx", "tflite-model", "tflite", "model", "saved_model")
+"""Folders in which exporters put the model itself."""
 
 
 def _text(path: Path) -> str:
@@ -143,7 +144,7 @@ def _custom_vision(text: str) -> Found:
     fields = _mapping(text)
     if "DomainType" not in fields and "ExporterVersion" not in fields:
         return None
-    return _PIXELS | {"color": "BGR", "crop_and_scale": "scale-fill"}, ()
+    return _PIXELS | {"color": "BGR", "crop_and_scale": "center-crop"}, ()
 
 
 def _lobe(text: str) -> Found:

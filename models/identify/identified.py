@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.errors import ModelFileError, TwinlensError, UnsupportedOperatorError
+from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import Kind
@@ -23,22 +24,24 @@ class Model:
         source: makes its graph, once.
         origins: where each of ``PARTS`` comes from; labels are missing where none are known.
         outputs: number of outputs, background included; None where the file leaves it open.
-        onnx: the file, where ONNX Runtime reads it by itself.
+        onnx: the file, or its contents, where ONNX Runtime reads it by itself.
         metadata: the file's own key-value pairs, where it was looked at.
         labels_source: what names the classes, for display: a file's name ...
         labels_for: finds the labels anew, once the number of outputs is known.
         label_note: the one of the notes that is about labels.
+        described: what the file declares, where it was looked at.
     """
 
     spec: ModelSpec
     source: GraphSource
     origins: Mapping[str, Origin] = field(default_factory=dict)
     outputs: int | None = None
-    onnx: Path | None = None
+    onnx: Path | bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels_source: str = ""
     labels_for: Callable[[int | None], Labels] | None = None
     label_note: str = ""
+    described: ModelFile | None = None
 
     @property
     def surely_named(self) -> bool:

@@ -188,9 +188,12 @@ def _merged(subject: Subject, channels: int, *, sized: bool) -> _Given:
     known = {key for keys in _PART_KEYS.values() for key in keys}
     for read in READERS:
         for stated in read(subject):
-            fitting = dict(stated.values) if stated.strict else _fit(stated.values, channels, sized)
+            if stated.strict:
+                fitting = _for_all(dict(stated.values), channels)
+            else:
+                fitting = _fit(stated.values, channels, sized)
             # Whoever says anything of a part says all of it.
-            parts = {p for p in _parts_of(fitting) if p not in origins}
+            parts = {p for p in parts_of(fitting) if p not in origins}
             keys = {key for part in parts for key in _PART_KEYS[part]}
             taken = {
                 key: value
@@ -264,6 +267,24 @@ def layout_of(shape: tuple[int | None, ...]) -> tuple[str, bool]:
     return "NHWC" if last and not first else "NCHW", last != first
 
 
-def _parts_of(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+def changed(recipe: Recipe, asked: Mapping[str, Any]) -> Recipe:
+    """A recipe with plain values changed; raises ModelError for what cannot be."""
+    if not asked:
+        return recipe
+    values = dict(asked)
+    count = {"GRAY": 1}.get(color := str(values.get("color", recipe.color)), len(color))
+    return Recipe.from_dict(recipe.to_dict() | _for_all(values, count))
+
+
+def _for_all(values: dict[str, Any], channels: int) -> dict[str, Any]:
+    """Values whose one mean and std stand for all channels."""
+    for key in ("mean", "std"):
+        row = values.get(key)
+        if isinstance(row, tuple | list) and len(row) == 1:
+            values[key] = tuple(row) * channels
+    return values
+
+
+def parts_of(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Which parts a recipe's plain values tell."""
     return tuple(part for part, keys in _PART_KEYS.items() if keys & set(recipe))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, OutputKind
 from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
@@ -15,13 +16,19 @@ from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
 from twinlens.models.identify.embedded import settings_in
+from twinlens.models.identify.exported import unpacked
 from twinlens.models.identify.exports import exports_beside
 from twinlens.models.identify.facts import PARTS, Origin, Subject
 from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
-from twinlens.models.identify.kinds import Glance, Kind, document, glance
+from twinlens.models.identify.kinds import EXPORT, Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
-from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
+from twinlens.models.identify.recipes import (
+    changed,
+    parts_of,
+    recipe_of_file,
+    recipe_of_network,
+)
 from twinlens.models.identify.sidecar import Sidecar, read_sidecar
 from twinlens.models.networks.published import NETWORKS, Architecture
 from twinlens.models.networks.table import match_parameters, split_name
@@ -51,7 +58,11 @@ _IMAGENET = 1000
 
 
 def identify(
-    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+    name_or_path: str | Path,
+    *,
+    labels: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    store: Store | None = None,
 ) -> Identified:
     """Tell what a catalog name or a path is, and what is known of it.
 
@@ -64,6 +75,8 @@ def identify(
             assembled by hand; or that network's id, a colon and such a path; or the path of
             anything else.
         labels: label file that overrides the model's own.
+        recipe: plain values of ``Recipe`` that override what is found out; one mean and std may
+            stand for all channels.
         store: where fetched models are; None means the user's folder.
 
     Returns:
@@ -78,26 +91,31 @@ def identify(
     """
     store = store or Store()
     known, name = store.cards(), str(name_or_path)
+    asked = Asked(name, labels, recipe=recipe or {})
     card = _find(name, known)
     if card is not None:
         if card.embedded:
-            return _of_card(card, FOLDER / card.file, Asked(name, labels))
+            return _of_card(card, FOLDER / card.file, asked)
         own = store.labels(card)
-        return _of_card(card, _fetched(card, store), Asked(name, labels, fetched_labels=own))
+        return _of_card(card, _fetched(card, store), replace(asked, fetched_labels=own))
     chosen = split_name(name)
     if chosen is not None:
         architecture, path = chosen
         with reading(path, ModelFileError):
-            return _of_parameters(path, Asked(name, labels), architecture)
+            return _of_parameters(path, asked, architecture)
     path = Path(name_or_path)
     with reading(path, ModelFileError):
         if not path.exists():
             raise _unknown(f"model {name!r}: no such file or catalog name", known)
-        return _of_path(glance(path), Asked(name, labels, by_path=True), known)
+        return _of_path(glance(path), replace(asked, by_path=True), known)
 
 
 def resolve(
-    name_or_path: str | Path, *, labels: Path | None = None, store: Store | None = None
+    name_or_path: str | Path,
+    *,
+    labels: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    store: Store | None = None,
 ) -> Network:
     """What an engine loads for a catalog name or a path: ``identify``'s network.
 
@@ -105,7 +123,7 @@ def resolve(
         LabelError: labels are missing or their number is wrong.
         ModelError: as ``identify``; or it is no model.
     """
-    return identify(name_or_path, labels=labels, store=store).network
+    return identify(name_or_path, labels=labels, recipe=recipe, store=store).network
 
 
 @dataclass(frozen=True)
@@ -117,12 +135,16 @@ class Asked:
         labels: label file that overrides all others.
         fetched_labels: label file that was fetched with a model of the catalog.
         by_path: whether a path was given, so that what lies beside it is meant as well.
+        archive: what the model was unpacked from; what is chosen is kept beside that.
+        recipe: plain values of a recipe that override all others.
     """
 
     name: str
     labels: Path | None = None
     fetched_labels: Path | None = None
     by_path: bool = False
+    archive: Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
@@ -132,6 +154,13 @@ def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
         problem = ModelFileError(f"{path}: is a {seen.kind.value}, expected a model")
         return Identified(asked.name, path, seen.kind, seen.format, problem=problem)
     _check_size(path)
+    if seen.row is EXPORT:
+        inner = glance(unpacked(path))
+        if inner.kind not in (Kind.MODEL, Kind.PARAMETERS):
+            reason = inner.reason.replace(inner.path.name, path.name, 1)
+            problem = ModelFileError(reason or f"{path}: has no model in it", hint=inner.hint)
+            return Identified(asked.name, path, Kind.NOTHING, seen.format, problem=problem)
+        return _of_path(inner, replace(asked, archive=path), known)
     recognised = _recognise(path, known)
     if recognised is not None:
         return _of_card(recognised, path, asked)
@@ -147,7 +176,8 @@ def _of_document(
 ) -> Identified:
     """A model file that says itself what it is."""
     path, described = file.path, file.described
-    sidecar = read_sidecar(path, kept_for(path) if kept else None)
+    home = asked.archive or path
+    sidecar = read_sidecar(home, kept_for(home) if kept else None)
     beside, inside = sidecar.values, settings_in(described)
     background = int(beside.get("background_outputs", inside.get("background_outputs", -1)))
     if background < 0:
@@ -163,12 +193,13 @@ def _of_document(
         described=described,
         imagenet=imagenet_labels,
         exported=() if card else tuple(exports_beside(path)),
+        asked=asked.recipe,
     )
     labels = find_labels(subject)
-    title = card.title if card else beside.get("title") or inside.get("title") or path.stem
+    title = card.title if card else beside.get("title") or inside.get("title") or home.stem
     fed = recipe_of_file(subject, described)
     spec = ModelSpec(
-        id=card.id if card else path.stem,
+        id=card.id if card else home.stem,
         title=str(title),
         recipe=fed.recipe,
         labels=labels.names,
@@ -186,8 +217,9 @@ def _of_document(
         labels.source,
         partial(_labels_for, subject),
         labels.note,
+        described,
     )
-    return Identified(asked.name, path, Kind.MODEL, format, model, labels.problem)
+    return Identified(asked.name, home, Kind.MODEL, format, model, labels.problem)
 
 
 def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
@@ -214,13 +246,14 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     spec = ModelSpec(
         id=card.id,
         title=card.title,
-        recipe=card.recipe,
+        recipe=changed(card.recipe, asked.recipe),
         labels=labels.names,
         background_outputs=card.background_outputs,
         output=output,
         notes=_notes(labels, ()),
     )
-    origins = _origins(dict.fromkeys(PARTS, Origin.CARD), labels)
+    parts = dict.fromkeys(PARTS, Origin.CARD) | dict.fromkeys(parts_of(asked.recipe), Origin.GIVEN)
+    origins = _origins(parts, labels)
     model = Model(
         spec,
         file.source,
@@ -242,7 +275,8 @@ def _of_parameters(
     """Bare parameters of a network that is assembled by hand, perhaps of the catalog."""
     match = match_parameters(path, architecture)
     network, published = match.architecture, match.published
-    sidecar = Sidecar() if card else read_sidecar(path, kept_for(path))
+    home = asked.archive or path
+    sidecar = Sidecar() if card else read_sidecar(home, kept_for(home))
     beside = sidecar.values
     background = int(beside.get("background_outputs", match.classes == _IMAGENET + 1))
     subject = Subject(
@@ -257,6 +291,8 @@ def _of_parameters(
         published_origin=Origin.CARD if card else Origin.NETWORK,
         look_beside=asked.by_path or card is None,
         imagenet=imagenet_labels,
+        exported=() if card else tuple(exports_beside(path)),
+        asked=asked.recipe,
     )
     labels = find_labels(subject)
     certain = published.naming is not OWN and not match.assumed
@@ -267,7 +303,7 @@ def _of_parameters(
     if match.assumed and not card:
         notes = (*notes, f"padding: as {published.naming.title} has it, assumed")
     spec = ModelSpec(
-        id=card.id if card else path.stem,
+        id=card.id if card else home.stem,
         title=card.title if card else str(beside.get("title") or network.title),
         recipe=fed.recipe,
         labels=labels.names,
@@ -284,11 +320,14 @@ def _of_parameters(
         label_note=labels.note,
     )
     form = FORMATS[card.format] if card else f"Parameters of {network.title}"
-    return Identified(asked.name, path, Kind.PARAMETERS, form, model, labels.problem)
+    return Identified(asked.name, home, Kind.PARAMETERS, form, model, labels.problem)
 
 
 def _no_model(seen: Glance, asked: Asked) -> Identified:
     """What does not look like a model; a reader of models says what is wrong with it."""
+    if seen.path.is_dir() and seen.row is not None:  # an export of a kind that is not read
+        refused = ModelFileError(seen.reason, hint=seen.hint)
+        return Identified(asked.name, seen.path, seen.kind, seen.format, problem=refused)
     try:
         return _of_document(document(seen.path), asked, ONNX.title)
     except CancelledError:

@@ -29,12 +29,14 @@ def picture_net(
 ) -> Path:
     """A network of one convolution and one product; channels are where the shape has 1, 3 or 4.
 
-    Integers are cast to floats first; what is not (N, C, H, W) is transposed or gets its batch.
+    Integers and doubles are cast to floats first; what is not (N, C, H, W) is transposed or gets
+    its batch.
     """
     whole = len(shape) == 4
     last = shape[-1] in (1, 3, 4) and shape[-3] not in (1, 3, 4)
     channels = shape[-1] if last else shape[-3]
-    inside = "float32" if "int" in dtype else dtype
+    cast = "int" in dtype or dtype == "float64"  # ONNX Runtime has few operators on doubles
+    inside = "float32" if cast else dtype
     random = np.random.default_rng(0)
 
     def constant(name: str, *size: int) -> onnx.TensorProto:
@@ -48,7 +50,7 @@ def picture_net(
         nodes.append(helper.make_node(operator, [x, *more], [f"v{len(nodes)}"], **attributes))
         x = nodes[-1].output[0]
 
-    if "int" in dtype:
+    if cast:
         add("Cast", to=TensorProto.FLOAT)
     if not whole:
         weights.append(numpy_helper.from_array(np.array([0]), "axes"))

@@ -21,7 +21,6 @@ from twinlens.models.identify.resolve import identify, resolve
 
 KINDS: dict[str, dict[str, Any]] = {
     "half": {"dtype": "float16"},
-    "double": {"dtype": "float64"},
     "no batch": {"shape": (3, 16, 24)},
     "no batch, channels last": {"shape": (16, 24, 3)},
     "no batch, grey": {"shape": (1, 28, 28)},
@@ -39,7 +38,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "48 by 192": {"shape": (1, 3, 48, 192)},
     "48 by 192, channels last": {"shape": (1, 48, 192, 3)},
 }
-INTEGERS: dict[str, dict[str, Any]] = {
+CAST: dict[str, dict[str, Any]] = {
+    "doubles": {"dtype": "float64"},
     "bytes": {"dtype": "uint8"},
     "bytes, channels last": {"dtype": "uint8", "shape": (1, 16, 24, 3)},
     "signed bytes": {"dtype": "int8"},
@@ -72,9 +72,9 @@ def test_every_kind_of_input_answers_as_onnxruntime(kind: str, engine: str, tmp_
     check(KINDS[kind], engine, tmp_path)
 
 
-@pytest.mark.parametrize("kind", INTEGERS)
-def test_whole_numbers_answer_as_onnxruntime(kind: str, tmp_path: Path) -> None:
-    check(INTEGERS[kind], "vision", tmp_path)
+@pytest.mark.parametrize("kind", CAST)
+def test_what_is_cast_inside_answers_as_onnxruntime(kind: str, tmp_path: Path) -> None:
+    check(CAST[kind], "vision", tmp_path)
 
 
 def check(made: dict[str, Any], engine: str, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ BESIDE = {
     ),
     "cvexport.manifest": (
         {"DomainType": "Classification", "Platform": "ONNX", "ExporterVersion": "2.0"},
-        ("BGR", PIXELS, "scale-fill", (224, 224)),
+        ("BGR", PIXELS, "center-crop", (224, 224)),
     ),
     "signature.json": (
         {

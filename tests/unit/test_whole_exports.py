@@ -12,7 +12,6 @@ from twinlens.app.cli import main
 from twinlens.models.identify.resolve import resolve
 
 
-@pytest.mark.xfail(strict=True, reason="every zip archive is refused")
 def test_a_zip_archive_with_a_model_and_its_labels_is_that_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -24,6 +23,5 @@ def test_a_zip_archive_with_a_model_and_its_labels_is_that_model(
     assert resolve(tmp_path / "my.zip").spec.labels == ("a", "b", "c", "d")
 
 
-@pytest.mark.xfail(strict=True, reason="models info knows catalog names alone")
 def test_a_file_can_be_asked_about(tmp_path: Path) -> None:
     assert main(["models", "info", str(picture_net(tmp_path / "net.onnx"))]) == 0
