@@ -15,8 +15,10 @@ from twinlens.app.commands.options import (
     crop_of,
     load_runner,
     positive,
+    say_doubt,
 )
-from twinlens.app.commands.records import ms_record, top_record, write_json
+from twinlens.app.commands.records import holding_record, ms_record, top_record, write_json
+from twinlens.app.views.words import holding_text
 from twinlens.engine.errors import TwinlensError
 
 
@@ -40,7 +42,13 @@ def execute(args: argparse.Namespace) -> int:
     network, runner = load_runner(args)
     spec = network.spec
     failed = 0
-    with Pipeline(runner, spec, crop_and_scale=crop_of(args), top=args.top) as pipeline:
+    with Pipeline(
+        runner,
+        spec,
+        crop_and_scale=crop_of(args),
+        top=args.top,
+        doubted=lambda why: say_doubt(spec.title, why),
+    ) as pipeline:
         for index, path in enumerate(args.paths):
             try:
                 started = time.perf_counter()
@@ -58,10 +66,13 @@ def execute(args: argparse.Namespace) -> int:
                         "model": spec.id,
                         "top": top_record(result.observations),
                         "ms": ms_record(result.timings),
+                        **holding_record(result),
                     }
                 )
             else:
                 sys.stdout.write(f"{path}\n")
+                if result.holding is not None:
+                    sys.stdout.write(f"  {holding_text(result.holding)}\n")
                 for o in result.observations:
                     sys.stdout.write(f"  {o.confidence:6.1%}  {o.identifier}\n")
     return 1 if failed else 0

@@ -7,8 +7,10 @@ an ending, which is a folder of .dat files. What cannot be written whole is not 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -20,6 +22,7 @@ from twinlens.engine.errors import TwinlensError
 if TYPE_CHECKING:
     from twinlens.engine.api.protocol import ModelSpec, Network
     from twinlens.engine.graph import Graph
+    from twinlens.engine.layers import Array
     from twinlens.engine.params import AxisOrder
 
 SUFFIXES = {".onnx": "onnx", ".safetensors": "safetensors", ".npz": "npz", ".py": "python"}
@@ -104,7 +107,8 @@ def execute(args: argparse.Namespace) -> int:
     job = Job(graph, network.spec, target, args.half, order)
     with outputs(targets, force=args.force) as folder:
         form.write(job, folder)
-    written = [path for path in targets if path.exists()]
+        made = {path.name for path in folder.iterdir()}
+    written = [path for path in targets if path.name in made]
     record = _record(args.source, name, job, written)
     if args.json:
         write_json(record)
@@ -210,21 +214,95 @@ def _write_dat(job: Job, folder: Path) -> None:
     inner = folder / job.target.name
     inner.mkdir()
     write_raw(inner, job.graph, job.order, half=job.half)
+    if not _is_known(inner):
+        text = _module_beside(job, "Path(__file__).parent")
+        (inner / "model.py").write_text(text, encoding="utf-8", newline="\n")
     write_values(inner / INSIDE, _settings(job.spec))
 
 
 def _write_safetensors(job: Job, folder: Path) -> None:
-    from twinlens.engine.params import arrays_of, write_safetensors
+    from twinlens.engine.params import write_safetensors
 
-    write_safetensors(folder / job.target.name, arrays_of(job.graph, half=job.half))
-    _write_settings(job, folder, _settings(job.spec))
+    _write_arrays(job, folder, write_safetensors)
 
 
 def _write_npz(job: Job, folder: Path) -> None:
-    from twinlens.engine.params import arrays_of, write_npz
+    from twinlens.engine.params import write_npz
 
-    write_npz(folder / job.target.name, arrays_of(job.graph, half=job.half))
+    _write_arrays(job, folder, write_npz)
+
+
+def _write_arrays(
+    job: Job, folder: Path, write: Callable[[Path, Mapping[str, Array]], None]
+) -> None:
+    """Parameters in one file; of a network that is not known, with the module that assembles it."""
+    from twinlens.engine.params import arrays_of
+
+    path = folder / job.target.name
+    write(path, arrays_of(job.graph, half=job.half))
+    if not _is_known(path):
+        name = json.dumps(job.target.name, ensure_ascii=False)
+        text = _module_beside(job, f"Path(__file__).with_name({name})")
+        path.with_suffix(".py").write_text(text, encoding="utf-8", newline="\n")
     _write_settings(job, folder, _settings(job.spec))
+
+
+def _is_known(path: Path) -> bool:
+    """Whether written parameters are found to be those of a network in ``models``."""
+    from twinlens.engine.errors import ModelError
+    from twinlens.models.networks.table import match_parameters
+
+    try:
+        match_parameters(path)
+    except ModelError:
+        return False
+    return True
+
+
+def _module_beside(job: Job, parameters: str) -> str:
+    """A module that assembles the network from its arrays, which keep the names that they have.
+
+    Args:
+        job: the conversion.
+        parameters: where the module finds them, as Python.
+    """
+    from twinlens.engine.formats.python import module_name, python_module
+    from twinlens.engine.params import arrays_of
+
+    stem = module_name(job.target.stem)
+    module = python_module(job.graph, job.spec, stem)
+    own = f'Path(__file__).with_suffix("{_PYTHON_PARAMETERS}")'
+    names = _stored_names(module.arrays, arrays_of(job.graph))
+    if any(name != stored for name, stored in names.items()):
+        rows = "".join(
+            f"    {json.dumps(name, ensure_ascii=False)}: "
+            f"{json.dumps(stored, ensure_ascii=False)},\n"
+            for name, stored in names.items()
+        )
+        parameters += f"\nNAMES = {{\n{rows}}}"
+    text = module.text.replace(own, parameters)
+    if "\nNAMES = {" in text:
+        text = text.replace("import open_parameters\n", "import open_parameters, renamed\n")
+        opened = "open_parameters(PARAMETERS)"
+        text = text.replace(opened, f"renamed({opened}, NAMES)")
+    return text.replace(f"{stem}{_PYTHON_PARAMETERS}", job.target.name)
+
+
+def _stored_names(wanted: Mapping[str, Array], stored: Mapping[str, Array]) -> dict[str, str]:
+    """For each array that a module asks for the name of one that is stored and the same."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+
+    def key(array: Array) -> tuple[Any, ...]:
+        digest = hashlib.sha256(array.tobytes()).digest()
+        return array.shape, str(array.dtype), digest
+
+    for name, array in stored.items():
+        found.setdefault(key(array), []).append(name)
+    names = {}
+    for name, array in wanted.items():
+        same = found[key(array)]
+        names[name] = name if name in same else same[0]
+    return names
 
 
 def _write_python(job: Job, folder: Path) -> None:
@@ -258,11 +336,13 @@ def _settings(spec: ModelSpec) -> dict[str, Any]:
     return values | ({"labels": list(spec.labels)} if spec.labels else {})
 
 
+_PYTHON_PARAMETERS = ".safetensors"
+
 _FORMS = {
     "onnx": Form((), _write_onnx),
     "dat": Form((), _write_dat),
-    "safetensors": Form((".toml",), _write_safetensors),
-    "npz": Form((".toml",), _write_npz),
+    "safetensors": Form((".toml", ".py"), _write_safetensors),
+    "npz": Form((".toml", ".py"), _write_npz),
     "python": Form((".safetensors", ".toml"), _write_python),
 }
 

@@ -14,6 +14,7 @@ from twinlens.app.commands.options import (
     add_recipe_options,
     crop_of,
     load_runner,
+    say_doubt,
 )
 from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import ImageError
@@ -83,14 +84,22 @@ def execute(args: argparse.Namespace) -> int:
             f"{args.truth}: class index {wrong_index}, but {spec.title} "
             f"has classes 0 to {len(spec.labels) - 1}"
         )
-    top1 = top5 = 0
-    with Pipeline(runner, spec, crop_and_scale=crop_of(args)) as pipeline:
+    top1 = top5 = held = none = 0
+    with Pipeline(
+        runner,
+        spec,
+        crop_and_scale=crop_of(args),
+        doubted=lambda why: say_doubt(spec.title, why),
+    ) as pipeline:
         console = Console(stderr=True)
         for path, index in track(truth, "classifying", console=console, transient=True):
             result = pipeline.process(Frame(read_image(args.images / path), 0, 0.0, 0.0))
             best = np.argsort(-result.probabilities, kind="stable")[:5]
             top1 += bool(best[0] == index)
             top5 += bool(index in best)
+            if result.holding is not None:
+                held += any(one.index == index for one in result.holding)
+                none += not result.holding
         info = runner.info
     n = len(truth)
     if args.json:
@@ -102,6 +111,11 @@ def execute(args: argparse.Namespace) -> int:
                 "engine": info.engine_id,
                 "model": spec.id,
                 "precision": info.precision,
+                **(
+                    {"output": spec.output, "held": held / n, "none": none / n}
+                    if spec.independent
+                    else {}
+                ),
             }
         )
     else:
@@ -111,4 +125,9 @@ def execute(args: argparse.Namespace) -> int:
             f"{spec.title} on {ran}: top-1 {top1 / n:.1%} (±{error:.1%} standard error), "
             f"top-5 {top5 / n:.1%}, {n} pictures\n"
         )
+        if spec.independent:
+            sys.stdout.write(
+                f"independent classes: the right one holds in {held / n:.1%}, none does in "
+                f"{none / n:.1%}\n"
+            )
     return 0

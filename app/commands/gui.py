@@ -52,4 +52,6 @@ def execute(args: argparse.Namespace) -> int:
         precision=args.precision,
         calibration=args.calibration,
         adapter=args.adapter,
+        output_name=args.output_name,
+        output_kind=args.output_kind,
     )

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinlens.engine.api.protocol import EngineOptions, Network, Runner
+from twinlens.engine.api.observations import DOUBT_HINT
+from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions, Network, Runner
 
 if TYPE_CHECKING:
     from twinlens.engine.image import CropAndScale
@@ -33,7 +34,7 @@ def add_model_options(
     labels: bool = True,
     engines: bool = True,
 ) -> None:
-    """Add --model, --labels, --engine; ``engine`` is the default engine.
+    """Add --model, --labels, --output-name, --output-kind, --engine; ``engine`` is the default.
 
     ``labels=False`` names the label file ``--class-names`` where ``--labels`` means another thing;
     ``engines=False`` leaves out --engine.
@@ -44,6 +45,18 @@ def add_model_options(
         dest="labels",
         type=Path,
         help="label file, one name a line, class 0 first",
+    )
+    parser.add_argument(
+        "--output-name",
+        default="",
+        metavar="NAME",
+        help="the output that classifies, where the model has several (default: as found)",
+    )
+    parser.add_argument(
+        "--output-kind",
+        default="",
+        choices=OUTPUT_KINDS,
+        help="what the outputs are (default: as the model's operators say)",
     )
     if engines:
         shown = f" (default: {engine})" if engine else ""
@@ -184,13 +197,24 @@ def resolve_model(args: argparse.Namespace) -> Network:
     from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
     name = args.model or DEFAULT_MODEL
-    return resolve(name, labels=args.labels, recipe=recipe_of(args))
+    return resolve(
+        name,
+        labels=args.labels,
+        recipe=recipe_of(args),
+        output_name=args.output_name,
+        output_kind=args.output_kind,
+    )
 
 
 def print_assumptions(network: Network) -> None:
     """Write what had to be assumed about a model to standard error."""
     for note in network.spec.notes:
         sys.stderr.write(f"twinlens: {network.name}: {note}\n")
+
+
+def say_doubt(title: str, why: str) -> None:
+    """Write on standard error that answers contradict the way that they are read."""
+    sys.stderr.write(f"twinlens: {title}: {why}\n{DOUBT_HINT}\n")
 
 
 def load_runner(args: argparse.Namespace) -> tuple[Network, Runner]:

@@ -29,17 +29,30 @@ def ms_record(timings: Timings) -> dict[str, float]:
 
 
 def frame_record(result: Result) -> dict[str, Any]:
-    """One line of ``twinlens run --json``."""
+    """One line of ``twinlens run --json``.
+
+    Of independent classes ``labels`` are those that hold; where none does, ``label`` and ``index``
+    are null, and ``confidence`` is still that of the best.
+    """
     best = result.observations[0]
+    none = result.holding == ()
     return {
         "frame": result.frame.index,
         "t_s": round(result.frame.t_s, 4),
-        "label": best.identifier,
-        "index": best.index,
+        "label": None if none else best.identifier,
+        "index": None if none else best.index,
         "confidence": round(best.confidence, 6),
         "top": top_record(result.observations),
         "ms": ms_record(result.timings),
+        **holding_record(result),
     }
+
+
+def holding_record(result: Result) -> dict[str, Any]:
+    """``{"labels": [...]}``: the independent classes that hold; no key where one always holds."""
+    if result.holding is None:
+        return {}
+    return {"labels": [one.identifier for one in result.holding]}
 
 
 def write_json(record: dict[str, Any]) -> None:

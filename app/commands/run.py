@@ -23,9 +23,11 @@ from twinlens.app.commands.options import (
     positive,
     print_assumptions,
     resolve_model,
+    say_doubt,
 )
 from twinlens.app.commands.records import frame_record, write_json
 from twinlens.app.core.way_out import INTERRUPTED
+from twinlens.app.views.words import holding_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +97,14 @@ class EveryFrame:
         from twinlens.app.core.session.pipeline import Pipeline
 
         network, runner = load_runner(args)
-        self._pipeline = Pipeline(runner, network.spec, crop_and_scale=crop_of(args), top=args.top)
+        spec = network.spec
+        self._pipeline = Pipeline(
+            runner,
+            spec,
+            crop_and_scale=crop_of(args),
+            top=args.top,
+            doubted=lambda why: say_doubt(spec.title, why),
+        )
         self._source = source
 
     def __iter__(self) -> Iterator[Result]:
@@ -136,7 +145,12 @@ class LiveRun:
         return self._session.stats().dropped
 
     def __iter__(self) -> Iterator[Result]:
-        from twinlens.app.core.session.session import LoadFailed, SourceEnded, SourceFailed
+        from twinlens.app.core.session.session import (
+            AnswersDoubted,
+            LoadFailed,
+            SourceEnded,
+            SourceFailed,
+        )
 
         self._session.start()
         while True:
@@ -148,6 +162,8 @@ class LiveRun:
             for event in news.events:
                 if isinstance(event, LoadFailed | SourceFailed):
                     raise event.error
+                if isinstance(event, AnswersDoubted):
+                    say_doubt(event.model, event.why)
                 if isinstance(event, SourceEnded):
                     return
             self._session.acknowledge()
@@ -162,8 +178,9 @@ def _write(result: Result, args: argparse.Namespace) -> None:
         write_json(frame_record(result))
         return
     best = result.observations[0]
+    label = best.identifier if result.holding is None else holding_text(result.holding)
     sys.stdout.write(
-        f"{result.frame.t_s:8.2f} s  {best.confidence:6.1%}  {best.identifier:<28}"
+        f"{result.frame.t_s:8.2f} s  {best.confidence:6.1%}  {label:<28}"
         f"{result.timings.latency_ms:8.1f} ms\n"
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from twinlens.app.commands.options import resolve_model
 from twinlens.app.core.settings import Settings, following
+from twinlens.app.views.words import holding_text
 
 if TYPE_CHECKING:
     from twinlens.app.core.session.session import Session
@@ -74,7 +75,12 @@ class TerminalView:
 
     def refresh(self) -> None:
         """Take what is new from the session."""
-        from twinlens.app.core.session.session import LoadFailed, SourceEnded, SourceFailed
+        from twinlens.app.core.session.session import (
+            AnswersDoubted,
+            LoadFailed,
+            SourceEnded,
+            SourceFailed,
+        )
 
         news = self.session.take()
         if news.result is not None:
@@ -82,6 +88,8 @@ class TerminalView:
         for event in news.events:
             if isinstance(event, LoadFailed | SourceFailed):
                 self.notice = f"{event.error.message} {event.error.hint}".strip()
+            elif isinstance(event, AnswersDoubted):
+                self.notice = f"{event.model}: {event.why}"
             elif isinstance(event, SourceEnded):
                 self.notice = f"{event.title} has ended"
                 self.done = True
@@ -92,9 +100,11 @@ class TerminalView:
         if self.result is None:
             return self.notice or "loading …"
         best, stats = self.result.smoothed[0], self.session.stats()
+        held = self.result.holding
+        label = best.identifier if held is None else holding_text(held)
         info = self.result.info
         text = (
-            f"{best.identifier:<24} {best.confidence:4.0%}  │ {info.engine_title} · "
+            f"{label:<24} {best.confidence:4.0%}  │ {info.engine_title} · "
             f"{self.result.model_title} · {info.precision}  │ {stats.answers_fps:5.1f} fps  "
             f"{stats.latency_p50_ms:6.1f} ms"
         )

@@ -14,7 +14,8 @@ from twinlens.app.overlays.data import (
 )
 from twinlens.app.views.top5 import TOP5
 from twinlens.app.views.view import Inputs
-from twinlens.app.views.words import FIGURE_SPACE, fixed, percent, short_label
+from twinlens.app.views.words import FIGURE_SPACE, fixed, holding_text, percent, short_label
+from twinlens.engine.api.observations import ClassificationObservation
 
 NOT_SURE = "not sure"
 
@@ -47,10 +48,15 @@ def build_overlays(
 
 
 def label_overlay(result: Result, threshold: float) -> LabelOverlay | None:
-    """The best label; below the threshold it says so, with the guess beside it."""
+    """The best label; below the threshold it says so, with the guess beside it.
+
+    Of independent classes all that hold are named, or that none does.
+    """
     if not result.smoothed:
         return None
     best = result.smoothed[0]
+    if result.holding is not None:
+        return _holding_overlay(result, best)
     sure = best.confidence >= threshold
     label = short_label(best.identifier)
     return LabelOverlay(
@@ -60,6 +66,19 @@ def label_overlay(result: Result, threshold: float) -> LabelOverlay | None:
         engine_id=result.info.engine_id,
         sure=sure,
         guess="" if sure else f"{label}?",
+    )
+
+
+def _holding_overlay(result: Result, best: ClassificationObservation) -> LabelOverlay:
+    held = result.holding or ()
+    shown = held[0] if held else best
+    return LabelOverlay(
+        label=holding_text(held),
+        confidence=shown.confidence,
+        confidence_text=percent(shown.confidence),
+        engine_id=result.info.engine_id,
+        sure=bool(held),
+        guess="" if held else f"{short_label(best.identifier)}?",
     )
 
 

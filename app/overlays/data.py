@@ -21,7 +21,8 @@ class LabelOverlay:
     """The best label, its bar and its confidence.
 
     Attributes:
-        label: text that is shown large; the cleaned class name, or ``not sure`` wording.
+        label: text that is shown large; the cleaned class name, or ``not sure`` wording; of
+            independent classes those that hold, or ``none of these``.
         confidence: the best class's confidence in [0, 1]; the bar's length.
         confidence_text: fixed width, e.g. ``"97 %"``.
         engine_id: the engine that answered; gives the bar its colour and shape.

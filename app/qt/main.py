@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -47,6 +48,8 @@ def run_window(
     precision: str | None = None,
     calibration: Path | None = None,
     adapter: str | None = None,
+    output_name: str = "",
+    output_kind: str = "",
 ) -> int:
     """Show the window until it is closed; returns the exit status.
 
@@ -60,6 +63,8 @@ def run_window(
         precision: of the engine that starts; None means the remembered one.
         calibration: a video or folder of pictures; None means the remembered one.
         adapter: words of a GPU adapter; None means the remembered one.
+        output_name: the output of ``model`` that classifies; empty for the one that is found.
+        output_kind: what the outputs of ``model`` are; empty for what is found.
 
     Raises:
         EngineError: there is no engine of that id, or it lacks that precision.
@@ -72,7 +77,8 @@ def run_window(
     # What is used at once is asked before; for the others the window does not wait.
     saved = settings.load()
     later = frozenset() if saved.auto_engine else SLOW_TO_ASK - {engine or saved.engine}
-    window = make_window(settings, labels=labels if model else None, later=later)
+    asked = Asked(labels, output_name, output_kind) if model else Asked()
+    window = make_window(settings, asked=asked, later=later)
     _listen(window, application)
     if threads is not None:
         window.remember(threads=threads)
@@ -139,21 +145,36 @@ def make_application() -> QApplication:
     return application
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the model at the start.
+
+    Attributes:
+        labels: label file; None for the model's own.
+        output_name: the output that classifies; empty for the one that is found.
+        output_kind: what the outputs are; empty for what is found.
+    """
+
+    labels: Path | None = None
+    output_name: str = ""
+    output_kind: str = ""
+
+
 def make_window(
-    settings: SettingsStore, *, labels: Path | None = None, later: Collection[str] = ()
+    settings: SettingsStore, *, asked: Asked | None = None, later: Collection[str] = ()
 ) -> MainWindow:
     """Make the window with the real engines, sources and models.
 
     Args:
         settings: where settings are remembered.
-        labels: label file for the model.
+        asked: of the model that is given; None where nothing is.
         later: ids of engines that ``choose.ask_engines`` asks afterwards.
     """
     window = MainWindow(
         settings,
         engine_choices(later),
         lambda text: _make_source(text, window),
-        lambda name: _resolve(name, labels),
+        lambda name: _resolve(name, asked or Asked()),
     )
     still = QImage(str(picture_path("start.jpg")))
     if not still.isNull():
@@ -184,5 +205,10 @@ def _make_source(text: str, window: MainWindow) -> Source:
     )
 
 
-def _resolve(name: str, labels: Path | None) -> Network:
-    return resolve(name or DEFAULT_MODEL, labels=labels)
+def _resolve(name: str, asked: Asked) -> Network:
+    return resolve(
+        name or DEFAULT_MODEL,
+        labels=asked.labels,
+        output_name=asked.output_name,
+        output_kind=asked.output_kind,
+    )

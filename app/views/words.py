@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from twinlens.engine.api.observations import ClassificationObservation
+
 # U+2007 is as wide as a digit where figures are tabular, so that numbers do not jitter.
 FIGURE_SPACE = "\u2007"
 
@@ -9,6 +13,19 @@ FIGURE_SPACE = "\u2007"
 def short_label(identifier: str) -> str:
     """The first of several comma-separated names of one class (``"tench, Tinca tinca"``)."""
     return identifier.split(",", maxsplit=1)[0].strip() or identifier
+
+
+NONE_HOLDS = "none of these"
+_MOST_NAMES = 3
+
+
+def holding_text(holding: Sequence[ClassificationObservation]) -> str:
+    """Independent classes that hold, in a few words (``"red · blue · 2 more"``)."""
+    if not holding:
+        return NONE_HOLDS
+    names = [short_label(one.identifier) for one in holding[:_MOST_NAMES]]
+    more = len(holding) - len(names)
+    return " · ".join([*names, f"{more} more"] if more else names)
 
 
 def percent(share: float) -> str:

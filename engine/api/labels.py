@@ -36,6 +36,8 @@ def fitting(
     """
     if outputs is None:
         return names
+    if outputs == 1:
+        return _of_two(names, source=source, of=of)
     if background and len(names) == outputs:
         return names[background:]
     classes = outputs - background
@@ -48,6 +50,24 @@ def fitting(
     return names
 
 
+def classes_of(outputs: int, background: int) -> int:
+    """Number of classes that outputs stand for: one output answers for two."""
+    return 2 if outputs == 1 else outputs - background
+
+
+def _of_two(names: tuple[str, ...], *, source: str, of: str) -> tuple[str, ...]:
+    """Names for the two answers of one output: for 0 and for 1."""
+    if len(names) == 1:
+        return f"not {names[0]}", names[0]
+    if len(names) != 2:
+        raise LabelError(
+            f"{source} has {len(names):,} labels, but {of} has one output, which is for or "
+            "against one class",
+            hint="Give a label file with two lines, the class for 0 first; or with one, for 1.",
+        )
+    return names
+
+
 def check_labels(network: Network, output_width: int) -> None:
     """Hold the labels of a network against the outputs that it really has.
 
@@ -55,7 +75,7 @@ def check_labels(network: Network, output_width: int) -> None:
         LabelError: their numbers differ; names both.
     """
     spec = network.spec
-    wanted = output_width - spec.background_outputs
+    wanted = classes_of(output_width, spec.background_outputs)
     if len(spec.labels) != wanted:
         behind = f" behind {spec.background_outputs} background" if spec.background_outputs else ""
         raise LabelError(

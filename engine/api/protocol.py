@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,29 @@ from numpy.typing import NDArray
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 
-OutputKind = Literal["probabilities", "logits"]
+OutputKind = Literal[
+    "probabilities",
+    "log-probabilities",
+    "logits",
+    "independent",
+    "log-independent",
+    "independent-logits",
+    "binary",
+    "binary-logits",
+]
+"""What a network's outputs are.
+
+``probabilities`` of which one class holds, their logarithms, or ``logits`` (scores that softmax
+makes probabilities of); ``independent``: a probability for each class, of which several or none may
+hold, their logarithms, or scores that a sigmoid makes them of; ``binary``: one output, the
+probability of the second of two classes, or its score.
+"""
+
+OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
+"""All of them."""
+
+HOLDS = 0.5
+"""From this probability on an independent class holds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +55,11 @@ class ModelSpec:
         background_outputs: outputs in front of class 0 that stand for no class
             (TensorFlow's 1001-wide ImageNet classifiers have one). They are left out of the
             answer, so that a class has the same index whichever network names it.
-        output: whether the network already ends in a softmax.
+        output: what the outputs are.
+        output_name: the output that is read, where a file has several; empty for the only one.
+        output_factor: each output is this many times what ``output`` says, plus ``output_shift``.
+        output_shift: see ``output_factor``.
+        output_part: whether some classes have no output, so that probabilities need not sum to 1.
         notes: assumptions made about the file, for display (``"labels: ImageNet, assumed"``).
     """
 
@@ -43,7 +69,16 @@ class ModelSpec:
     labels: tuple[str, ...]
     background_outputs: int = 0
     output: OutputKind = "probabilities"
+    output_name: str = ""
+    output_factor: float = 1.0
+    output_shift: float = 0.0
+    output_part: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def independent(self) -> bool:
+        """Whether several classes may hold at once, or none."""
+        return self.output in ("independent", "log-independent", "independent-logits")
 
 
 class GraphSource:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinlens.engine.formats.answer.answers import Answers
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -17,7 +19,7 @@ class ModelFile:
         input_shape: declared input shape, as the graph (or ONNX Runtime) takes it; None for an
             axis that is left open.
         output_width: declared number of outputs; None when it is left open.
-        ends_in_softmax: whether the network gives probabilities.
+        answers: which output classifies, and how it is read.
         metadata: the file's own key-value pairs.
         input_dtype: type of the input: ``"float32"``, ``"float16"``, ``"uint8"`` ...
         labels: names of the outputs that the file brings, outputs without a class included.
@@ -31,7 +33,7 @@ class ModelFile:
     path: Path
     input_shape: tuple[int | None, ...]
     output_width: int | None
-    ends_in_softmax: bool
+    answers: Answers
     metadata: Mapping[str, str]
     input_dtype: str = "float32"
     labels: tuple[str, ...] = ()

@@ -10,26 +10,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from twinlens.engine.api.protocol import GraphSource
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError
-from twinlens.engine.formats.coreml.describe import describe_coreml
-from twinlens.engine.formats.coreml.file import read_coreml
-from twinlens.engine.formats.coreml.importer import graph_from_coreml
+from twinlens.engine.formats.answer.answers import Answer
+from twinlens.engine.formats.answer.graph import cut_graph
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.formats.keras.describe import FORMAT as KERAS_TITLE
-from twinlens.engine.formats.keras.describe import describe_keras
-from twinlens.engine.formats.keras.file import read_keras
-from twinlens.engine.formats.keras.importer import graph_from_keras
-from twinlens.engine.formats.onnx.describe import describe_onnx
-from twinlens.engine.formats.onnx.file import read_model
-from twinlens.engine.formats.onnx.importer import graph_from_onnx
-from twinlens.engine.formats.tflite.describe import describe_tflite
-from twinlens.engine.formats.tflite.file import read_tflite
-from twinlens.engine.formats.tflite.importer import graph_from_tflite
 from twinlens.engine.graph import Graph
 from twinlens.engine.links import blobs_of
 
@@ -45,6 +35,8 @@ class ModelFormat:
         parse: reads a file or package; the only time that its contents are read.
         describe: what parsed contents declare, without weights being interpreted.
         build: the graph of parsed contents; gets a name, and sizes for axes that are left open.
+        cut: parsed contents with one value as their only output; may change what it is given.
+            None where the graph is cut instead.
         for_onnxruntime: whether ONNX Runtime reads such a file by itself.
     """
 
@@ -52,33 +44,54 @@ class ModelFormat:
     parse: Callable[[Path], Any]
     describe: Callable[[Path, Any], ModelFile]
     build: Callable[[Any, str, Shape | None], Graph]
+    cut: Callable[[Any, str], Any] | None
     for_onnxruntime: bool = False
 
 
+def _late(module: str, function: str) -> Callable[..., Any]:
+    """A reader that is imported when it is first called: who starts with one format needs one."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module(f"{__package__}.{module}"), function)(*args, **options)
+
+    return call
+
+
+_onnx_graph = _late("onnx.importer", "graph_from_onnx")
+_tflite_graph = _late("tflite.importer", "graph_from_tflite")
+_coreml_graph = _late("coreml.importer", "graph_from_coreml")
+_coreml_facts = _late("coreml.describe", "describe_coreml")
+_keras_graph = _late("keras.importer", "graph_from_keras")
+_keras_facts = _late("keras.describe", "describe_keras")
+
 ONNX = ModelFormat(
     "ONNX",
-    read_model,
-    describe_onnx,
-    lambda model, name, sizes: graph_from_onnx(model, name=name, open_sizes=sizes),
+    _late("onnx.file", "read_model"),
+    _late("onnx.describe", "describe_onnx"),
+    lambda model, name, sizes: _onnx_graph(model, name=name, open_sizes=sizes),
+    _late("onnx.chart", "cut_onnx"),
     for_onnxruntime=True,
 )
 TFLITE = ModelFormat(
     "TensorFlow Lite",
-    read_tflite,
-    describe_tflite,
-    lambda file, name, sizes: graph_from_tflite(file, name=name, open_sizes=sizes),
+    _late("tflite.file", "read_tflite"),
+    _late("tflite.describe", "describe_tflite"),
+    lambda file, name, sizes: _tflite_graph(file, name=name, open_sizes=sizes),
+    _late("tflite.chart", "cut_tflite"),
 )
 CORE_ML = ModelFormat(
     "Core ML",
-    read_coreml,
-    lambda path, file: describe_coreml(file),
-    lambda file, name, sizes: graph_from_coreml(file),
+    _late("coreml.file", "read_coreml"),
+    lambda path, file: _coreml_facts(file),
+    lambda file, name, sizes: _coreml_graph(file),
+    _late("coreml.chart", "cut_coreml"),
 )
 KERAS = ModelFormat(
-    KERAS_TITLE,
-    read_keras,
-    lambda path, file: describe_keras(file),
-    lambda file, name, sizes: graph_from_keras(file, open_sizes=sizes),
+    "Keras",
+    _late("keras.file", "read_keras"),
+    lambda path, file: _keras_facts(file),
+    lambda file, name, sizes: _keras_graph(file, open_sizes=sizes),
+    None,
 )
 
 
@@ -94,6 +107,7 @@ class Document:
         self.path, self.format = path, format
         self._lock = threading.RLock()
         self._parsed: Any = None
+        self._answer: Answer | None = None
 
     @cached_property
     def described(self) -> ModelFile:
@@ -107,6 +121,13 @@ class Document:
         with self._lock:
             return self.format.describe(self.path, self._contents())
 
+    def read_at(self, answer: Answer) -> None:
+        """Let the graph, and what ONNX Runtime gets, end in one of ``described.answers``.
+
+        Said once, before either is asked for.
+        """
+        self._answer = answer
+
     def graph(self, open_sizes: Shape | None = None) -> Graph:
         """Build the graph as it is stored, not optimised.
 
@@ -119,7 +140,10 @@ class Document:
         with self._lock:
             kept = self._sizes_left_open()
             try:
-                return self.format.build(self._contents(), self.path.stem, open_sizes)
+                graph = self.format.build(self._cut(), self.path.stem, open_sizes)
+                if self.format.cut is None and self._answer is not None and self._answer.value:
+                    return cut_graph(graph, self._answer.value)
+                return graph
             except CancelledError:
                 kept = True  # whoever asks next need not read the file again
                 raise
@@ -138,15 +162,23 @@ class Document:
     def onnx(self) -> Path | bytes | None:
         """The file, or its contents, where ONNX Runtime reads them by itself.
 
-        A file in a cache of links comes with its data as bytes: ONNX Runtime takes data from the
-        model's own folder only.
+        It is what is left of it where the answer is none of its outputs. A file in a cache of
+        links comes with its data: ONNX Runtime takes data from the model's own folder only.
         """
         if not self.format.for_onnxruntime:
             return None
-        if blobs_of(self.path) is None:
+        whole = self._answer is None or bool(self._answer.output)
+        if whole and blobs_of(self.path) is None:
             return self.path
         with self._lock:
-            return bytes(self._contents().SerializeToString())
+            data: bytes = (self._contents() if whole else self._cut()).SerializeToString()
+            return data
+
+    def _cut(self) -> Any:
+        contents = self._contents()
+        if self._answer is not None and self.format.cut is not None:
+            contents = self._parsed = self.format.cut(contents, self._answer.value)
+        return contents
 
     def _contents(self) -> Any:
         checkpoint()

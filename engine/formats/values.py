@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from twinlens.engine.errors import ModelFileError, ShapeError
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers import AvgPool2d, Conv2d, ConvTranspose2d, MaxPool2d, Resize
-from twinlens.engine.layers.base import Array, Layer, Shape
+from twinlens.engine.layers.base import Array, DType, Layer, Shape
 
 LARGEST = 1 << 28
 """Samples of one value: 1 GiB in float32. A file that asks for more is refused."""
@@ -61,6 +62,7 @@ class Values:
     Attributes:
         constants: arrays by value name.
         shapes: shape by value name, of constants as well.
+        dtypes: type by value name, likewise.
         nodes: the layers so far.
         steps: for constants that were stored as small integers, how.
     """
@@ -68,19 +70,20 @@ class Values:
     def __init__(self) -> None:
         self.constants: dict[str, Array] = {}
         self.shapes: dict[str, Shape] = {}
+        self.dtypes: dict[str, DType] = {}
         self.nodes: list[Node] = []
         self.steps: dict[str, Steps] = {}
         self._computed = 0
 
-    def add_input(self, name: str, shape: Shape) -> None:
+    def add_input(self, name: str, shape: Shape, dtype: DTypeLike = np.float32) -> None:
         """Make a runtime input known."""
         _check_size(name, shape)
-        self.shapes[name] = shape
+        self.shapes[name], self.dtypes[name] = shape, np.dtype(dtype)
 
     def add_constant(self, name: str, array: Array) -> None:
         """Make an array known."""
         self.constants[name] = array
-        self.shapes[name] = array.shape
+        self.shapes[name], self.dtypes[name] = array.shape, array.dtype
 
     def emit(self, name: str, layer: Layer, inputs: Sequence[str], output: str) -> str:
         """Add a layer; one that reads only constants is computed at once.
@@ -106,6 +109,7 @@ class Values:
             return output
         self.nodes.append(Node(name, layer, tuple(inputs), output))
         self.shapes[output] = shape
+        self.dtypes[output] = layer.output_dtype(*(self.dtypes[name] for name in inputs))
         return output
 
     def _compute(self, layer: Layer, inputs: Sequence[str], output: str, size: int) -> None:

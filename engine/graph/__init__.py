@@ -12,6 +12,7 @@ from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
 from twinlens.engine.graph.passes import optimize, part_activations
 from twinlens.engine.graph.plan import Plan, Step
+from twinlens.engine.graph.types import value_types
 
 __all__ = [
     "Builder",
@@ -23,5 +24,6 @@ __all__ = [
     "named_arrays",
     "optimize",
     "part_activations",
+    "value_types",
     "with_arrays",
 ]

@@ -158,6 +158,23 @@ class Taker:
         raise ParameterError("\n  ".join((title, *listed)))
 
 
+def renamed(parameters: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
+    """Arrays by other names.
+
+    Args:
+        parameters: by the names under which they are stored.
+        names: wanted name → stored name; what is not wanted is left out.
+
+    Raises:
+        ParameterError: some are not there; names all of them.
+    """
+    missing = [stored for stored in names.values() if stored not in parameters]
+    if missing:
+        source = getattr(parameters, "source", "parameters")
+        raise ParameterError(f"{source}: lacks {', '.join(missing)}")
+    return {name: parameters[stored] for name, stored in names.items()}
+
+
 def _all(graph: Graph) -> Iterator[Named]:
     for node in graph.nodes:
         for attribute, array in layer_arrays(node.layer).items():

@@ -15,10 +15,12 @@ import numpy as np
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
+from twinlens.engine.graph.types import value_types
 from twinlens.engine.layers import (
     Activation,
     Add,
     BatchNorm2d,
+    Cast,
     Clip,
     Conv2d,
     ConvTranspose2d,
@@ -42,7 +44,7 @@ _FRESH = (Conv2d, ConvTranspose2d, Linear, Gemm, MatMul, BatchNorm2d, Add, Sub, 
 
 
 def remove_identities(graph: Graph) -> Graph:
-    """Take out Identity and Dropout; what read them reads their input.
+    """Take out Identity, Dropout and casts of floats to floats; what read them reads their input.
 
     One stays where a graph output would otherwise have to be another output, an input or a
     constant.
@@ -50,8 +52,12 @@ def remove_identities(graph: Graph) -> Graph:
     renamed: dict[str, str] = {}
     producers = {node.output for node in graph.nodes}
     kept = []
+    casts = any(isinstance(node.layer, Cast) for node in graph.nodes)
+    types = value_types(graph) if casts else {}
     for node in graph.nodes:
-        if not isinstance(node.layer, Identity) or node.activation is not None:
+        cast = isinstance(node.layer, Cast) and types[node.inputs[0]] == types[node.output]
+        same = cast or isinstance(node.layer, Identity)
+        if not same or node.activation is not None:
             kept.append(node)
             continue
         source = _resolve(renamed, node.inputs[0])

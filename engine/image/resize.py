@@ -6,6 +6,10 @@ paths: halve the picture until an axis shrinks by less than 3, blur it with the 
 variance makes up the difference from the bilinear filter, ``(r² − 1) / 6``, and sample
 bilinearly.
 
+All of it is integer arithmetic that OpenCV does alike on every processor: ``INTER_LINEAR`` rounds
+otherwise on Arm than on x86, ``INTER_LINEAR_EXACT`` does not, and neither do the blur and
+``warpAffine``. ``tests/helpers/pixel_sums.py`` holds checksums that every processor has to give.
+
 ``tests/bench/bench_convert.py`` prints times and differences from Pillow, in grey levels. Two
 cores of a server that other work kept busy (compare the times with each other), OpenCV 5.0,
 centre crop to 224:
@@ -46,7 +50,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
             pixels, (across, down), sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE
         )
     if extent == pixels.shape[1::-1]:
-        return _with_channels(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR))
+        return _with_channels(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR_EXACT))
     # A column or row was left over, so that the target covers part of a pixel more.
     to_source = np.array([[ratios[0], 0, ratios[0] / 2 - 0.5], [0, ratios[1], ratios[1] / 2 - 0.5]])
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -84,7 +88,7 @@ def _halved(
         whole = pixels[: height * down, : width * across]
         # At a factor of 2 the bilinear sample is the pair's average; INTER_AREA gives the same,
         # but takes its slow path where only one axis is halved.
-        pixels = cv2.resize(whole, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        pixels = cv2.resize(whole, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
         extent = extent[0] / across, extent[1] / down
 
 

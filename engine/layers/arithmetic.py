@@ -1,16 +1,15 @@
-"""Arithmetic of two inputs, means over axes, and layers that hand their input on."""
+"""Arithmetic of two inputs, and layers that hand their input on."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
 
-from twinlens.engine.errors import ShapeError
-from twinlens.engine.layers.base import Array, Layer, Shape
-from twinlens.engine.layers.checks import broadcast, input_count, normal_axes, one_input
+from twinlens.engine.layers.base import Array, DType, Layer, Shape
+from twinlens.engine.layers.checks import broadcast, input_count, one_input
 
 
 class _Binary(Layer):
@@ -72,48 +71,48 @@ class Div(_Binary):
         return np.asarray(floor + off.astype(floor.dtype))
 
 
-class ReduceMean(Layer):
-    """Mean over some axes.
+class Pow(_Binary):
+    """``first ** second``, in the first's type."""
+
+    def join(self, first: Array, second: Array) -> Array:
+        """``first ** second``."""
+        whole = first.dtype.kind in "iu"
+        # NumPy refuses whole numbers with negative exponents.
+        base = first.astype(np.float64) if whole and second.dtype.kind == "f" else first
+        return np.asarray(np.power(base, second)).astype(first.dtype, copy=False)
+
+
+class Maximum(_Binary):
+    """The larger of both; not a number where one is not."""
+
+    def join(self, first: Array, second: Array) -> Array:
+        """``max(first, second)``."""
+        return np.asarray(np.maximum(first, second))
+
+
+class Minimum(_Binary):
+    """The smaller of both; not a number where one is not."""
+
+    def join(self, first: Array, second: Array) -> Array:
+        """``min(first, second)``."""
+        return np.asarray(np.minimum(first, second))
+
+
+class Mod(_Binary):
+    """What remains of ``first / second``.
 
     Args:
-        axes: axes to reduce, negative from the end; None means all.
-        keep_dims: keep each reduced axis with size 1.
+        truncated: the remainder has the first's sign (C's ``fmod``) instead of the second's.
     """
 
-    def __init__(self, axes: Sequence[int] | None = None, *, keep_dims: bool = True) -> None:
-        self.axes = None if axes is None else tuple(int(axis) for axis in axes)
-        self.keep_dims = bool(keep_dims)
+    def __init__(self, *, truncated: bool = False) -> None:
+        self.truncated = bool(truncated)
 
-    def _chosen(self, rank: int) -> Shape:
-        return tuple(range(rank)) if self.axes is None else normal_axes(self.kind, self.axes, rank)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """The input's shape with the reduced axes 1 or gone."""
-        shape = one_input(self.kind, inputs)
-        chosen = self._chosen(len(shape))
-        if any(shape[axis] == 0 for axis in chosen):
-            raise ShapeError(
-                f"{self.kind}: input {shape} is empty along axes {chosen}; "
-                "at least one sample is required"
-            )
-        if self.keep_dims:
-            return tuple(1 if axis in chosen else size for axis, size in enumerate(shape))
-        return tuple(size for axis, size in enumerate(shape) if axis not in chosen)
-
-    def forward(self, *inputs: Array) -> Array:
-        """Reduce one float input."""
-        (x,) = inputs
-        self.output_shape(x.shape)
-        result = np.mean(x, axis=self._chosen(x.ndim), keepdims=self.keep_dims, dtype=x.dtype)
-        return np.asarray(result)
-
-    def macs(self, *inputs: Shape) -> int:
-        """One addition per input sample."""
-        return prod(one_input(self.kind, inputs))
-
-    def describe(self) -> str:
-        """The axes."""
-        return "all axes" if self.axes is None else f"axes {', '.join(map(str, self.axes))}"
+    def join(self, first: Array, second: Array) -> Array:
+        """``first mod second``."""
+        if self.truncated:
+            return np.asarray(np.fmod(first, second))
+        return np.asarray(np.mod(first, second))
 
 
 class Identity(Layer):
@@ -166,6 +165,10 @@ class Constant(Layer):
         """The array's shape."""
         input_count(self.kind, inputs, 0)
         return tuple(self.value.shape)
+
+    def output_dtype(self, *inputs: DType) -> DType:
+        """The array's type."""
+        return self.value.dtype
 
     def forward(self, *inputs: Array) -> Array:
         """Return the array itself; callers must not write into it."""

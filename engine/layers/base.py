@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
+DType = np.dtype[Any]
 
 
 class Layer(ABC):
@@ -44,6 +45,10 @@ class Layer(ABC):
         Raises:
             ShapeError: the inputs do not fit the layer; names what was received and expected.
         """
+
+    def output_dtype(self, *inputs: DType) -> DType:
+        """Type of the output for these input types: the first input's, for most layers."""
+        return inputs[0] if inputs else np.dtype(np.float32)
 
     @abstractmethod
     def forward(self, *inputs: Array) -> Array:

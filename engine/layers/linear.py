@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -160,3 +160,73 @@ class Gemm(Layer):
     def macs(self, *inputs: Shape) -> int:
         """Outputs times the inner size."""
         return prod(self.output_shape(*inputs)) * inputs[0][0 if self.transpose_a else 1]
+
+
+class Einsum(Layer):
+    """Products of inputs, summed over the letters that the output does not name.
+
+    ``"bij,bjk->bik"`` is a batch of matrix products; ``...`` stands for any axes.
+    https://onnx.ai/onnx/operators/onnx__Einsum.html
+
+    Args:
+        equation: letters of each input's axes, ``->``, letters of the output's. Without an arrow
+            the output has the letters that come once, by the alphabet.
+    """
+
+    def __init__(self, equation: str) -> None:
+        self.equation = "".join(equation.split())
+
+    def _terms(self, inputs: Sequence[Shape]) -> tuple[list[str], str]:
+        """One letter for each axis, of all inputs and of the output."""
+        given, arrow, wanted = self.equation.partition("->")
+        terms = given.split(",")
+        input_count(self.kind, inputs, len(terms))
+        free = [letter for letter in _LETTERS if letter not in self.equation]
+        widest, full = 0, []
+        for term, shape in zip(terms, inputs, strict=True):
+            left = len(shape) - len(term.replace("...", ""))
+            if left < 0 or (left and "..." not in term):
+                raise ShapeError(f"{self.kind}: {self.equation!r} does not fit {list(inputs)}")
+            widest = max(widest, left)
+            full.append(term.replace("...", "".join(free[:left][::-1])))
+        dots = "".join(free[:widest][::-1])
+        if not arrow:
+            letters = given.replace("...", "").replace(",", "")
+            wanted = "..." + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+        return full, wanted.replace("...", dots)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Sizes of the output's letters."""
+        terms, wanted = self._terms(inputs)
+        sizes: dict[str, int] = {}
+        for term, shape in zip(terms, inputs, strict=True):
+            for letter, size in zip(term, shape, strict=True):
+                known = sizes.get(letter, 1)
+                if 1 not in (known, size) and known != size:
+                    raise ShapeError(f"{self.kind}: {self.equation!r} does not fit {list(inputs)}")
+                sizes[letter] = size if known == 1 else known
+        if any(letter not in sizes for letter in wanted):
+            raise ShapeError(f"{self.kind}: {self.equation!r} gives letters that no input has")
+        return tuple(sizes[letter] for letter in wanted)
+
+    def forward(self, *inputs: Array) -> Array:
+        """Multiply and add inputs of one float type."""
+        terms, wanted = self._terms([x.shape for x in inputs])
+        self.output_shape(*(x.shape for x in inputs))
+        result = np.einsum(f"{','.join(terms)}->{wanted}", *inputs, optimize=len(inputs) > 2)
+        return np.array(result, inputs[0].dtype)
+
+    def macs(self, *inputs: Shape) -> int:
+        """All letters' sizes multiplied."""
+        terms, _ = self._terms(inputs)
+        pairs = zip(terms, inputs, strict=True)
+        return prod(
+            {c: n for term, shape in pairs for c, n in zip(term, shape, strict=True)}.values()
+        )
+
+    def describe(self) -> str:
+        """The equation."""
+        return self.equation
+
+
+_LETTERS = "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA"

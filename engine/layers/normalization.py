@@ -7,9 +7,9 @@ from math import prod
 
 import numpy as np
 
-from twinlens.engine.errors import ParameterError
+from twinlens.engine.errors import ParameterError, ShapeError
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
-from twinlens.engine.layers.checks import channel_input, vector
+from twinlens.engine.layers.checks import broadcast, channel_input, normal_axis, one_input, vector
 
 
 class BatchNorm2d(Layer):
@@ -204,3 +204,122 @@ class LocalResponseNorm(Layer):
 def _per_channel(values: Array, rank: int) -> Array:
     """(C,) as (C, 1, ...) so that it broadcasts over (N, C, ...)."""
     return values.reshape(-1, *([1] * (rank - 2)))
+
+
+class LayerNorm(Layer):
+    """``y = scale * (x - mean) / sqrt(variance + epsilon) + bias`` over all axes from one on.
+
+    Mean and variance (divided by the count) are those of each sample's own values.
+
+    Args:
+        scale: broadcasts to the normalised axes.
+        bias: likewise, or None.
+        axis: first of the axes; negative counts from the end.
+        epsilon: added to the variance; at least 0.
+
+    Raises:
+        ParameterError: an epsilon that is negative or not a number.
+
+    Reference: Ba et al. 2016; https://onnx.ai/onnx/operators/onnx__LayerNormalization.html
+    """
+
+    def __init__(
+        self, scale: Array, bias: Array | None = None, *, axis: int = -1, epsilon: float = 1e-5
+    ) -> None:
+        self.scale = np.asarray(scale)
+        self.bias = None if bias is None else np.asarray(bias)
+        self.axis = int(axis)
+        if not epsilon >= 0:
+            raise ParameterError(f"{self.kind}: epsilon is {epsilon}; at least 0 is required")
+        self.epsilon = float(epsilon)
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """``scale`` and, where there is one, ``bias``."""
+        return {"scale": self.scale} | ({} if self.bias is None else {"bias": self.bias})
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The input's shape."""
+        shape = one_input(self.kind, inputs)
+        inner = shape[normal_axis(self.kind, self.axis, len(shape)) :]
+        for name, array in self.parameters.items():
+            if broadcast(self.kind, inner, array.shape) != inner:
+                raise ShapeError(
+                    f"{self.kind}: {name} has shape {array.shape}; one that broadcasts to {inner} "
+                    "is required"
+                )
+        return shape
+
+    def forward(self, *inputs: Array) -> Array:
+        """Normalise one input."""
+        (x,) = inputs
+        self.output_shape(x.shape)
+        axes = tuple(range(self.axis % x.ndim, x.ndim))
+        centred = x - np.mean(x, axes, keepdims=True, dtype=x.dtype)
+        variance = np.mean(np.square(centred), axes, keepdims=True, dtype=x.dtype)
+        scaled = centred / np.sqrt(variance + x.dtype.type(self.epsilon))
+        scaled = scaled * cast_like(self.scale, x)
+        return np.asarray(scaled if self.bias is None else scaled + cast_like(self.bias, x))
+
+    def macs(self, *inputs: Shape) -> int:
+        """One per sample."""
+        return prod(one_input(self.kind, inputs))
+
+    def describe(self) -> str:
+        """The axis."""
+        return f"from axis {self.axis} on"
+
+
+class RMSNorm(Layer):
+    """``y = scale * x / sqrt(mean(x²) + epsilon)`` over all axes from one on.
+
+    Args:
+        scale: broadcasts to the normalised axes.
+        axis: first of the axes; negative counts from the end.
+        epsilon: added to the mean square; at least 0.
+
+    Raises:
+        ParameterError: an epsilon that is negative or not a number.
+
+    Reference: Zhang and Sennrich 2019; https://onnx.ai/onnx/operators/onnx__RMSNormalization.html
+    """
+
+    def __init__(self, scale: Array, *, axis: int = -1, epsilon: float = 1e-5) -> None:
+        self.scale = np.asarray(scale)
+        self.axis = int(axis)
+        if not epsilon >= 0:
+            raise ParameterError(f"{self.kind}: epsilon is {epsilon}; at least 0 is required")
+        self.epsilon = float(epsilon)
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """``scale``."""
+        return {"scale": self.scale}
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The input's shape."""
+        shape = one_input(self.kind, inputs)
+        inner = shape[normal_axis(self.kind, self.axis, len(shape)) :]
+        if broadcast(self.kind, inner, self.scale.shape) != inner:
+            raise ShapeError(
+                f"{self.kind}: scale has shape {self.scale.shape}; one that broadcasts to {inner} "
+                "is required"
+            )
+        return shape
+
+    def forward(self, *inputs: Array) -> Array:
+        """Normalise one input."""
+        (x,) = inputs
+        self.output_shape(x.shape)
+        axes = tuple(range(self.axis % x.ndim, x.ndim))
+        square = np.mean(np.square(x), axes, keepdims=True, dtype=x.dtype)
+        scaled = x / np.sqrt(square + x.dtype.type(self.epsilon))
+        return np.asarray(scaled * cast_like(self.scale, x))
+
+    def macs(self, *inputs: Shape) -> int:
+        """One per sample."""
+        return prod(one_input(self.kind, inputs))
+
+    def describe(self) -> str:
+        """The axis."""
+        return f"from axis {self.axis} on"

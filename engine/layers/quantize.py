@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from twinlens.engine.errors import ParameterError, ShapeError
-from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
+from twinlens.engine.layers.base import Array, DType, Layer, Shape, cast_like
 from twinlens.engine.layers.checks import normal_axis, one_input
 from twinlens.engine.layers.saturate import saturated
 
@@ -105,6 +105,10 @@ class QuantizeLinear(_Affine):
             )
         self.dtype = stored
 
+    def output_dtype(self, *inputs: DType) -> DType:
+        """The integers' type."""
+        return self.dtype
+
     def forward(self, *inputs: Array) -> Array:
         """Quantise one float input."""
         (x,) = inputs
@@ -136,6 +140,10 @@ class DequantizeLinear(_Affine):
 
     def __init__(self, scale: Array, zero_point: Array | None = None, *, axis: int = 1) -> None:
         super().__init__(scale, zero_point, axis)
+
+    def output_dtype(self, *inputs: DType) -> DType:
+        """The scale's type."""
+        return self.scale.dtype
 
     def forward(self, *inputs: Array) -> Array:
         """Dequantise one input of uint8, int8, uint16, int16 or int32."""

@@ -9,6 +9,7 @@ Goes in: a reader and a writer a container, names, axis orders, strict loading. 
 that say what the network is (`engine.formats`).
 """
 
+from twinlens.engine.graph.arrays import renamed
 from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters
 from twinlens.engine.params.open import open_parameters
 from twinlens.engine.params.order import (
@@ -41,6 +42,7 @@ __all__ = [
     "best_order",
     "check_parameters",
     "open_parameters",
+    "renamed",
     "similarity",
     "try_orders",
     "with_parameters",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-import ml_dtypes
 import numpy as np
 
 from twinlens.engine.layers import Shape
@@ -21,10 +20,10 @@ _MAX_REPEATED = 1 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Kind:
-    """Type of a tensor's values; `dtype` is None where NumPy has none to compute with."""
+    """Type of a tensor's values; `dtype` is NumPy's name, None where it has none."""
 
     name: str
-    dtype: np.dtype[np.generic] | None
+    dtype: str | None
 
     def numbers(self) -> np.dtype[np.generic]:
         """The type, as NumPy has it.
@@ -34,7 +33,10 @@ class Kind:
         """
         if self.dtype is None:
             raise PickleError(f"it holds {self.name}, which are not plain numbers")
-        return self.dtype
+        # Late: every start of the app looks up names, hardly any meets such numbers.
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, self.dtype, self.dtype))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,28 +84,28 @@ class Tensor:
         return 1 + sum((size - 1) * stride for size, stride in steps)
 
 
-_TYPES: Mapping[str, np.dtype[np.generic] | None] = {
-    "float64": np.dtype("f8"),
-    "double": np.dtype("f8"),
-    "float32": np.dtype("f4"),
-    "float": np.dtype("f4"),
-    "float16": np.dtype("f2"),
-    "half": np.dtype("f2"),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
-    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
-    "int64": np.dtype("i8"),
-    "long": np.dtype("i8"),
-    "int32": np.dtype("i4"),
-    "int": np.dtype("i4"),
-    "int16": np.dtype("i2"),
-    "short": np.dtype("i2"),
-    "int8": np.dtype("i1"),
-    "uint64": np.dtype("u8"),
-    "uint32": np.dtype("u4"),
-    "uint16": np.dtype("u2"),
-    "uint8": np.dtype("u1"),
-    "bool": np.dtype("?"),
+_TYPES: Mapping[str, str | None] = {
+    "float64": "f8",
+    "double": "f8",
+    "float32": "f4",
+    "float": "f4",
+    "float16": "f2",
+    "half": "f2",
+    "bfloat16": "bfloat16",
+    "float8_e4m3fn": "float8_e4m3fn",
+    "float8_e5m2": "float8_e5m2",
+    "int64": "i8",
+    "long": "i8",
+    "int32": "i4",
+    "int": "i4",
+    "int16": "i2",
+    "short": "i2",
+    "int8": "i1",
+    "uint64": "u8",
+    "uint32": "u4",
+    "uint16": "u2",
+    "uint8": "u1",
+    "bool": "?",
     **dict.fromkeys(("complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf")),
     **dict.fromkeys(("float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")),
     **dict.fromkeys(("qint8", "quint8", "qint32", "quint4x2", "quint2x4")),

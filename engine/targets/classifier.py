@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.door import Door
+from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.errors import InferenceError, ShapeError
 from twinlens.engine.graph import Graph
 
@@ -49,11 +50,9 @@ class Classifier:
         door = Door.of(shape, expected, name=graph.name)
         output = graph.outputs[0]
         answer = graph.shapes[output]
-        width = door.width(answer)
-        one = answer[1:] if door.pictures > 1 else answer
-        if width < 1 or max(one, default=1) != width or (one is not answer and len(answer) < 2):
-            raise ShapeError(f"{graph.name} answers with {answer}; one value per class is required")
-        return cls(name, output, width, door)
+        one = answer[1:] if door.pictures > 1 and answer[:1] == (door.pictures,) else answer
+        check_answer(graph.name, one, expected)
+        return cls(name, output, int(np.prod(one)), door)
 
 
 def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from twinlens.engine.cancel import checkpoint
-from twinlens.engine.graph import Graph, Node, part_activations
-from twinlens.engine.layers import DequantizeLinear, QuantizeLinear
+from twinlens.engine.graph import Graph, Node, part_activations, value_types
 from twinlens.engine.layers.base import Array, Layer, Shape
 from twinlens.engine.targets.liveness import Life, lives
 
@@ -118,7 +117,9 @@ class Lowering(ABC, Generic[T, K]):
         self.readers.update(graph.outputs)
         self.writers: dict[str, K] = {}
         self._references: dict[str, Reference[T]] = {}
-        self._integers: set[str] = set()
+        # Whole numbers, and truth values, are no business of kernels.
+        types = value_types(graph)
+        self._integers = {name for name, dtype in types.items() if dtype.kind != "f"}
 
     def translate(self, rules: Rules) -> Lowered[T, K]:
         """Translate all nodes.
@@ -220,12 +221,6 @@ class Lowering(ABC, Generic[T, K]):
             for name in dict.fromkeys(node.inputs)
             if name in self.values and name not in self.graph.inputs
         }
-        # Whole numbers, and truth values, are no business of kernels.
-        takes_integers = not self._integers.isdisjoint(node.inputs)
-        if isinstance(node.layer, QuantizeLinear) or (
-            takes_integers and not isinstance(node.layer, DequantizeLinear)
-        ):
-            self._integers.add(node.output)
         reference = Reference(node, stored)
         self.steps.append(reference)
         self._references[node.output] = reference

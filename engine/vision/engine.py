@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from twinlens.engine.api.door import Door
 from twinlens.engine.api.protocol import EngineOptions, Network, RunnerInfo
+from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
     EngineError,
@@ -79,13 +80,15 @@ class VisionRunner:
         source, precision = _source(network)
         self._session: Any = open_session(source, options, network.name)
         self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
+        self._output = _output_name(self._session, network)
         self._running: Any = None
         self._integers = recipe.dtype == "uint8"
         shape = recipe.input_shape
         self._door = _door(network, self._session)
         checkpoint()
-        width = self._run(np.zeros(shape, recipe.dtype)).size
+        answer = self._run(np.zeros(shape, recipe.dtype))
+        many = self._door.pictures > 1 and answer.shape[:1] == (self._door.pictures,)
+        check_answer(network.name, answer.shape[1:] if many else answer.shape, shape)
         self._info = RunnerInfo(
             engine_id=VisionEngine.id,
             engine_title=VisionEngine.title,
@@ -93,7 +96,7 @@ class VisionRunner:
             precision="uint8" if self._integers else precision,
             threads=thread_count(options),
             input_shape=shape,
-            output_width=width,
+            output_width=self._door.answer(answer).size,
         )
 
     @property
@@ -108,7 +111,7 @@ class VisionRunner:
 
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network once; see ``Runner.run``."""
-        return self._run(tensor)
+        return self._door.answer(self._run(tensor))
 
     def terminate(self) -> None:
         """Make a run in progress fail soon; called from another thread."""
@@ -116,7 +119,7 @@ class VisionRunner:
         if options is not None:
             options.terminate = True
 
-    def _run(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
+    def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         import onnxruntime as ort
 
         if self._session is None:
@@ -132,7 +135,7 @@ class VisionRunner:
             ) from error
         finally:
             self._running = None
-        return self._door.answer(np.asarray(output))
+        return np.asarray(output)
 
     def close(self) -> None:
         """Free the session."""
@@ -229,6 +232,13 @@ def _source(network: Network) -> tuple[Path | bytes, str]:
     checkpoint()
     rounded = any(isinstance(node.layer, QuantizeLinear) for node in graph.nodes)
     return onnx_bytes(graph), "int8" if rounded else "fp32"
+
+
+def _output_name(session: Any, network: Network) -> str:
+    """The output that the specification names, or the first."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = network.spec.output_name
+    return wanted if wanted in names else str(names[0])
 
 
 # What ONNX Runtime calls the types that pictures come in.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.engine.api.labels import check_labels
+from twinlens.engine.api.observations import DOUBT_HINT, contradiction
 from twinlens.engine.api.protocol import EngineOptions, GraphSource, ModelSpec, Network
 from twinlens.engine.errors import EngineError, LabelError
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.vision.engine import VisionEngine
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Model:
             self._runner.close()
             raise
         self._metadata = dict(metadata or {})
+        self._doubted = False
 
     @classmethod
     def from_onnx(
@@ -109,8 +114,17 @@ class Model:
         return self._runner.providers
 
     def predict(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network on a converted picture; see ``Runner.run``."""
-        return self._runner.run(tensor)
+        """Run the network on a converted picture; see ``Runner.run``.
+
+        An answer that contradicts the way that it is read is logged as a warning, once.
+        """
+        raw = self._runner.run(tensor)
+        if not self._doubted and np.isfinite(raw).all():
+            why = contradiction(raw, self.spec)
+            self._doubted = bool(why)
+            if why:
+                _log.warning("%s: %s. %s", self.spec.title, why, DOUBT_HINT)
+        return raw
 
     def terminate(self) -> None:
         """Make a running ``predict`` fail soon; called from another thread."""

@@ -58,7 +58,14 @@ class ClassificationRequest:
 
     @property
     def results(self) -> tuple[ClassificationObservation, ...]:
-        """All classes, best first; empty before the request was performed."""
+        """All classes, best first; empty before the request was performed.
+
+        As with Apple's ``VNClassificationObservation`` each has a confidence from 0 to 1. They sum
+        to 1 only where exactly one class holds (``model.spec.output`` is ``"probabilities"``,
+        ``"logits"`` ...). Where classes are independent (``model.spec.independent``), several may
+        be sure at once, or none: take those whose confidence is at least 0.5, or a threshold of
+        your own. A model with one output gives two observations, for its class and against it.
+        """
         return self._results
 
     def cancel(self) -> None:

@@ -26,6 +26,7 @@ MAX_BYTES = 2 << 30
 # Weights are noise, which no archive makes much smaller.
 _MOST_RATIO, _SMALL = 100, 64 << 20
 _KEPT = 6
+_DEEPEST = 4
 _SUFFIXES = (
     *(".onnx", ".tflite", ".lite", ".mlmodel", ".keras", ".h5", ".hdf5", ".safetensors", ".pt"),
     *(".pth",),
@@ -53,7 +54,7 @@ def unpacked(path: Path) -> Path:
         place = _room() / sha256_of(path)
         if place.is_dir():
             os.utime(place)
-            return place
+            return _inmost(place)
         _check_ratio(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=place.parent))
@@ -63,10 +64,10 @@ def unpacked(path: Path) -> Path:
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             if place.is_dir():  # another process was faster
-                return place
+                return _inmost(place)
             raise
         _make_room(place)
-        return place
+        return _inmost(place)
     except DownloadError as error:
         raise ModelFileError(
             f"{path}: {error.message.removeprefix(f'{path.name}: ')}",
@@ -74,6 +75,16 @@ def unpacked(path: Path) -> Path:
         ) from error
     except OSError as why:
         raise ModelFileError(f"{path}: cannot be unpacked ({why.strerror or why})") from why
+
+
+def _inmost(place: Path) -> Path:
+    """The folder that was packed, where an archive has it around its files."""
+    for _ in range(_DEEPEST):
+        found = [path for path in place.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        if len(found) != 1 or not found[0].is_dir():
+            break
+        place = found[0]
+    return place
 
 
 def _check_ratio(path: Path) -> None:

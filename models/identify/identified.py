@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
+from twinlens.engine.api.tasks import row_width
 from twinlens.engine.errors import ModelFileError, TwinlensError, UnsupportedOperatorError
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import Kind
 from twinlens.models.identify.labels import Labels
+from twinlens.models.identify.outputs import Read
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +26,10 @@ class Model:
         source: makes its graph, once.
         origins: where each of ``PARTS`` comes from; labels are missing where none are known.
         outputs: number of outputs, background included; None where the file leaves it open.
-        onnx: the file, or its contents, where ONNX Runtime reads it by itself.
+        onnx: the file, where ONNX Runtime reads it by itself, or what of it is read.
         metadata: the file's own key-value pairs, where it was looked at.
         labels_source: what names the classes, for display: a file's name ...
+        read: how its outputs are read, where its operators were looked at.
         labels_for: finds the labels anew, once the number of outputs is known.
         label_note: the one of the notes that is about labels.
         described: what the file declares, where it was looked at.
@@ -39,6 +42,7 @@ class Model:
     onnx: Path | bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels_source: str = ""
+    read: Read | None = None
     labels_for: Callable[[int | None], Labels] | None = None
     label_note: str = ""
     described: ModelFile | None = None
@@ -162,5 +166,4 @@ def size_of(path: Path) -> int:
 
 
 def _outputs(graph: Graph) -> int | None:
-    sizes = [n for n in graph.shapes[graph.outputs[0]] if n > 1]
-    return sizes[0] if len(sizes) == 1 else None
+    return row_width(graph.shapes[graph.outputs[0]])

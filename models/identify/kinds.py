@@ -366,11 +366,9 @@ def _of_export(path: Path, names: list[Path]) -> Glance | None:
         for name in names
         if name.name.lower() in INNER_FOLDERS or name.suffix.lower() in _INNER_SUFFIXES
     ]
-    if len(names) == 1:  # an archive of a folder
-        inner = names
     seen = [glance(folder) for folder in inner if folder.is_dir()]
     for found in seen:
-        if found.kind is Kind.MODEL or (len(names) == 1 and found.kind is Kind.PARAMETERS):
+        if found.kind is Kind.MODEL:
             return found
     for name in ("saved_model.pb", "model.json"):
         if path / name in names:

@@ -215,6 +215,13 @@ def _imagenet(subject: Subject) -> Iterator[Names]:
         yield Names(subject.imagenet(), Origin.CONVENTION, "ImageNet", note=note)
 
 
+def _one_class(subject: Subject) -> Iterator[Names]:
+    """One output is for or against one class, whatever that is."""
+    if subject.outputs == 1:
+        note = "labels: class 1, assumed"
+        yield Names(("class 1",), Origin.ASSUMED, "the only output", note=note)
+
+
 READERS: tuple[Callable[[Subject], Iterator[Names]], ...] = (
     _given,
     _in_sidecar,
@@ -224,6 +231,7 @@ READERS: tuple[Callable[[Subject], Iterator[Names]], ...] = (
     _of_any_name,
     _published,
     _imagenet,
+    _one_class,
 )
 """In the order of precedence."""
 

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, OutputKind
+from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
 from twinlens.engine.files import reading
 from twinlens.engine.formats import ONNX, Document
+from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
@@ -23,6 +24,7 @@ from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
 from twinlens.models.identify.kinds import EXPORT, Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
+from twinlens.models.identify.outputs import Read, fitting_kind, how_read
 from twinlens.models.identify.recipes import (
     changed,
     parts_of,
@@ -62,6 +64,8 @@ def identify(
     *,
     labels: Path | None = None,
     recipe: Mapping[str, Any] | None = None,
+    output_name: str = "",
+    output_kind: str = "",
     store: Store | None = None,
 ) -> Identified:
     """Tell what a catalog name or a path is, and what is known of it.
@@ -77,6 +81,8 @@ def identify(
         labels: label file that overrides the model's own.
         recipe: plain values of ``Recipe`` that override what is found out; one mean and std may
             stand for all channels.
+        output_name: the output that classifies; empty for the one that is found.
+        output_kind: one of ``OUTPUT_KINDS``; empty for what the operators say.
         store: where fetched models are; None means the user's folder.
 
     Returns:
@@ -91,13 +97,15 @@ def identify(
     """
     store = store or Store()
     known, name = store.cards(), str(name_or_path)
-    asked = Asked(name, labels, recipe=recipe or {})
+    asked = Asked(
+        name, labels, recipe=recipe or {}, output_name=output_name, output_kind=output_kind
+    )
     card = _find(name, known)
     if card is not None:
         if card.embedded:
             return _of_card(card, FOLDER / card.file, asked)
-        own = store.labels(card)
-        return _of_card(card, _fetched(card, store), replace(asked, fetched_labels=own))
+        asked = replace(asked, fetched_labels=store.labels(card))
+        return _of_card(card, _fetched(card, store), asked)
     chosen = split_name(name)
     if chosen is not None:
         architecture, path = chosen
@@ -115,6 +123,8 @@ def resolve(
     *,
     labels: Path | None = None,
     recipe: Mapping[str, Any] | None = None,
+    output_name: str = "",
+    output_kind: str = "",
     store: Store | None = None,
 ) -> Network:
     """What an engine loads for a catalog name or a path: ``identify``'s network.
@@ -123,7 +133,15 @@ def resolve(
         LabelError: labels are missing or their number is wrong.
         ModelError: as ``identify``; or it is no model.
     """
-    return identify(name_or_path, labels=labels, recipe=recipe, store=store).network
+    found = identify(
+        name_or_path,
+        labels=labels,
+        recipe=recipe,
+        output_name=output_name,
+        output_kind=output_kind,
+        store=store,
+    )
+    return found.network
 
 
 @dataclass(frozen=True)
@@ -137,6 +155,8 @@ class Asked:
         by_path: whether a path was given, so that what lies beside it is meant as well.
         archive: what the model was unpacked from; what is chosen is kept beside that.
         recipe: plain values of a recipe that override all others.
+        output_name: the output that classifies; empty for the one that is found.
+        output_kind: what the outputs are; empty for what is found.
     """
 
     name: str
@@ -145,6 +165,8 @@ class Asked:
     by_path: bool = False
     archive: Path | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    output_name: str = ""
+    output_kind: str = ""
 
 
 def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
@@ -179,10 +201,13 @@ def _of_document(
     home = asked.archive or path
     sidecar = read_sidecar(home, kept_for(home) if kept else None)
     beside, inside = sidecar.values, settings_in(described)
+    read = _read(described, asked, sidecar, inside)
+    if read.answer is not described.answers.best:
+        described = replace(described, output_width=read.answer.width, labels=read.answer.names)
+    file.read_at(read.answer)
     background = int(beside.get("background_outputs", inside.get("background_outputs", -1)))
     if background < 0:
         background = int(described.output_width == _IMAGENET + 1)
-    output: OutputKind = "probabilities" if described.ends_in_softmax else "logits"
     subject = Subject(
         path,
         outputs=described.output_width,
@@ -204,8 +229,8 @@ def _of_document(
         recipe=fed.recipe,
         labels=labels.names,
         background_outputs=background,
-        output=beside.get("output", inside.get("output", output)),
-        notes=_notes(labels, fed.notes),
+        notes=(*_notes(labels, fed.notes), *read.notes),
+        **read.spec,
     )
     model = Model(
         spec,
@@ -215,11 +240,28 @@ def _of_document(
         file.onnx,
         described.metadata,
         labels.source,
+        read,
         partial(_labels_for, subject),
         labels.note,
         described,
     )
     return Identified(asked.name, home, Kind.MODEL, format, model, labels.problem)
+
+
+def _read(described: ModelFile, asked: Asked, sidecar: Sidecar, inside: Mapping[str, Any]) -> Read:
+    """How the outputs are read: as was asked, as stands beside or inside the file, or as found."""
+    beside = sidecar.values
+    name, name_origin = asked.output_name, Origin.GIVEN
+    if not name:
+        name, name_origin = str(beside.get("output_name", "")), sidecar.origin
+    kind, kind_origin = asked.output_kind, Origin.GIVEN
+    if not kind and "output" in beside:
+        kind, kind_origin = beside["output"], sidecar.origin
+    elif not kind and "output" in inside:
+        kind, kind_origin = inside["output"], Origin.FILE
+    return how_read(
+        described, name=name, name_origin=name_origin, kind=kind, kind_origin=kind_origin
+    )
 
 
 def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
@@ -229,9 +271,13 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     file = document(path)
     if card.recipe is None:
         return _of_document(file, asked, FORMATS[card.format], kept=False, card=card)
-    output = card.output
-    if output is None:
-        output = "probabilities" if file.described.ends_in_softmax else "logits"
+    fields: Mapping[str, Any] = {"output": card.output}
+    read = None
+    if card.output is None or asked.output_name or asked.output_kind:
+        kind = asked.output_kind or card.output or ""
+        read = how_read(file.described, name=asked.output_name, kind=kind)
+        file.read_at(read.answer)
+        fields = read.spec
     published = asked.fetched_labels or (FOLDER / card.labels if card.labels else None)
     subject = Subject(
         path,
@@ -249,8 +295,8 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
         recipe=changed(card.recipe, asked.recipe),
         labels=labels.names,
         background_outputs=card.background_outputs,
-        output=output,
         notes=_notes(labels, ()),
+        **fields,
     )
     parts = dict.fromkeys(PARTS, Origin.CARD) | dict.fromkeys(parts_of(asked.recipe), Origin.GIVEN)
     origins = _origins(parts, labels)
@@ -260,6 +306,7 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
         origins,
         onnx=file.onnx,
         labels_source=labels.source,
+        read=read,
         labels_for=partial(_labels_for, subject),
         label_note=labels.note,
     )
@@ -308,6 +355,7 @@ def _of_parameters(
         recipe=fed.recipe,
         labels=labels.names,
         background_outputs=background,
+        output=fitting_kind(asked.output_kind or "probabilities", match.classes),
         notes=_notes(labels, notes),
     )
     model = Model(

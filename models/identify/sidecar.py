@@ -4,7 +4,8 @@
 
     title = "Pets"
     background_outputs = 0
-    output = "probabilities"      # or "logits"
+    output = "probabilities"      # or "logits", "independent" ...: one of OUTPUT_KINDS
+    output_name = "probs"         # the output that classifies, where there are several
     labels = ["cat", "dog"]       # class 0 first
 
     [recipe]                      # any of Recipe's fields
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinlens.engine.api.protocol import OUTPUT_KINDS
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.files import write_whole
 from twinlens.models.identify.facts import Origin
@@ -48,7 +50,8 @@ class Sidecar:
 KNOWN: dict[str, Callable[[Any], bool]] = {
     "title": lambda value: isinstance(value, str),
     "background_outputs": lambda value: type(value) is int and 0 <= value <= 1,
-    "output": lambda value: value in ("probabilities", "logits"),
+    "output": lambda value: value in OUTPUT_KINDS,
+    "output_name": lambda value: isinstance(value, str),
     "labels": lambda value: (
         isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
     ),

@@ -10,12 +10,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 
 from twinlens.engine.errors import ModelError
+from twinlens.engine.formats.python import read_module
 from twinlens.engine.graph import Graph
+from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Conv2d, Linear
 from twinlens.engine.params import (
+    OWN,
     Naming,
     Parameters,
     check_parameters,
@@ -28,6 +32,9 @@ _ENOUGH = 0.5
 """Share of tensors that must fit before a heap of parameters is taken for a network's."""
 _CLOSE = 0.25
 """Share from which on a network is worth naming, where none fits."""
+
+INSIDE = "model.py"
+"""Name of the module in a folder of parameters."""
 
 _MAX_SETTINGS = 1 << 20
 
@@ -83,12 +90,54 @@ def match_parameters(path: Path, architecture: Architecture | None = None) -> Ma
         path: a folder or file that `open_parameters` takes.
         architecture: whose parameters they are; None finds out by names and sizes.
 
+    Where they fit none, the network is the one that a module beside them assembles, as
+    ``twinlens convert`` writes it; the module is read, never run.
+
     Raises:
-        ModelFileError: the parameters cannot be read.
+        ModelFileError: the parameters, or the module beside them, cannot be read.
         ParameterError: they do not fit the network; names all that do not.
         ModelError: they belong to no network that is known.
     """
     parameters = open_parameters(path)
+    module = module_beside(path)
+    try:
+        return _match(path, parameters, architecture)
+    except ModelError:
+        if architecture is not None or not module.is_file():
+            raise
+    return _assembled_by(module, path, parameters)
+
+
+def module_beside(path: Path) -> Path:
+    """Where the module lies that assembles a network of parameters: NAME.py, or in the folder."""
+    return path / INSIDE if path.is_dir() else path.with_suffix(".py")
+
+
+def _assembled_by(module: Path, path: Path, parameters: Parameters) -> Match:
+    """The network that a generated module assembles."""
+    assemble = read_module(module)
+    graph = assemble(parameters)
+    classes = prod(graph.shapes[graph.outputs[0]])
+
+    def build(given: Parameters | None) -> Graph:
+        return graph if given is None else assemble(given)
+
+    network = Architecture("", graph.name, build, classes, ())
+    source = Source(OWN, _recipe(graph))
+    return Match(network, source, classes, build, path)
+
+
+def _recipe(graph: Graph) -> Recipe:
+    """A recipe of the input's size; how it is scaled stands in the settings beside it."""
+    shape = next(iter(graph.inputs.values()))
+    if len(shape) != 4 or shape[1] not in (1, 3):
+        raise ModelError(f"{graph.name}: takes {shape}, expected one picture")
+    if shape[1] == 1:
+        return Recipe(shape[3], shape[2], color="GRAY", mean=(0.0,), std=(1.0,))
+    return Recipe(shape[3], shape[2])
+
+
+def _match(path: Path, parameters: Parameters, architecture: Architecture | None) -> Match:
     among = (architecture,) if architecture else tuple(NETWORKS.values())
     network, sources = _closest(parameters, among)
     source, known = _called(sources, path)

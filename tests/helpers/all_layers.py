@@ -71,9 +71,18 @@ def all_layers() -> Graph:
         ("gemm", kinds.Gemm(alpha=0.5, beta=2.0), ("flat", "m", "bias")),
         ("product", kinds.MatMul(), ("flat", "m")),
         ("linear", kinds.Linear(array(5, 3), None), ("gemm",)),
+        *_more(array),
     ]
     nodes += [Node(name, layer, tuple(inputs), name) for name, layer, inputs in more]
-    outputs = ["linear", "product"]
+    outputs = ["linear", "product", "last", "truth", "counts"]
+    constants |= {
+        "places": np.array([2, 0, -1]),
+        "elements": rng.integers(0, 4, (1, 4, 2, 2)),
+        "points": np.array([[0, 1], [0, -1]]),
+        "two": np.float32(2),
+        "square": array(4, 4),
+        "bytes": rng.integers(0, 255, (4, 3)).astype(np.uint8),
+    }
     return Graph("all", {"x": (1, 4, 6, 5)}, outputs, nodes, constants=constants)
 
 
@@ -91,3 +100,84 @@ def odd_spec(graph: Graph) -> ModelSpec:
     # Wide letters count twice.
     title = '日本語 Ünïcode "quoted" \\back\\ \u202eright-to-left\u202c\n"""end""" {braces} 🦆' * 2
     return ModelSpec("odd", title, recipe, (), 1, "logits")
+
+
+def _more(array) -> list[tuple[str, kinds.Layer, tuple[str, ...]]]:
+    """Layers that take, reduce, compare and count, on a picture of (1, 4, 17, 1)."""
+    functions = (
+        *(kinds.Neg, kinds.Abs, kinds.Sqrt, kinds.Exp, kinds.Log, kinds.Sin, kinds.Cos, kinds.Tan),
+        *(kinds.Atan, kinds.Sinh, kinds.Cosh, kinds.Asinh, kinds.Acosh, kinds.Reciprocal),
+        *(kinds.Tanh, kinds.Asin, kinds.Acos, kinds.Floor, kinds.Sign, kinds.Round, kinds.Ceil),
+        kinds.Atanh,
+    )
+    rows: list[tuple[str, kinds.Layer, tuple[str, ...]]] = []
+
+    def add(name: str, layer: kinds.Layer, *inputs: str) -> str:
+        rows.append((name, layer, inputs))
+        return name
+
+    x = add("picture", kinds.Reshape((1, 4, 2, -1)), "joined")
+    for number, function in enumerate(functions):
+        x = add(f"function{number}", function(), x)
+    x = add("back", kinds.Add(), x, "picture")
+    for name, layer in (
+        ("layer_norm", kinds.LayerNorm(array(4, 1, 1), array(1, 1), axis=1, epsilon=1e-3)),
+        ("rms", kinds.RMSNorm(array(1), axis=-2, epsilon=1e-4)),
+        ("slice", kinds.Slice((0, -2), (4, -99), (-2, 3), (1, -2))),
+        ("tile", kinds.Tile((1, 1, 2, 1))),
+        ("expand", kinds.Expand((2, 1, 1, 1))),
+        ("first", kinds.Slice((0,), (1,))),
+        ("deep", kinds.SpaceToDepth(2, "CRD")),
+        ("flat", kinds.DepthToSpace(2)),
+        ("sum_up", kinds.CumSum(-1, exclusive=True, reverse=True)),
+    ):
+        x = add(name if name != "flat" else "wide", layer, x)
+    x = add("gathered", kinds.Gather(1), x, "places")
+    x = add("again", kinds.Gather(-3), x, "places")
+    x = add("einsum", kinds.Einsum("bchw,cd->bdhw"), "picture", "square")
+    x = add("elements_of", kinds.GatherElements(-1), x, "elements")
+    points = add("points_of", kinds.GatherND(), "picture", "points")
+    for number, kind in enumerate(
+        (
+            *(kinds.ReduceSum, kinds.ReduceMax, kinds.ReduceMin, kinds.ReduceProd, kinds.ReduceL1),
+            *(kinds.ReduceL2, kinds.ReduceSumSquare, kinds.ReduceLogSum, kinds.ReduceLogSumExp),
+        )
+    ):
+        reduced = add(f"reduced{number}", kind((-1,), keep_dims=True), "picture")
+        x = add(f"with{number}", kinds.Maximum() if number % 2 else kinds.Minimum(), reduced, x)
+    x = add("pow", kinds.Pow(), x, "two")
+    x = add("mod", kinds.Mod(truncated=True), x, "two")
+    names = [
+        add(f"is{number}", kind(), x, "two")
+        for number, kind in enumerate(
+            (kinds.Equal, kinds.Greater, kinds.GreaterOrEqual, kinds.Less, kinds.LessOrEqual)
+        )
+    ]
+    truth = add("and", kinds.And(), names[0], names[1])
+    truth = add("or", kinds.Or(), truth, names[2])
+    truth = add("xor", kinds.Xor(), truth, names[3])
+    truth = add("not", kinds.Not(), truth)
+    odd = add("inf", kinds.IsInf(negative=False), x)
+    odd = add("odd", kinds.Or(), odd, add("nan", kinds.IsNaN(), x))
+    add("truth", kinds.Or(), odd, truth)
+    chosen = add("where", kinds.Where(), truth, x, "two")
+    spots = add("most_at", kinds.ArgMax(1, keep_dims=False, last=True), chosen)
+    spots = add("least_at", kinds.ArgMin(-1), add("spots", kinds.Cast("float32"), spots))
+    add("spot", kinds.Cast(np.int32), spots)
+    small = [
+        add(part, kinds.DynamicQuantizeLinear(part), "picture")
+        for part in ("values", "scale", "zero_point")
+    ]
+    weight = (array(3, 4, 1, 2) * 80).astype(np.uint8)
+    zeros = np.array([3, 200, 128], np.uint8)
+    layer = kinds.ConvInteger(weight, zeros, stride=(1, 2), pads=(0, 1, 1, 0))
+    add("counts", layer, small[0], small[2])
+    row = add("row", kinds.DynamicQuantizeLinear(), "flat")
+    more = add("more", kinds.MatMulInteger(), row, "bytes", small[2], small[2])
+    real = add("real", kinds.Mul(), add("cast", kinds.Cast("float32"), more), small[1])
+    total = add("total", kinds.ReduceMean(), chosen)
+    total = add("total2", kinds.Add(), total, add("point_sum", kinds.ReduceSum(), points))
+    total = add("total3", kinds.Add(), total, add("again_mean", kinds.ReduceMean(), "again"))
+    total = add("total4", kinds.Add(), total, add("spot_f", kinds.Cast("float32"), "spot"))
+    add("last", kinds.Add(), real, total)
+    return rows

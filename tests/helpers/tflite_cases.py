@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,16 @@ SHAPE = (1, 9, 7, 4)
 
 @dataclass
 class Case:
-    """A file, what it is fed, and what a step of its answer is worth (0 for floats)."""
+    """A file, what it is fed, and what a step of its answer is worth (0 for floats).
+
+    ``optimized``: LiteRT's reference kernel leaves a channel out, its own users get the other.
+    """
 
     data: bytes
     picture: np.ndarray
     step: float = 0.0
     in_scale: tuple[float, int] = (0.0, 0)
+    optimized: bool = False
 
 
 def _random(seed, *shape):
@@ -194,6 +198,30 @@ def quantized(dtype, per_channel, channels=4):
     )
 
 
+def quantized_reshaped(dtype):
+    """A picture's mean, put into a row without being rounded again, and a dense layer."""
+    file = File()
+    low = -128 if dtype == "int8" else 0
+    rng = np.random.default_rng(2)
+
+    def value(name, shape, scale, zero):
+        return file.tensor(name, shape, dtype, scale=scale, zero=low + zero)
+
+    x = value("x", (1, 8, 8, 4), 0.0078125, 128)
+    p, r = (value(n, s, 0.0078125, 128) for n, s in (("p", (1, 1, 1, 4)), ("r", (1, 4))))
+    y = value("y", (1, 6), 0.02, 117)
+    pool = {0: ("b", 1), 1: ("i", 1), 2: ("i", 1), 3: ("i", 8), 4: ("i", 8), 5: ("b", 0)}
+    file.operator("AVERAGE_POOL_2D", [x], [p], pool)
+    shape = file.tensor("shape", (2,), "int32", [1, 4])
+    file.operator("RESHAPE", [p, shape], [r])
+    data = np.maximum(rng.integers(low, low + 256, (6, 4)), low + 1)
+    zero = 0 if dtype == "int8" else 121
+    w = file.tensor("w", (6, 4), dtype, data, scale=np.float32([0.01]), zero=[zero], axis=0)
+    file.operator("FULLY_CONNECTED", [r, w, -1], [y], {0: ("b", 0), 1: ("b", 0), 2: ("B", 0)})
+    picture = rng.integers(0, 256, (1, 8, 8, 4)) + low
+    return Case(file.bytes([x], [y]), picture.astype(dtype), 0.02, (0.0078125, low + 128))
+
+
 def _half_precision():
     """Weights of 16 bits that a DEQUANTIZE makes float32."""
     file = File()
@@ -205,6 +233,131 @@ def _half_precision():
     options = {0: ("b", 0), 1: ("i", 1), 2: ("i", 1), 3: ("b", 1), 4: ("i", 1), 5: ("i", 1)}
     file.operator("CONV_2D", [x, w, b], [y], options)
     return Case(file.bytes([x], [y]), _random(7, *SHAPE))
+
+
+def _chain(*steps, out=SHAPE, answer="float32"):
+    """Operators one after the other; each names what it reads: "x", an earlier result, an array."""
+    file = File()
+    known = {"x": file.tensor("x", SHAPE)}
+    for number, (name, kind, inputs, options, shape, dtype) in enumerate(steps):
+        numbers = []
+        for one in inputs:
+            if isinstance(one, str):
+                numbers.append(known[one])
+                continue
+            array = np.asarray(one)
+            numbers.append(file.tensor(f"k{number}", array.shape, array.dtype.name, array))
+        names = name.split()
+        shapes = [shape] * len(names) if isinstance(shape, tuple) else shape
+        results = [file.tensor(n, s, dtype) for n, s in zip(names, shapes, strict=True)]
+        known |= dict(zip(names, results, strict=True))
+        file.operator(kind, numbers, results, options)
+    return Case(file.bytes([known["x"]], [known["y"]]), _random(7, *SHAPE))
+
+
+def _step(name, kind, *inputs, options=None, shape=SHAPE, dtype="float32"):
+    return name, kind, inputs, options, shape, dtype
+
+
+def _compared(kind):
+    """A comparison, chosen by."""
+    return _chain(
+        _step("r", "ROUND", "x"),
+        _step("t", kind, "r", np.zeros(SHAPE, np.float32), dtype="bool"),
+        _step("n", "NEG", "x"),
+        _step("y", "SELECT", "t", "x", "n"),
+    )
+
+
+def _truth(kind):
+    return _chain(
+        _step("a", "GREATER", "x", np.float32(-0.5), dtype="bool"),
+        _step("b", "LESS", "x", np.float32(0.5), dtype="bool"),
+        _step("c", kind, "a", "b", dtype="bool"),
+        _step("d", "LOGICAL_NOT", "c", dtype="bool"),
+        _step("y", "SELECT_V2", "d", "x", np.float32(2)),
+    )
+
+
+def _positive(kind):
+    return _chain(_step("a", "ABS", "x"), _step("y", kind, "a"))
+
+
+def _strided(begin, end, step, shape, **masks):
+    fields = ("first", "last", "ellipsis", "new", "shrink")
+    options = {number: ("i", masks.get(name, 0)) for number, name in enumerate(fields)}
+    bounds = [np.array(values, INT) for values in (begin, end, step)]
+    return _one("STRIDED_SLICE", bounds, options, shape)
+
+
+def _parts(kind, inputs, options, shapes):
+    names = " ".join(f"p{n}" for n in range(len(shapes)))
+    axis = {0: ("i", 3), 1: ("b", 0)}
+    steps = [_step(names, kind, *inputs, options=options, shape=shapes)]
+    turned = names.split()[::-1]
+    if kind == "UNPACK":
+        packed = (*shapes[0][:1], len(shapes), *shapes[0][1:])
+        pack = {0: ("i", len(shapes)), 1: ("i", 1)}
+        return _chain(*steps, _step("y", "PACK", *turned, options=pack, shape=packed))
+    return _chain(*steps, _step("y", "CONCATENATION", *turned, options=axis))
+
+
+def _dilated():
+    """A convolution between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, as old converters write it."""
+    block, pads = np.array([2, 2], INT), np.array([[2, 3], [2, 3]], INT)
+    crops = np.array([[0, 1], [0, 1]], INT)
+    conv = {0: ("b", 1), 1: ("i", 1), 2: ("i", 1), 3: ("b", 0), 4: ("i", 1), 5: ("i", 1)}
+    return _chain(
+        _step("b", "SPACE_TO_BATCH_ND", "x", block, pads, options={}, shape=(4, 7, 6, 4)),
+        _step(
+            "c",
+            "CONV_2D",
+            "b",
+            _random(1, 4, 3, 3, 4),
+            _random(2, 4),
+            options=conv,
+            shape=(4, 5, 4, 4),
+        ),
+        _step("y", "BATCH_TO_SPACE_ND", "c", block, crops, options={}),
+    )
+
+
+def _upsampled(padding, shape, kernel=(3, 3)):
+    options = {0: ("b", padding), 1: ("i", 2), 2: ("i", 2), 3: ("b", 0)}
+    weight = _random(1, 5, *kernel, 4)
+    return _chain(
+        _step(
+            "y", "TRANSPOSE_CONV", np.array(shape, INT), weight, "x", options=options, shape=shape
+        )
+    )
+
+
+def _scaled_rows():
+    """Rows times a matrix, turned, by numbers that are computed from a shape."""
+    return _chain(
+        _step("s", "SHAPE", "x", options={0: ("b", 2)}, shape=(4,), dtype="int32"),
+        _step(
+            "w",
+            "STRIDED_SLICE",
+            "s",
+            np.array([1], INT),
+            np.array([2], INT),
+            np.array([1], INT),
+            options=dict.fromkeys(range(4), ("i", 0)) | {4: ("i", 1)},
+            shape=(),
+            dtype="int32",
+        ),
+        _step("f", "CAST", "w", options={}, shape=()),
+        _step(
+            "m",
+            "BATCH_MATMUL",
+            "x",
+            _random(4, 1, 9, 5, 4),
+            options={0: ("B", 0), 1: ("B", 1)},
+            shape=(1, 9, 7, 5),
+        ),
+        _step("y", "DIV", "m", "f", options={0: ("b", 0)}, shape=(1, 9, 7, 5)),
+    )
 
 
 INT = np.int32
@@ -279,7 +432,105 @@ CASES = {
     "nearest": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 0, 0),
     "nearest_corners": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 1, 0),
     "nearest_half": lambda: _resize("RESIZE_NEAREST_NEIGHBOR", 0, 1),
+    **{kind.lower(): lambda kind=kind: _one(kind) for kind in ("NEG", "EXP", "ABS", "SIN", "COS")},
+    **{k.lower(): lambda k=k: _one(k) for k in ("FLOOR", "CEIL", "ROUND", "SIGN", "SQUARE")},
+    **{kind.lower(): lambda kind=kind: _positive(kind) for kind in ("SQRT", "RSQRT", "LOG")},
+    **{
+        kind.lower(): lambda kind=kind: _compared(kind)
+        for kind in ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "NOT_EQUAL")
+    },
+    **{kind.lower(): lambda kind=kind: _truth(kind) for kind in ("LOGICAL_AND", "LOGICAL_OR")},
+    "maximum_of_two": lambda: _one("MAXIMUM", [_random(3, *SHAPE)], {}),
+    "minimum_of_channels": lambda: _one("MINIMUM", [_random(3, 4)], {}),
+    "squared_difference": lambda: _one("SQUARED_DIFFERENCE", [_random(3, 4)]),
+    "floor_div": lambda: _one("FLOOR_DIV", [_random(3, *SHAPE)]),
+    "floor_mod": lambda: _one("FLOOR_MOD", [_random(3, *SHAPE)]),
+    "power": lambda: _chain(_step("a", "ABS", "x"), _step("y", "POW", "a", np.float32(1.5))),
+    "add_n": lambda: _chain(_step("a", "ABS", "x"), _step("y", "ADD_N", "x", "a", "x")),
+    "sum_keeping": lambda: _one("SUM", [np.array([1, 2], INT)], {0: ("B", 1)}, (1, 1, 1, 4)),
+    "max_dropping": lambda: _one("REDUCE_MAX", [np.array([3], INT)], {0: ("B", 0)}, (1, 9, 7)),
+    "min_dropping": lambda: _one("REDUCE_MIN", [np.array([-2], INT)], {0: ("B", 0)}, (1, 9, 4)),
+    "product": lambda: _one("REDUCE_PROD", [np.array([1], INT)], {0: ("B", 0)}, (1, 7, 4)),
+    "place_of_largest": lambda: _chain(
+        _step(
+            "a",
+            "ARG_MAX",
+            "x",
+            np.array(3, INT),
+            options={0: ("b", 2)},
+            shape=(1, 9, 7),
+            dtype="int32",
+        ),
+        _step("y", "CAST", "a", options={}, shape=(1, 9, 7)),
+    ),
+    "place_of_smallest": lambda: _chain(
+        _step(
+            "a",
+            "ARG_MIN",
+            "x",
+            np.array(1, INT),
+            options={0: ("b", 2)},
+            shape=(1, 7, 4),
+            dtype="int32",
+        ),
+        _step("y", "CAST", "a", options={}, shape=(1, 7, 4)),
+    ),
+    "running_sum": lambda: _one("CUMSUM", [np.array(2, INT)], {0: ("B", 1), 1: ("B", 1)}),
+    "l2_normalization": lambda: _one("L2_NORMALIZATION", [], {0: ("b", 0)}),
+    "local_response": lambda: replace(
+        _one(
+            "LOCAL_RESPONSE_NORMALIZATION",
+            [],
+            {0: ("i", 1), 1: ("f", 1.0), 2: ("f", 0.5), 3: ("f", 0.75)},
+        ),
+        optimized=True,
+    ),
+    "slice": lambda: _one(
+        "SLICE", [np.array([0, 2, 1, 1], INT), np.array([1, 5, -1, 2], INT)], None, (1, 5, 6, 2)
+    ),
+    "strided": lambda: _strided([0, 1, 0, -1], [1, 9, 7, -5], [1, 3, 2, -1], (1, 3, 4, 4)),
+    "strided_masked": lambda: _strided(
+        [0, 3, 5, 0], [0, 5, 0, 2], [1, 1, -2, 1], (1, 5, 3, 2), first=2, last=1 | 4
+    ),
+    "strided_shrunk": lambda: _strided(
+        [0, -2, 0, 1], [1, 0, 7, 2], [1, 1, 1, 1], (1, 7), shrink=2 | 8
+    ),
+    "split": lambda: _parts("SPLIT", [np.array(3, INT), "x"], {0: ("i", 2)}, [(1, 9, 7, 2)] * 2),
+    "split_unequal": lambda: _parts(
+        "SPLIT_V",
+        ["x", np.array([1, -1], INT), np.array(3, INT)],
+        {0: ("i", 2)},
+        [(1, 9, 7, 1), (1, 9, 7, 3)],
+    ),
+    "unpack_and_pack": lambda: _parts("UNPACK", ["x"], {0: ("i", 4), 1: ("i", 3)}, [(1, 9, 7)] * 4),
+    "gather": lambda: _one("GATHER", [np.array([3, 0, 1], INT)], {0: ("i", 3)}, (1, 9, 7, 3)),
+    "gather_nd": lambda: _one("GATHER_ND", [np.array([[0, 2], [0, 8]], INT)], None, (2, 7, 4)),
+    "tile": lambda: _one("TILE", [np.array([1, 2, 1, 3], INT)], None, (1, 18, 7, 12)),
+    "broadcast_to": lambda: _one(
+        "BROADCAST_TO", [np.array([3, 2, 12], INT)], None, (3, 2, 12), (1, 12)
+    ),
+    "reverse": lambda: _one("REVERSE_V2", [np.array([1], INT)]),
+    "fill": lambda: _chain(
+        _step("z", "ZEROS_LIKE", "x"),
+        _step("f", "FILL", np.array([9, 7, 4], INT), np.float32(0.5), shape=(9, 7, 4)),
+        _step("r", "RANK", "x", shape=(), dtype="int32"),
+        _step("c", "CAST", "r", options={}, shape=()),
+        _step("a", "ADD", "x", "z", options={0: ("b", 0)}),
+        _step("b", "MUL", "a", "f", options={0: ("b", 0)}),
+        _step("y", "MUL", "b", "c", options={0: ("b", 0)}),
+    ),
+    "depth_to_space": lambda: _one("DEPTH_TO_SPACE", [], {0: ("i", 2)}, (1, 18, 14, 1)),
+    "space_to_depth": lambda: _one(
+        "SPACE_TO_DEPTH", [], {0: ("i", 2)}, (1, 2, 3, 16), (1, 4, 6, 4)
+    ),
+    "dilated_by_batches": _dilated,
+    "transpose_conv_same": lambda: _upsampled(0, (1, 18, 14, 5)),
+    "transpose_conv_same_odd": lambda: _upsampled(0, (1, 17, 13, 5), (2, 3)),
+    "transpose_conv_valid": lambda: _upsampled(1, (1, 19, 15, 5)),
+    "scaled_rows": _scaled_rows,
     "quantized_uint8": lambda: quantized("uint8", per_channel=False),
+    "quantized_uint8_reshaped": lambda: quantized_reshaped("uint8"),
+    "quantized_int8_reshaped": lambda: quantized_reshaped("int8"),
     "quantized_int8_per_channel": lambda: quantized("int8", per_channel=True),
 }
 
@@ -289,6 +540,8 @@ def lite_rt(case):
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
+        if case.optimized:
+            raise ValueError
         reference = OpResolverType.BUILTIN_REF
         runtime = Interpreter(model_content=case.data, experimental_op_resolver_type=reference)
     except ValueError:  # The reference kernels lack a few operators.

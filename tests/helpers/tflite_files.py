@@ -5,7 +5,16 @@ from __future__ import annotations
 import flatbuffers
 import numpy as np
 
-TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}
+TYPES = {
+    "float32": 0,
+    "float16": 1,
+    "int32": 2,
+    "uint8": 3,
+    "int64": 4,
+    "bool": 6,
+    "int16": 7,
+    "int8": 9,
+}
 CODES = {
     "ADD": 0,
     "AVERAGE_POOL_2D": 1,
@@ -47,7 +56,60 @@ CODES = {
     "QUANTIZE": 114,
     "HARD_SWISH": 117,
     "GELU": 150,
+    "DEPTH_TO_SPACE": 5,
+    "LOCAL_RESPONSE_NORMALIZATION": 13,
+    "SPACE_TO_DEPTH": 26,
+    "GATHER": 36,
+    "BATCH_TO_SPACE_ND": 37,
+    "SPACE_TO_BATCH_ND": 38,
+    "STRIDED_SLICE": 45,
+    "SPLIT": 49,
+    "CAST": 53,
+    "LESS": 58,
+    "GREATER": 61,
+    "GREATER_EQUAL": 62,
+    "LESS_EQUAL": 63,
+    "SELECT": 64,
+    "SLICE": 65,
+    "SIN": 66,
+    "TRANSPOSE_CONV": 67,
+    "TILE": 69,
+    "EQUAL": 71,
+    "NOT_EQUAL": 72,
+    "SQRT": 75,
+    "RSQRT": 76,
+    "POW": 78,
+    "ARG_MIN": 79,
+    "REDUCE_PROD": 81,
+    "REDUCE_MAX": 82,
+    "PACK": 83,
+    "LOGICAL_OR": 84,
+    "LOGICAL_AND": 86,
+    "LOGICAL_NOT": 87,
+    "UNPACK": 88,
+    "REDUCE_MIN": 89,
+    "FLOOR_DIV": 90,
+    "SQUARE": 92,
+    "ZEROS_LIKE": 93,
+    "FILL": 94,
+    "FLOOR_MOD": 95,
+    "SQUARED_DIFFERENCE": 99,
+    "ABS": 101,
+    "SPLIT_V": 102,
+    "CEIL": 104,
+    "REVERSE_V2": 105,
+    "ADD_N": 106,
+    "GATHER_ND": 107,
+    "RANK": 110,
+    "MATRIX_DIAG": 113,
+    "ROUND": 116,
+    "SELECT_V2": 123,
+    "BATCH_MATMUL": 126,
+    "CUMSUM": 128,
+    "BROADCAST_TO": 130,
+    "SIGN": 158,
 }
+VERSIONS = {"BROADCAST_TO": 2}
 # Number of each operator's table in the union of options.
 OPTIONS = {
     "CONV_2D": 1,
@@ -74,6 +136,29 @@ OPTIONS = {
     "MIRROR_PAD": 77,
     "HARD_SWISH": 91,
     "GELU": 116,
+    "L2_NORMALIZATION": 12,
+    "LOCAL_RESPONSE_NORMALIZATION": 13,
+    "SPACE_TO_DEPTH": 19,
+    "GATHER": 23,
+    "BATCH_TO_SPACE_ND": 24,
+    "SPACE_TO_BATCH_ND": 25,
+    "SUM": 27,
+    "REDUCE_MAX": 27,
+    "REDUCE_MIN": 27,
+    "REDUCE_PROD": 27,
+    "STRIDED_SLICE": 32,
+    "SPLIT": 35,
+    "CAST": 37,
+    "ARG_MAX": 40,
+    "TRANSPOSE_CONV": 49,
+    "ARG_MIN": 57,
+    "PACK": 59,
+    "UNPACK": 64,
+    "SPLIT_V": 79,
+    "DEPTH_TO_SPACE": 94,
+    "BATCH_MATMUL": 101,
+    "CUMSUM": 102,
+    "SHAPE": 55,
 }
 _SCALARS = {
     "b": "PrependInt8Slot",
@@ -149,7 +234,8 @@ class File:
         codes = []
         for kind in self.codes:
             name, _, custom = kind.partition(":")
-            fields = {0: ("b", min(CODES[name], 127)), 2: ("i", 1), 3: ("i", CODES[name])}
+            fields = {0: ("b", min(CODES[name], 127)), 2: ("i", VERSIONS.get(name, 1))}
+            fields[3] = ("i", CODES[name])
             if custom:
                 fields[1] = ("o", b.CreateString(custom))
             codes.append(_table(b, fields))

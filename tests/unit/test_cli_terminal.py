@@ -90,7 +90,7 @@ def test_line_tells_label_engine_and_rates() -> None:
     assert "loading" in shown.line()
     best = SimpleNamespace(identifier="coffee mug", confidence=0.973)
     info = SimpleNamespace(engine_title="Vision", precision="fp32")
-    result = SimpleNamespace(smoothed=(best,), info=info, model_title="MobileNet-v2")
+    result = SimpleNamespace(smoothed=(best,), holding=None, info=info, model_title="MobileNet-v2")
     session.news = News(result=result)  # type: ignore[arg-type]
     shown.refresh()
     for part in ("coffee mug", "97%", "Vision · MobileNet-v2 · fp32", "30.0 fps", "6.4 ms", KEYS):

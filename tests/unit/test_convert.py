@@ -255,7 +255,10 @@ def test_the_name_tells_the_form(target: str, told: str | None, expected: str) -
         (("names", "out.onnx"), "names"),
         (("there.py", "out.onnx"), "there.py"),
         (("mnist:net.onnx", "out.npz"), "do not fit"),
-        (("net.onnx", "out.npz", "--labels", "names"), "net.onnx: 2 labels for 10 outputs"),
+        (
+            ("net.onnx", "out.npz", "--labels", "names"),
+            "names has 2 labels, but net.onnx has 10 classes",
+        ),
         (("large.onnx", "out.npz", "--half"), "float16 ends at 65504"),
         (("large.onnx", "large", "--half"), "float16 ends at 65504"),
         (("large.onnx", "large.py", "--half"), "float16 ends at 65504"),

@@ -212,9 +212,6 @@ def cache(folder: Path, *, links: bool, location: str = "model.onnx_data") -> Pa
     plain = picture_net(folder / "plain.onnx", metadata={"labels": json.dumps(NAMES)})
     model = onnx.load(str(plain))
     plain.unlink()
-    onnx.external_data_helper.convert_model_to_external_data(
-        model, location=location, size_threshold=0
-    )
     data = b"".join(bytes(tensor.raw_data) for tensor in model.graph.initializer)
     offset = 0
     for tensor in model.graph.initializer:
@@ -263,7 +260,7 @@ def test_blobs_that_are_a_link_elsewhere_do_not_count(tmp_path: Path) -> None:
     blobs = tmp_path / "models--a--b" / "blobs"
     blobs.rename(tmp_path / "elsewhere")
     blobs.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ModelFileError, match="outside the model's folder"):
+    with pytest.raises(ModelFileError, match=r"model\.onnx_data"):
         resolve(path)
 
 

@@ -165,7 +165,7 @@ def test_a_width_that_only_the_graph_tells_is_named_too(tmp_path: Path) -> None:
 
     path = tiny_classifier(tmp_path / "net.onnx", 4)
     model = onnx.load(str(path))
-    model.graph.output[0].type.tensor_type.shape.Clear()
+    model.graph.output[0].type.tensor_type.ClearField("shape")
     onnx.save(model, str(path))
     assert resolve(path).spec.labels == tuple(f"class {n}" for n in range(4))
     (tmp_path / "labels.txt").write_text("a\nb\n", encoding="utf-8")

@@ -191,7 +191,7 @@ class _TakesTurns:
     def threads(self):
         return self.taken
 
-    def tell(self, threads, seconds):
+    def record(self, threads, seconds):
         self.taken = 3 - threads
 
 

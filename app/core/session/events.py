@@ -97,7 +97,28 @@ class SourceEnded:
     title: str
 
 
-Event = LoadStarted | EngineReady | LoadFailed | SourceOpened | SourceFailed | SourceEnded
+@dataclass(frozen=True)
+class AnswersDoubted:
+    """A model's answers contradict the way that its outputs are read; told once for a model.
+
+    Attributes:
+        model: its title.
+        why: what contradicts, for display (``"its probabilities sum to 3.2, and should to 1"``).
+    """
+
+    model: str
+    why: str
+
+
+Event = (
+    LoadStarted
+    | EngineReady
+    | LoadFailed
+    | SourceOpened
+    | SourceFailed
+    | SourceEnded
+    | AnswersDoubted
+)
 """All events; ``InferenceFailed`` is a ``LoadFailed``."""
 
 

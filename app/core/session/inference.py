@@ -16,7 +16,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twinlens.app.core.session.events import EngineReady, InferenceFailed, SourceEnded
+from twinlens.app.core.session.events import (
+    AnswersDoubted,
+    EngineReady,
+    InferenceFailed,
+    SourceEnded,
+)
 from twinlens.app.core.session.loading import Loaded, LoadRequest
 from twinlens.app.core.session.meters import Clock, LatencyStats, RateMeter
 from twinlens.app.core.session.news import NewsBox
@@ -24,6 +29,7 @@ from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.slot import LatestSlot
 from twinlens.app.core.session.types import Frame, Reading
 from twinlens.app.core.workers import CancelToken, Workers
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
 
 _log = logging.getLogger(__name__)
@@ -78,6 +84,7 @@ class InferenceWorker:
         self._previous: Loaded | None = None
         self._reported_engine = False
         self._reported_source: int | None = None
+        self._doubted_network: Network | None = None
 
     @property
     def serving(self) -> Loaded | None:
@@ -242,7 +249,14 @@ class InferenceWorker:
         self._serve(loaded)
 
     def _serve(self, loaded: Loaded) -> None:
-        self._pipeline = Pipeline(loaded.runner, loaded.request.spec, clock=self._clock)
+        network = loaded.request.network
+
+        def doubted(why: str) -> None:
+            if self._doubted_network != network:
+                self._doubted_network = network
+                self._news.put_event(AnswersDoubted(network.spec.title, why))
+
+        self._pipeline = Pipeline(loaded.runner, network.spec, clock=self._clock, doubted=doubted)
         self._reported_engine = False
         self.latency.reset()
         self._news.put_event(

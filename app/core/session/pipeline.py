@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinlens.app.core.session.smoothing import Smoother
 from twinlens.app.core.session.types import Frame, Needs, Result, Stamps, Timings
-from twinlens.engine.api.observations import ClassificationObservation, probabilities, top_k
+from twinlens.engine.api.observations import (
+    ClassificationObservation,
+    contradiction,
+    holding,
+    probabilities,
+    top_k,
+)
 from twinlens.engine.api.protocol import ModelSpec, Runner
 from twinlens.engine.image import Converter, CropAndScale, Region
 
@@ -26,6 +32,8 @@ class Pipeline:
         smoothing: fill ``Result.smoothed`` with answers smoothed over time.
         top: number of classes in ``observations`` and ``smoothed``.
         clock: seconds on the clock of ``Frame.captured_s``.
+        doubted: called once, with words for a person, when an answer contradicts the way that
+            the model's outputs are read.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class Pipeline:
         smoothing: bool = False,
         top: int = 5,
         clock: Callable[[], float] = time.perf_counter,
+        doubted: Callable[[str], None] | None = None,
     ) -> None:
         self.runner = runner
         self.spec = spec
@@ -49,6 +58,7 @@ class Pipeline:
         self._smoother = Smoother(enabled=smoothing)
         self._source_id: int | None = None
         self._needs = Needs()
+        self._doubted = doubted
 
     def configure(
         self, *, crop_and_scale: CropAndScale | None, region: Region | None, smoothing: bool
@@ -85,7 +95,8 @@ class Pipeline:
         inferred_s = self._clock()
         probs = probabilities(raw, self.spec)
         observations = top_k(probs, self.spec.labels, self._top)
-        smoothed = self._smooth(frame, probs, observations)
+        self._check(raw)
+        smoothed, held = self._smooth(frame, probs, observations)
         answered_s = self._clock()
         timings = Timings(
             convert_ms=(converted_s - started_s) * 1e3,
@@ -100,6 +111,7 @@ class Pipeline:
             info=self.runner.info,
             timings=timings,
             probabilities=probs,
+            holding=held,
             # A copy: it may share its memory with the frame.
             picture=picture.copy() if self._needs.picture else None,
             stamps=Stamps(frame.captured_s, started_s, converted_s, inferred_s, answered_s)
@@ -124,16 +136,39 @@ class Pipeline:
         frame: Frame,
         probs: NDArray[np.float32],
         observations: tuple[ClassificationObservation, ...],
-    ) -> tuple[ClassificationObservation, ...]:
+    ) -> tuple[tuple[ClassificationObservation, ...], tuple[ClassificationObservation, ...] | None]:
+        """(the best classes over time, those that hold where classes are independent)."""
         if frame.source_id != self._source_id:
             self._smoother.reset()
             self._source_id = frame.source_id
         if not self._smoother.enabled:
-            return observations
+            now = holding(probs, self.spec)
+            return observations, None if now is None else self._named(probs, now)
         values, winner = self._smoother.update(probs, frame.t_s)
         best = top_k(values, self.spec.labels, self._top)
         held = [o for o in best if o.index == winner] or [
             ClassificationObservation(self.spec.labels[winner], float(values[winner]), winner)
         ]
         # The held label stays first even while a challenger is slightly ahead of it.
-        return (*held, *(o for o in best if o.index != winner))[: self._top]
+        shown = (*held, *(o for o in best if o.index != winner))[: self._top]
+        if not self.spec.independent:
+            return shown, None
+        marks = self._smoother.holding
+        order = sorted(np.flatnonzero(marks), key=lambda i: (i != winner, -values[i], i))
+        return shown, self._named(values, [int(index) for index in order])
+
+    def _named(
+        self, values: NDArray[np.float32], indices: Sequence[int]
+    ) -> tuple[ClassificationObservation, ...]:
+        labels = self.spec.labels
+        return tuple(
+            ClassificationObservation(labels[i], min(1.0, float(values[i])), i) for i in indices
+        )
+
+    def _check(self, raw: NDArray[np.float32]) -> None:
+        if self._doubted is None:
+            return
+        why = contradiction(raw, self.spec)
+        if why:
+            self._doubted(why)
+            self._doubted = None

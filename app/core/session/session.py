@@ -27,6 +27,7 @@ from dataclasses import replace
 
 from twinlens.app.core.session.capture import CaptureDeck
 from twinlens.app.core.session.events import (
+    AnswersDoubted,
     EngineReady,
     Event,
     InferenceFailed,
@@ -50,6 +51,7 @@ from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.image import CropAndScale, Region
 
 __all__ = [
+    "AnswersDoubted",
     "EngineReady",
     "Event",
     "InferenceFailed",

@@ -1,4 +1,4 @@
-"""Temporal smoothing: an exponential moving average with hysteresis on the winner."""
+"""Temporal smoothing: an exponential moving average with hysteresis on what is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twinlens.engine.api.protocol import HOLDS
 
 TIME_CONSTANT_S = 0.25
 MARGIN = 0.08
@@ -16,7 +18,8 @@ class Smoother:
 
     The average forgets with the time constant whatever the frame rate: after a gap of ``dt``
     seconds a new answer weighs ``1 - exp(-dt / time_constant_s)``. The winner changes only
-    when another class's average exceeds the winner's by more than ``margin``.
+    when another class's average exceeds the winner's by more than ``margin``. A class of its own
+    that held goes on holding until its average is below one half by more than ``margin``.
 
     Args:
         time_constant_s: seconds after which an old answer weighs 1/e; > 0.
@@ -42,6 +45,7 @@ class Smoother:
         self._margin = margin
         self._enabled = enabled
         self._average: NDArray[np.float32] | None = None
+        self._holding: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._winner = 0
         self._t_s = 0.0
 
@@ -60,6 +64,11 @@ class Smoother:
         """Forget the past: the next answer counts alone."""
         self._average = None
 
+    @property
+    def holding(self) -> NDArray[np.bool_]:
+        """(classes,): which classes hold, each on its own, after the last ``update``."""
+        return self._holding.copy()
+
     def update(
         self, probabilities: NDArray[np.float32], t_s: float
     ) -> tuple[NDArray[np.float32], int]:
@@ -76,11 +85,14 @@ class Smoother:
         if past is None or past.shape != probabilities.shape or t_s < self._t_s:
             average = probabilities.copy()
             self._winner = int(np.argmax(average))
+            self._holding = average >= HOLDS
         else:
             weight = -math.expm1((self._t_s - t_s) / self._time_constant_s)
             average = past + np.float32(weight) * (probabilities - past)
             challenger = int(np.argmax(average))
             if average[challenger] > average[self._winner] + self._margin:
                 self._winner = challenger
+            held = self._holding & (average >= HOLDS - self._margin)
+            self._holding = held | (average >= HOLDS)
         self._average, self._t_s = average, t_s
         return average.copy(), self._winner

@@ -114,6 +114,8 @@ class Result:
         info: the engine that answered, as it really runs.
         timings: where the time went.
         probabilities: the whole answer, float32, shape (classes,).
+        holding: of independent classes those that hold, the surest first and smoothed as
+            ``smoothed`` is; empty where none does, None where always one class holds.
         picture: what the network got, before its values were scaled: (height, width, 3) uint8 R,
             G, B, a copy; None unless somebody needs it.
         stamps: when each step began; None unless somebody needs it.
@@ -126,5 +128,6 @@ class Result:
     info: RunnerInfo
     timings: Timings
     probabilities: NDArray[np.float32] = field(repr=False)
+    holding: tuple[ClassificationObservation, ...] | None = None
     picture: NDArray[np.uint8] | None = field(default=None, repr=False)
     stamps: Stamps | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinlens.app.core.shelf.rows import megabytes
+from twinlens.engine.api.labels import classes_of
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
 from twinlens.engine.image import Recipe
@@ -63,7 +64,9 @@ class Preflight:
     @property
     def classes(self) -> int | None:
         """Number of labels that it needs; None where nothing states it."""
-        return None if self.outputs is None else self.outputs - self.spec.background_outputs
+        if self.outputs is None:
+            return None
+        return classes_of(self.outputs, self.spec.background_outputs)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ class Preflight:
     @property
     def named(self) -> bool:
         """Whether anything names the classes; else they are called by their numbers."""
-        return self.origins.get("labels", Origin.ASSUMED) is not Origin.ASSUMED
+        return self.outputs == 1 or self.origins.get("labels", Origin.ASSUMED) is not Origin.ASSUMED
 
     @property
     def runs_on(self) -> tuple[str, ...] | None:
@@ -108,6 +111,10 @@ class Preflight:
 
     def _labels_line(self) -> str:
         outputs = "outputs not declared" if self.outputs is None else f"{self.outputs:,} outputs"
+        if self.outputs == 1:
+            outputs = "1 output, for or against"
+        elif self.spec.independent:
+            outputs += ", each on its own"
         if not self.named:
             return f"{outputs}, no labels"
         origin = self.origins["labels"].value

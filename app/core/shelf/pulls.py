@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.errors import (
@@ -16,10 +17,19 @@ from twinlens.engine.errors import (
     TwinlensError,
 )
 from twinlens.models.catalog.cards import Card
-from twinlens.models.catalog.pull import Outcome, pull
 from twinlens.models.catalog.store import Store
 
+if TYPE_CHECKING:
+    from twinlens.models.catalog.pull import Outcome
+
 _log = logging.getLogger(__name__)
+
+
+def _pull(*args: Any, **options: Any) -> Outcome:
+    """Fetch as ``models.catalog.pull.pull`` does, imported when something is fetched."""
+    from twinlens.models.catalog.pull import pull
+
+    return pull(*args, **options)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Pulls:
     def __init__(
         self,
         store: Store,
-        fetch: Callable[..., Outcome] = pull,
+        fetch: Callable[..., Outcome] = _pull,
         workers: Workers | None = None,
     ) -> None:
         self._owner = workers or Workers()

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QMainWindow
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader, load_from_registry
 from twinlens.app.core.session.session import (
+    AnswersDoubted,
     EngineReady,
     Event,
     LoadFailed,
@@ -58,6 +59,7 @@ from twinlens.app.qt.window.views import ViewDesk
 from twinlens.app.qt.window.wiring import Outside, Parts, wire
 from twinlens.app.views.table import VIEWS
 from twinlens.app.views.view import AnyView
+from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import Network
 
 _log = logging.getLogger(__name__)
@@ -324,6 +326,8 @@ class MainWindow(QMainWindow):
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
             self.pad.source_opened(event.info.kind)
+        elif isinstance(event, AnswersDoubted):
+            self.show_banner(Banner(f"{event.model}: {event.why}", DOUBT_HINT, BannerKind.WARN))
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twinlens.engine.formats.answer.answers import answers_of
+from twinlens.engine.formats.coreml.chart import chart_of_coreml
 from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape
-from twinlens.engine.formats.coreml.importer import biases, kind_of, output_name, scaler_of
+from twinlens.engine.formats.coreml.importer import biases, scaler_of
 from twinlens.engine.formats.coreml.operation import Constants
-from twinlens.engine.formats.coreml.program import (
-    classify_operation,
-    main_block,
-    probabilities_name,
-)
+from twinlens.engine.formats.coreml.program import classify_operation, main_block
 from twinlens.engine.formats.described import ModelFile
-
-# Layers and operations that only rearrange the answer.
-_MOVES = (
-    *("flatten", "flattenTo2D", "reshape", "reshapeStatic", "squeeze", "copy", "permute"),
-    *("flatten2d", "cast", "identity", "rankPreservingReshape", "expandDims"),
-)
 
 
 def describe_coreml(file: CoreMLFile) -> ModelFile:
@@ -28,6 +20,8 @@ def describe_coreml(file: CoreMLFile) -> ModelFile:
         ModelFileError: damaged, or without one picture in.
     """
     labels = _labels(file)
+    answers = answers_of(chart_of_coreml(file))
+    best = answers.best
     described = file.model.description.metadata
     metadata = {entry.key: entry.value for entry in described.userDefined}
     for name in ("shortDescription", "author", "license"):
@@ -36,8 +30,8 @@ def describe_coreml(file: CoreMLFile) -> ModelFile:
     return ModelFile(
         path=file.path,
         input_shape=input_shape(file),
-        output_width=len(labels) or None,
-        ends_in_softmax=_ends_in_softmax(file),
+        output_width=len(labels) or (best.width if best else None),
+        answers=answers,
         metadata=metadata,
         labels=labels,
         recipe=_recipe(file),
@@ -68,35 +62,6 @@ def _constant(file: CoreMLFile, name: str) -> Any | None:
         if operation.type == "const" and operation.outputs and operation.outputs[0].name == name:
             return next((e.value for e in operation.attributes if e.key == "val"), None)
     return None
-
-
-def _ends_in_softmax(file: CoreMLFile) -> bool:
-    """Whether softmax is the last thing that computes."""
-    if file.kind == "mlProgram":
-        operations = main_block(file).operations
-        writers = {out.name: (op.type, _first(op)) for op in operations for out in op.outputs}
-        name = probabilities_name(file)
-    else:
-        layers = file.network.layers
-        writers = {
-            name: (kind_of(layer), layer.input[0] if layer.input else "")
-            for layer in layers
-            for name in layer.output
-        }
-        name = output_name(file)
-    kind = ""
-    for _ in range(len(writers)):
-        kind, source = writers.get(name, ("", ""))
-        if kind not in _MOVES:
-            break
-        name = source
-    return kind.startswith("softmax")
-
-
-def _first(operation: Any) -> str:
-    inputs = {entry.key: entry.value for entry in operation.inputs}
-    bindings = inputs["x"].bindings if "x" in inputs else []
-    return str(bindings[0].name) if bindings else ""
 
 
 def _recipe(file: CoreMLFile) -> dict[str, Any]:

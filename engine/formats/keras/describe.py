@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError, ShapeError
+from twinlens.engine.formats.answer.answers import UNKNOWN, answers_of
+from twinlens.engine.formats.answer.graph import chart_of_graph
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.formats.keras.config import ModelOf
@@ -31,13 +33,11 @@ from twinlens.engine.layers import (
     Concat,
     Conv2d,
     Div,
-    Flatten,
     Identity,
     Mul,
     Pad,
     Reshape,
     Resize,
-    Softmax,
     Sub,
     Transpose,
 )
@@ -45,7 +45,6 @@ from twinlens.engine.layers.base import Array
 
 FORMAT = "Keras"
 _USUAL_SIZE = 224
-_MOVES = (Reshape, Flatten)
 # A factor below this, or a shift beyond it before the factor, is for pixels from 0 to 255.
 _SMALL, _LARGE = 1 / 24, 24.0
 
@@ -102,7 +101,7 @@ def describe_keras(file: KerasFile) -> ModelFile:
         path=file.path,
         input_shape=shape,
         output_width=None if graph is None else width_of(graph),
-        ends_in_softmax=graph is not None and _ends_in_softmax(graph),
+        answers=UNKNOWN if graph is None else answers_of(chart_of_graph(graph)),
         metadata=said,
         recipe={} if graph is None else recipe_of(graph),
         usual=usual,
@@ -197,11 +196,3 @@ def _after(node: Node, before: tuple[float, float], constant: Array) -> tuple[fl
         return slope, shift + size
     factor = size if isinstance(node.layer, Mul) else 1 / size if size else 0.0
     return slope * factor, shift * factor
-
-
-def _ends_in_softmax(graph: Graph) -> bool:
-    writers = {node.output: node for node in graph.nodes}
-    node = writers.get(graph.outputs[0])
-    while node is not None and isinstance(node.layer, _MOVES):
-        node = writers.get(node.inputs[0])
-    return node is not None and type(node.layer) is Softmax

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats.answer.answers import answers_of
 from twinlens.engine.formats.described import ModelFile, is_picture
+from twinlens.engine.formats.onnx.chart import chart_of_onnx
 from twinlens.engine.formats.onnx.importer import MAX_NODES
 
 if TYPE_CHECKING:
@@ -42,25 +44,14 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
         raise ModelFileError(
             f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
         )
-    widths = [dim.dim_value or None for dim in graph.output[0].type.tensor_type.shape.dim]
+    answers = answers_of(chart_of_onnx(model))
+    best = answers.best
     return ModelFile(
         path=path,
         input_shape=shape,
-        output_width=next((w for w in reversed(widths) if w and w > 1), None),
-        ends_in_softmax=_ends_in_softmax(graph),
+        output_width=best.width if best else None,
+        answers=answers,
         metadata={entry.key: entry.value for entry in model.metadata_props},
         input_dtype=_DTYPES.get(tensor.elem_type, "float32"),
+        labels=best.names if best else (),
     )
-
-
-def _ends_in_softmax(graph: Any) -> bool:
-    producers = {name: node for node in graph.node for name in node.output}
-    node = producers.get(graph.output[0].name)
-    moves = ("Reshape", "Flatten", "Squeeze", "Identity", "Cast")
-    passed = (*moves, "DequantizeLinear", "QuantizeLinear")
-    # A file may name its nodes in a circle.
-    for _ in range(len(graph.node)):
-        if node is None or node.op_type not in passed or not node.input:
-            break
-        node = producers.get(node.input[0])
-    return node is not None and node.op_type == "Softmax"

@@ -22,13 +22,12 @@ from twinlens.engine.layers.base import Layer
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 21
-"""Version of the standard operators that is written: ONNX 1.16, ONNX Runtime 1.18 and later."""
 IR_VERSION = 10
+"""Of the file: ONNX 1.16, ONNX Runtime 1.18 and later."""
 
 
 def onnx_from_graph(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
-    """Write a graph of layers as an ONNX model of opset 21.
+    """Write a graph of layers as an ONNX model of opset 20 (21 where 16-bit integers are).
 
     Args:
         graph: optimised or not. Its value names and node names are kept; floating-point
@@ -59,7 +58,7 @@ def onnx_from_graph(graph: Graph, *, metadata: Mapping[str, str] | None = None) 
     )
     model = onnx.helper.make_model(
         proto,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        opset_imports=[onnx.helper.make_opsetid("", writer.opset)],
         ir_version=IR_VERSION,
         producer_name="twinlens",
     )

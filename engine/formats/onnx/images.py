@@ -9,23 +9,34 @@ import numpy as np
 
 from twinlens.engine.formats.onnx.operator import Operator, attributes, spatial_pair, weight_scale
 from twinlens.engine.layers import (
+    Add,
     AvgPool2d,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
+    DepthToSpace,
     DepthwiseConv2d,
     GlobalAvgPool2d,
     GlobalMaxPool2d,
     Identity,
     InstanceNorm2d,
+    LayerNorm,
     LocalResponseNorm,
     MaxPool2d,
+    Mul,
     Pad,
+    Reciprocal,
+    ReduceMean,
+    Reshape,
     Resize,
+    RMSNorm,
+    SpaceToDepth,
+    Sqrt,
+    Sub,
     same_padding,
     transpose_padding,
 )
-from twinlens.engine.layers.base import Array
+from twinlens.engine.layers.base import Array, Layer
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -33,40 +44,56 @@ Pads = tuple[int, int, int, int]
 
 def conv(operator: Operator) -> None:
     """Conv: weights and bias are constants; pads may be negative (the input is cut)."""
-    weight = operator.constant(1, "weight")
-    bias = operator.optional(2, "bias")
+    weight, bias = operator.constant(1, "weight"), operator.optional(2, "bias")
+    convolve(operator, operator.input(0), weight, bias, weight_scale(operator, 1, axis=0))
+
+
+def convolve(
+    operator: Operator,
+    source: str,
+    weight: Array,
+    bias: Array | None,
+    scale: Array | None,
+    step: str = "",
+) -> str:
+    """Emit a convolution of a picture, with the settings of the operator.
+
+    Args:
+        operator: the node; its first input has the picture's shape.
+        source: the picture.
+        weight: (outputs, inputs / groups, height, width).
+        bias: (outputs,), or None.
+        scale: steps that the weights were stored with, or None.
+        step: as of ``Operator.emit``.
+
+    Returns:
+        Name of the convolution's value.
+    """
+    source, settings = window(operator, source, weight)
+    groups = settings["groups"]
+    if groups > 1 and groups == operator.shape()[1] and weight.shape[1] == 1:
+        del settings["groups"]
+        multiplier = max(1, weight.shape[0] // groups)
+        layer: Layer = DepthwiseConv2d(
+            weight, bias, multiplier=multiplier, weight_scale=scale, **settings
+        )
+    else:
+        layer = Conv2d(weight, bias, weight_scale=scale, **settings)
+    return operator.emit(layer, source, step=step)
+
+
+def window(operator: Operator, source: str, weight: Array) -> tuple[str, dict[str, Any]]:
+    """(The picture, cut where pads are negative; stride, dilation, groups and pads)."""
     _check_picture(operator)
     _check_weight(operator, weight)
     kernel = (weight.shape[2], weight.shape[3])
     stride, dilation = _pairs(operator, "strides"), _pairs(operator, "dilations")
     pads = _window_pads(operator, kernel, stride, dilation)
-    source = operator.input(0)
     if min(pads) < 0:
         source = operator.emit(_cut(pads), source, step="pad")
         pads = (0, 0, 0, 0)
     groups = operator.attribute("group", 1)
-    if groups > 1 and groups == operator.shape()[1] and weight.shape[1] == 1:
-        depthwise = DepthwiseConv2d(
-            weight,
-            bias,
-            stride=stride,
-            dilation=dilation,
-            pads=pads,
-            multiplier=max(1, weight.shape[0] // groups),
-            weight_scale=weight_scale(operator, 1, axis=0),
-        )
-        operator.emit(depthwise, source)
-        return
-    layer = Conv2d(
-        weight,
-        bias,
-        stride=stride,
-        dilation=dilation,
-        groups=groups,
-        pads=pads,
-        weight_scale=weight_scale(operator, 1, axis=0),
-    )
-    operator.emit(layer, source)
+    return source, {"stride": stride, "dilation": dilation, "groups": groups, "pads": pads}
 
 
 def conv_transpose(operator: Operator) -> None:
@@ -109,16 +136,16 @@ def conv_transpose(operator: Operator) -> None:
 
 
 def max_pool(operator: Operator) -> None:
-    """MaxPool; its second output (indices) is not implemented."""
+    """MaxPool; its second output (indices) is not implemented where something reads it."""
     if operator.uses_output(1):
         raise operator.unsupported("its second output (indices) is not implemented")
-    operator.emit(MaxPool2d(**_pool_settings(operator)), operator.input(0))
+    operator.emit(MaxPool2d(**pool_settings(operator)), operator.input(0))
 
 
 def average_pool(operator: Operator) -> None:
     """AveragePool."""
     layer = AvgPool2d(
-        **_pool_settings(operator),
+        **pool_settings(operator),
         count_include_pad=operator.attribute("count_include_pad", False),
     )
     operator.emit(layer, operator.input(0))
@@ -154,6 +181,65 @@ def instance_normalization(operator: Operator) -> None:
     scale, bias = operator.constant(1, "scale"), operator.constant(2, "bias")
     layer = InstanceNorm2d(scale, bias, **attributes(operator, epsilon=1e-5))
     operator.emit(layer, operator.input(0))
+
+
+def layer_normalization(operator: Operator) -> None:
+    """LayerNormalization; its mean and inverse deviation where something reads them."""
+    axis, epsilon = operator.attribute("axis", -1), operator.attribute("epsilon", 1e-5)
+    scale, bias = operator.constant(1, "scale"), operator.optional(2, "bias")
+    x = operator.input(0)
+    operator.emit(LayerNorm(scale, bias, axis=axis, epsilon=epsilon), x)
+    if not operator.uses_output(1) and not operator.uses_output(2):
+        return
+    rank = len(operator.shape())
+    axes = tuple(range(axis % rank, rank))
+    mean = operator.emit(ReduceMean(axes), x, output=1)
+    if operator.uses_output(2):
+        centred = operator.emit(Sub(), x, mean, step="centred")
+        square = operator.emit(Mul(), centred, centred, step="square")
+        variance = operator.emit(ReduceMean(axes), square, step="variance")
+        small = operator.keep(np.float32(epsilon), "epsilon")
+        variance = operator.emit(Add(), variance, small, step="widened")
+        deviation = operator.emit(Sqrt(), variance, step="deviation")
+        operator.emit(Reciprocal(), deviation, output=2)
+
+
+def rms_normalization(operator: Operator) -> None:
+    """RMSNormalization."""
+    scale, axis = operator.constant(1, "scale"), operator.attribute("axis", -1)
+    layer = RMSNorm(scale, axis=axis, **attributes(operator, epsilon=1e-5))
+    operator.emit(layer, operator.input(0))
+
+
+def group_normalization(operator: Operator) -> None:
+    """GroupNormalization: one scale and bias a group before opset 21, one a channel from it on."""
+    shape = operator.shape()
+    groups = operator.attribute("num_groups", 1)
+    scale, bias = operator.constant(1, "scale"), operator.constant(2, "bias")
+    if len(shape) < 3 or groups < 1 or shape[1] % groups:
+        raise operator.unsupported(f"{groups} groups of {shape}")
+    ones, zeros = np.ones(groups, np.float32), np.zeros(groups, np.float32)
+    x = operator.emit(Reshape((shape[0], groups, -1)), operator.input(0), step="groups")
+    norm = InstanceNorm2d(ones, zeros, **attributes(operator, epsilon=1e-5))
+    x = operator.emit(norm, x, step="norm")
+    x = operator.emit(Reshape(shape), x, step="channels")
+    each = (-1, *([1] * (len(shape) - 2)))
+    if operator.opset < 21:
+        scale, bias = (np.repeat(array, shape[1] // groups) for array in (scale, bias))
+    x = operator.emit(Mul(), x, operator.keep(scale.reshape(each), "scale"), step="scaled")
+    operator.emit(Add(), x, operator.keep(bias.reshape(each), "bias"))
+
+
+def depth_to_space(operator: Operator) -> None:
+    """DepthToSpace."""
+    block, mode = operator.attribute("blocksize", 0), operator.attribute("mode", "DCR")
+    operator.emit(DepthToSpace(block, mode), operator.input(0))
+
+
+def space_to_depth(operator: Operator) -> None:
+    """SpaceToDepth."""
+    block, mode = operator.attribute("blocksize", 0), operator.attribute("mode", "DCR")
+    operator.emit(SpaceToDepth(block, mode), operator.input(0))
 
 
 def lrn(operator: Operator) -> None:
@@ -234,7 +320,8 @@ def pad(operator: Operator) -> None:
     operator.emit(Pad(pads, mode=mode, value=value), operator.input(0))
 
 
-def _pool_settings(operator: Operator) -> dict[str, Any]:
+def pool_settings(operator: Operator) -> dict[str, Any]:
+    """Kernel, stride, dilation, pads and ceil mode of a pool."""
     _check_picture(operator)
     kernel = spatial_pair(operator, operator.attribute("kernel_shape", [0]), 1)
     stride, dilation = _pairs(operator, "strides"), _pairs(operator, "dilations")
@@ -312,12 +399,17 @@ BUILDERS: dict[str, Callable[[Operator], None]] = {
     "BatchNormalization": batch_normalization,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
     "GlobalAveragePool": global_average_pool,
     "GlobalMaxPool": global_max_pool,
+    "GroupNormalization": group_normalization,
     "InstanceNormalization": instance_normalization,
+    "LayerNormalization": layer_normalization,
     "LRN": lrn,
     "MaxPool": max_pool,
     "Pad": pad,
+    "RMSNormalization": rms_normalization,
     "Resize": resize,
+    "SpaceToDepth": space_to_depth,
     "Upsample": upsample,
 }

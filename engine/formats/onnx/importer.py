@@ -6,9 +6,12 @@ once which operators are missing, all of them, with their nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import (
@@ -19,13 +22,15 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx import images as onnx_images
+from twinlens.engine.formats.onnx import integers as onnx_integers
 from twinlens.engine.formats.onnx import math as onnx_math
+from twinlens.engine.formats.onnx import select as onnx_select
 from twinlens.engine.formats.onnx import shapes as onnx_shapes
 from twinlens.engine.formats.onnx.file import read_model
 from twinlens.engine.formats.onnx.operator import Operator, array_of, chain_errors
 from twinlens.engine.formats.values import Values
 from twinlens.engine.graph import Graph
-from twinlens.engine.layers.base import Shape
+from twinlens.engine.layers.base import DType, Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +40,9 @@ MAX_NODES = 50_000
 
 BUILDERS: dict[str, Callable[[Operator], None]] = {
     **onnx_images.BUILDERS,
+    **onnx_integers.BUILDERS,
     **onnx_math.BUILDERS,
+    **onnx_select.BUILDERS,
     **onnx_shapes.BUILDERS,
 }
 
@@ -84,42 +91,143 @@ def graph_from_onnx(
     proto = model.graph
     title = name or proto.name or "model"
     opset = _opset(model, title)
-    names = _node_names(proto)
-    check_operators(model, title)
+    steps = _in_order(proto, title)
     values = Values()
     for tensor in proto.initializer:
         values.add_constant(tensor.name, array_of(tensor))
     inputs = _input_shapes(proto, title, input_shapes or {}, open_sizes)
     for key, shape in inputs.items():
-        values.add_input(key, shape)
-    for node, node_name in zip(proto.node, names, strict=True):
-        checkpoint()
-        operator = Operator(node, node_name, opset, values)
-        try:
-            with reading(f"{title}: node {node_name!r} ({node.op_type})"):
-                BUILDERS[node.op_type](operator)
-        except ModelError as error:
-            raise chain_errors(operator, error) from error
+        values.add_input(key, shape, _input_dtype(proto, key))
+    _build(steps, title, opset, values, _read_names(proto))
     return _finish(model, title, inputs, values)
 
 
-def check_operators(model: onnx.ModelProto, title: str) -> None:
-    """Raise UnsupportedOperatorError that names every operator we lack, with its nodes."""
+def _build(
+    steps: Sequence[tuple[onnx.NodeProto, str]],
+    title: str,
+    opset: int,
+    values: Values,
+    read: Collection[str],
+) -> None:
+    """Add all nodes' layers; what cannot be is gathered, so that one error names all of it."""
     missing: dict[str, list[str]] = {}
-    for node, name in zip(model.graph.node, _node_names(model.graph), strict=True):
-        standard = node.domain in _STANDARD_DOMAINS
-        if not standard or node.op_type not in BUILDERS:
-            kind = node.op_type if standard else f"{node.domain}::{node.op_type}"
-            missing.setdefault(kind, []).append(name)
+    refused: list[UnsupportedOperatorError] = []
+    unknown: set[str] = set()
+    for node, node_name in steps:
+        checkpoint()
+        kind = _kind(node)
+        if kind not in BUILDERS:
+            missing.setdefault(kind, []).append(node_name)
+            unknown.update(node.output)
+        elif not unknown.isdisjoint(node.input):
+            # What it reads has no shape.
+            unknown.update(node.output)
+        else:
+            operator = Operator(node, node_name, opset, values, read)
+            try:
+                with reading(f"{title}: node {node_name!r} ({node.op_type})"):
+                    BUILDERS[kind](operator)
+            except UnsupportedOperatorError as error:
+                refused.append(error)
+                unknown.update(node.output)
+            except ModelError as error:
+                if missing or refused:
+                    break
+                raise chain_errors(operator, error) from error
+    if missing or refused:
+        raise _lacking(title, missing, refused)
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    """The operator's name, with its domain unless that is the standard one."""
+    return node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
+
+
+def _lacking(
+    title: str, missing: Mapping[str, Sequence[str]], refused: Sequence[UnsupportedOperatorError]
+) -> UnsupportedOperatorError:
+    """One error for everything that the layers lack, with the engine that may have it."""
+    lines = []
     if missing:
-        listed = "; ".join(
-            f"{kind} at {node_list(nodes)}" for kind, nodes in sorted(missing.items())
+        kinds = [f"{kind} at {node_list(nodes)}" for kind, nodes in sorted(missing.items())]
+        lines.append(f"operators that the layers do not implement: {'; '.join(kinds)}")
+    if len(refused) == 1 and not missing:
+        return refused[0] if refused[0].hint else _with_hint(refused[0])
+    lines += [str(error) for error in refused[:8]]
+    lines += [f"and {len(refused) - 8} more"] if len(refused) > 8 else []
+    foreign = sorted({kind for kind in missing if "::" in kind and not _runs_on_vision(kind)})
+    hint = _ON_VISION if not foreign else f"No engine here has {', '.join(foreign)}."
+    return UnsupportedOperatorError(
+        f"{title}: {'; '.join(lines)}",
+        hint=hint,
+        operators={kind: len(nodes) for kind, nodes in missing.items()},
+    )
+
+
+def _with_hint(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
+    return UnsupportedOperatorError(str(error), hint=_ON_VISION, operators=error.operators)
+
+
+def _runs_on_vision(kind: str) -> bool:
+    """Whether ONNX Runtime knows the domain of an operator."""
+    return kind.split("::", maxsplit=1)[0] in ("ai.onnx.ml", "com.microsoft")
+
+
+_ON_VISION = "Runs on Vision (--engine vision), which hands the file to ONNX Runtime as it is."
+
+
+def _read_names(proto: onnx.GraphProto) -> frozenset[str]:
+    """Names of the values that a node reads or the model gives."""
+    read = {name for node in proto.node for name in node.input}
+    return frozenset(read | {output.name for output in proto.output})
+
+
+def _in_order(proto: onnx.GraphProto, title: str) -> list[tuple[onnx.NodeProto, str]]:
+    """All nodes with unique names, each behind those that it reads; the file's order otherwise.
+
+    Raises:
+        ModelFileError: a value is written twice, or nodes wait for each other; names them.
+    """
+    names = _node_names(proto)
+    writers: dict[str, int] = {}
+    for place, node in enumerate(proto.node):
+        for output in node.output:
+            if output and writers.setdefault(output, place) != place:
+                raise ModelFileError(f"{title}: two nodes write {output!r}")
+    waiting: dict[int, list[int]] = {}
+    needed = []
+    for place, node in enumerate(proto.node):
+        before = {writers[name] for name in node.input if name in writers}
+        needed.append(len(before))
+        for one in before:
+            waiting.setdefault(one, []).append(place)
+    ready = [place for place, count in enumerate(needed) if count == 0]
+    order: list[int] = []
+    while ready:
+        place = heappop(ready)
+        order.append(place)
+        for reader in waiting.get(place, ()):
+            needed[reader] -= 1
+            if needed[reader] == 0:
+                heappush(ready, reader)
+    if len(order) < len(names):
+        stuck = [name for name, count in zip(names, needed, strict=True) if count]
+        raise ModelFileError(
+            f"{title}: its nodes read each other in a circle, at or before {node_list(stuck)}"
         )
-        raise UnsupportedOperatorError(
-            f"{title}: operators that the layers do not implement: {listed}",
-            hint="The Vision engine may be able to run this model.",
-            operators={kind: len(nodes) for kind, nodes in missing.items()},
-        )
+    return [(proto.node[place], names[place]) for place in order]
+
+
+def _input_dtype(proto: onnx.GraphProto, name: str) -> DType:
+    """Type that an input is declared with; floats of any width count as float32."""
+    import onnx
+
+    (value,) = [value for value in proto.input if value.name == name]
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    except KeyError:
+        return np.dtype(np.float32)
+    return dtype if dtype.kind in "iub" else np.dtype(np.float32)
 
 
 def _finish(

@@ -13,49 +13,103 @@ from twinlens.engine.layers import (
     ELU,
     GELU,
     SELU,
+    Abs,
+    Acos,
+    Acosh,
     Add,
+    And,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
+    Cast,
+    Ceil,
     Clip,
+    Cos,
+    Cosh,
     DequantizeLinear,
     Div,
+    Einsum,
+    Equal,
     Erf,
+    Exp,
     Flatten,
+    Floor,
     Gemm,
+    Greater,
+    GreaterOrEqual,
     HardSigmoid,
     HardSwish,
     Identity,
+    IsInf,
+    IsNaN,
     LeakyReLU,
+    Less,
+    LessOrEqual,
     Linear,
+    Log,
     LogSoftmax,
     MatMul,
+    Maximum,
+    Minimum,
     Mish,
+    Mod,
     Mul,
+    Neg,
+    Not,
+    Or,
+    Pow,
     PReLU,
     QuantizeLinear,
-    ReduceMean,
+    Reciprocal,
     ReLU,
     ReLU6,
     Reshape,
+    Round,
     Sigmoid,
+    Sign,
     SiLU,
+    Sin,
+    Sinh,
     Softmax,
     Softplus,
     Softsign,
+    Sqrt,
     Sub,
+    Tan,
     Tanh,
     ThresholdedReLU,
     Transpose,
+    Where,
+    Xor,
 )
-from twinlens.engine.layers.base import Array, Layer
+from twinlens.engine.layers.base import Array, DType, Layer
 
 Builder = Callable[[Operator], None]
 
+_FUNCTIONS: tuple[type[Layer], ...] = (
+    *(Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cos, Cosh, Exp, Floor, IsNaN, Log, Neg),
+    *(Not, Reciprocal, Round, Sign, Sin, Sinh, Sqrt, Tan),
+)
+
+
+def _made(kind: type[Layer]) -> Callable[[Operator], Layer]:
+    """What makes a layer without settings."""
+    return lambda op: kind()
+
+
 _SIMPLE: dict[str, Callable[[Operator], Layer]] = {
+    **{kind.__name__: _made(kind) for kind in _FUNCTIONS},
     "Celu": lambda op: CELU(**attributes(op, alpha=1.0)),
     "Elu": lambda op: ELU(**attributes(op, alpha=1.0)),
     "Erf": lambda op: Erf(),
     "Gelu": lambda op: GELU(op.attribute("approximate", "none")),
     "HardSigmoid": lambda op: HardSigmoid(**attributes(op, alpha=0.2, beta=0.5)),
     "HardSwish": lambda op: HardSwish(),
+    "IsInf": lambda op: IsInf(
+        negative=op.attribute("detect_negative", True),
+        positive=op.attribute("detect_positive", True),
+    ),
     "LeakyRelu": lambda op: LeakyReLU(**attributes(op, alpha=0.01)),
     "Mish": lambda op: Mish(),
     "PRelu": lambda op: PReLU(op.constant(1, "slope")),
@@ -71,10 +125,19 @@ _SIMPLE: dict[str, Callable[[Operator], Layer]] = {
     "ThresholdedRelu": lambda op: ThresholdedReLU(**attributes(op, alpha=1.0)),
 }
 
-_BINARY: dict[str, type[Layer]] = {"Add": Add, "Div": Div, "MatMul": MatMul, "Mul": Mul, "Sub": Sub}
+_BINARY: dict[str, type[Layer]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Add, And, Div, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, MatMul, Mul, Or),
+        *(Pow, Sub, Xor),
+    )
+}
+
 
 # Exporters write "no bound" as the largest float32.
 _NO_BOUND = float(np.finfo(np.float32).max)
+
+_JOINS: dict[str, type[Layer]] = {"Max": Maximum, "Mean": Add, "Min": Minimum, "Sum": Add}
 
 
 def one_input_layer(operator: Operator) -> None:
@@ -85,6 +148,85 @@ def one_input_layer(operator: Operator) -> None:
 def two_inputs_layer(operator: Operator) -> None:
     """Arithmetic of two inputs."""
     operator.emit(_BINARY[operator.type](), operator.input(0), operator.input(1))
+
+
+def many_inputs(operator: Operator) -> None:
+    """Sum, Mean, Max and Min of any number of inputs: joined one after the other."""
+    names = operator.inputs()
+    bound = _limit(operator)
+    if bound is not None:
+        operator.emit(*bound)
+        return
+    join, mean = _JOINS[operator.type], operator.type == "Mean"
+    result = names[0]
+    for place, name in enumerate(names[1:], 1):
+        last = place == len(names) - 1 and not mean
+        result = operator.emit(join(), result, name, step="" if last else f"first_{place + 1}")
+    if mean and len(names) > 1:
+        operator.emit(Div(), result, operator.keep(np.float32(len(names)), "count"))
+    elif len(names) == 1:
+        operator.emit(Identity(), result)
+
+
+def _limit(operator: Operator) -> tuple[Layer, str] | None:
+    """Max or Min of a value and one number as a Clip, with what it limits."""
+    if operator.type not in ("Max", "Min") or operator.input_count != 2:
+        return None
+    for place in (0, 1):
+        if operator.is_constant(place) or not operator.is_constant(1 - place):
+            continue
+        bound = operator.constant(1 - place, "bound")
+        if bound.size == 1 and bound.ndim <= len(operator.shape(place)) and bound.dtype.kind == "f":
+            value = float(bound.reshape(()))
+            if not np.isnan(value):
+                layer = Clip(value, None) if operator.type == "Max" else Clip(None, value)
+                return layer, operator.input(place)
+    return None
+
+
+def mod(operator: Operator) -> None:
+    """Mod."""
+    layer = Mod(truncated=operator.attribute("fmod", False))
+    operator.emit(layer, operator.input(0), operator.input(1))
+
+
+def where(operator: Operator) -> None:
+    """Where."""
+    operator.emit(Where(), *operator.inputs())
+
+
+def einsum(operator: Operator) -> None:
+    """Einsum."""
+    operator.emit(Einsum(operator.attribute("equation", "")), *operator.inputs())
+
+
+def cast(operator: Operator) -> None:
+    """Cast, and CastLike; floats of any width stay in the float type that the network runs in."""
+    import onnx
+
+    if operator.type == "CastLike":
+        wanted = operator.dtype(1)
+    else:
+        number = operator.attribute("to", int(onnx.TensorProto.FLOAT))
+        try:
+            wanted = onnx.helper.tensor_dtype_to_np_dtype(number)
+        except KeyError:
+            raise operator.unsupported(f"a cast to type {number} is not implemented") from None
+    if number_kind(wanted) is None:
+        raise operator.unsupported(f"a cast to {wanted} is not implemented")
+    given = operator.dtype()
+    if operator.is_constant(0) and wanted == np.float64:
+        operator.emit_constant(operator.constant(0, "data").astype(np.float64))
+    elif given.kind == "f" and wanted.kind == "f":
+        operator.emit(Identity(), operator.input(0))
+    else:
+        operator.emit(Cast(np.float32 if wanted.kind == "f" else wanted), operator.input(0))
+
+
+def number_kind(dtype: DType) -> str | None:
+    """``"f"``, ``"i"``, ``"u"`` or ``"b"`` of a type that layers compute in; None of others."""
+    plain = dtype.kind in "fiub" and dtype.itemsize <= 8 and dtype.isbuiltin == 1
+    return dtype.kind if plain else None
 
 
 def matmul(operator: Operator) -> None:
@@ -179,16 +321,6 @@ def softmax(operator: Operator) -> None:
     operator.emit(Reshape(shape, allow_zero=True), answer)
 
 
-def reduce_mean(operator: Operator) -> None:
-    """ReduceMean: axes are an attribute before opset 18 and an input from it on."""
-    axes = operator.integers("axes", 1, since=18)
-    if not axes and operator.attribute("noop_with_empty_axes", False):
-        operator.emit(Identity(), operator.input(0))
-        return
-    layer = ReduceMean(axes or None, keep_dims=operator.attribute("keepdims", True))
-    operator.emit(layer, operator.input(0))
-
-
 def quantize_linear(operator: Operator) -> None:
     """QuantizeLinear, per tensor or per axis, to 8 or 16 bits."""
     import onnx
@@ -228,12 +360,17 @@ _INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
 BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(_SIMPLE, one_input_layer),
     **dict.fromkeys(_BINARY, two_inputs_layer),
+    **dict.fromkeys(_JOINS, many_inputs),
+    "Cast": cast,
+    "CastLike": cast,
     "Clip": clip,
     "DequantizeLinear": dequantize_linear,
+    "Einsum": einsum,
     "Gemm": gemm,
     "LogSoftmax": softmax,
     "MatMul": matmul,
+    "Mod": mod,
     "QuantizeLinear": quantize_linear,
-    "ReduceMean": reduce_mean,
     "Softmax": softmax,
+    "Where": where,
 }

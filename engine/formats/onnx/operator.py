@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twinlens.engine.errors import ModelError, ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.values import Steps, Values
-from twinlens.engine.layers.base import Array, Layer, Shape
+from twinlens.engine.layers.base import Array, DType, Layer, Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -25,11 +26,21 @@ class Operator:
         name: unique name for errors and summaries.
         opset: version of the standard operators in the file.
         values: where inputs come from and layers go.
+        read: names of the values that something reads.
     """
 
-    def __init__(self, proto: onnx.NodeProto, name: str, opset: int, values: Values) -> None:
+    def __init__(
+        self,
+        proto: onnx.NodeProto,
+        name: str,
+        opset: int,
+        values: Values,
+        read: Collection[str],
+    ) -> None:
         self._proto = proto
         self._values = values
+        self._read = read
+        self._plain_name = True
         self.type = proto.op_type
         self.name = name
         self.opset = opset
@@ -83,9 +94,14 @@ class Operator:
         """Whether an input is given."""
         return index < len(self._proto.input) and self._proto.input[index] != ""
 
+    @property
+    def output_count(self) -> int:
+        """Number of outputs, left-out ones in between counted."""
+        return len(self._proto.output)
+
     def uses_output(self, index: int) -> bool:
-        """Whether an output has a name."""
-        return index < len(self._proto.output) and self._proto.output[index] != ""
+        """Whether something reads an output, or the model gives it."""
+        return index < len(self._proto.output) and self._proto.output[index] in self._read
 
     def input(self, index: int = 0) -> str:
         """Name of an input's value.
@@ -98,7 +114,7 @@ class Operator:
         name = str(self._proto.input[index])
         if name not in self._values.shapes:
             raise ModelFileError(
-                f"node {self.name!r} ({self.type}) reads {name!r}, which nothing before it writes"
+                f"node {self.name!r} ({self.type}) reads {name!r}, which nothing writes"
             )
         return name
 
@@ -109,6 +125,14 @@ class Operator:
     def shape(self, index: int = 0) -> Shape:
         """Shape of an input."""
         return self._values.shapes[self.input(index)]
+
+    def shape_of(self, name: str) -> Shape:
+        """Shape of a value that this operator has made on its way."""
+        return self._values.shapes[name]
+
+    def dtype(self, index: int = 0) -> DType:
+        """Element type of an input."""
+        return self._values.dtypes[self.input(index)]
 
     def is_constant(self, index: int) -> bool:
         """Whether an input is known at import."""
@@ -158,7 +182,13 @@ class Operator:
         """The error that says what of this operator is not implemented."""
         return UnsupportedOperatorError(f"operator {self.type} at node {self.name!r}: {why}")
 
-    def emit(self, layer: Layer, *inputs: str, step: str = "") -> str:
+    def keep(self, array: ArrayLike, step: str) -> str:
+        """Put an array beside the operator's layers; return its name."""
+        name = f"{self._proto.output[0]}/{step}"
+        self._values.add_constant(name, np.asarray(array))
+        return name
+
+    def emit(self, layer: Layer, *inputs: str, step: str = "", output: int = 0) -> str:
         """Add a layer; one that reads only constants is computed at once.
 
         Args:
@@ -166,17 +196,21 @@ class Operator:
             inputs: names of what it reads.
             step: "" for the layer that writes the node's output, otherwise a word that names
                 a layer on the way to it.
+            output: which of the node's outputs it is.
 
         Returns:
             Name of the layer's output value.
         """
         suffix = f"/{step}" if step else ""
-        output = str(self._proto.output[0]) + suffix
-        return self._values.emit(self.name + suffix, layer, inputs, output)
+        name = self.name if self._plain_name or step else f"{self.name}/{output}"
+        self._plain_name = self._plain_name and bool(step)
+        return self._values.emit(
+            name + suffix, layer, inputs, str(self._proto.output[output]) + suffix
+        )
 
-    def emit_constant(self, array: Array) -> None:
-        """Make the node's output a constant."""
-        self._values.add_constant(self._proto.output[0], array)
+    def emit_constant(self, array: Array, output: int = 0) -> None:
+        """Make one of the node's outputs a constant."""
+        self._values.add_constant(self._proto.output[output], array)
 
 
 def array_of(tensor: onnx.TensorProto) -> Array:

@@ -1,7 +1,6 @@
 """ONNX operators that rearrange samples, and those that exporters compute shapes with.
 
-The second kind (Shape, Gather, Slice, Cast ...) works on constants only: every shape is known at
-import, so that what a classifier computes from shapes is a constant.
+Every shape is known at import, so that what a classifier computes from shapes is a constant.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.onnx.operator import Operator
 from twinlens.engine.layers import (
     Concat,
@@ -23,7 +21,6 @@ from twinlens.engine.layers import (
     Transpose,
     Unsqueeze,
 )
-from twinlens.engine.layers.saturate import saturated
 
 # Attribute → its kind, and the element type of the array that it becomes.
 _CONSTANT_ATTRIBUTES: dict[str, tuple[str, type | None]] = {
@@ -73,9 +70,7 @@ def identity(operator: Operator) -> None:
 
 
 def dropout(operator: Operator) -> None:
-    """Dropout at inference; its mask is not implemented."""
-    if operator.uses_output(1):
-        raise operator.unsupported("its second output (mask) is not implemented")
+    """Dropout at inference; its mask, where something reads it, keeps everything."""
     training = operator.optional(2, "training mode") if operator.opset >= 12 else None
     if training is not None and bool(training.reshape(-1)[0]):
         raise operator.unsupported("training mode is not implemented")
@@ -83,6 +78,9 @@ def dropout(operator: Operator) -> None:
     if operator.opset >= 12 and (array := operator.optional(1, "ratio")) is not None:
         rate = float(array.reshape(-1)[0])
     operator.emit(Dropout(rate), operator.input(0))
+    if operator.uses_output(1):
+        kept = np.ones((), np.float32 if operator.opset < 10 else bool)
+        operator.emit_constant(np.broadcast_to(kept, operator.shape()), 1)
 
 
 def constant(operator: Operator) -> None:
@@ -107,30 +105,6 @@ def size_of(operator: Operator) -> None:
     operator.emit_constant(np.asarray(int(np.prod(operator.shape())), np.int64))
 
 
-def gather(operator: Operator) -> None:
-    """Gather on constants."""
-    data, indices = operator.constant(0, "data"), operator.constant(1, "indices")
-    try:
-        operator.emit_constant(
-            np.asarray(np.take(data, indices, axis=operator.attribute("axis", 0)))
-        )
-    except IndexError as why:
-        raise ModelFileError(f"node {operator.name!r} (Gather) reads beyond its data") from why
-
-
-def cast(operator: Operator) -> None:
-    """Cast of constants; 16-bit floats become float32."""
-    import onnx
-
-    data = operator.constant(0, "data")
-    wanted = operator.attribute("to", int(onnx.TensorProto.FLOAT))
-    if wanted in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
-        wanted = int(onnx.TensorProto.FLOAT)
-    kind = onnx.helper.tensor_dtype_to_np_dtype(wanted)
-    whole = data.dtype.kind == "f" and kind.kind in "iu"
-    operator.emit_constant(saturated(data, kind) if whole else data.astype(kind))
-
-
 def constant_of_shape(operator: Operator) -> None:
     """ConstantOfShape with a shape that is known at import."""
     shape = [int(size) for size in operator.constant(0, "shape").reshape(-1)]
@@ -140,40 +114,36 @@ def constant_of_shape(operator: Operator) -> None:
     operator.emit_constant(np.full(shape, value[0], value.dtype))
 
 
-def slice_constant(operator: Operator) -> None:
-    """Slice of constants: bounds are attributes before opset 10 and inputs from it on."""
-    data = operator.constant(0, "data")
-    starts = operator.integers("starts", 1, since=10) or []
-    ends = operator.integers("ends", 2, since=10) or []
-    axes = operator.integers("axes", 3, since=10) or list(range(len(starts)))
-    steps = [1] * len(starts)
-    if operator.opset >= 10 and operator.has(4):
-        steps = [int(step) for step in operator.constant(4, "steps").reshape(-1)]
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise ModelFileError(f"node {operator.name!r} (Slice) has bounds of different lengths")
-    cut = [slice(None)] * data.ndim
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        # Going backwards, "before the first" has no number of its own in Python.
-        stop = None if step < 0 and end < -data.shape[axis] else end
-        cut[axis] = slice(start, stop, step)
-    operator.emit_constant(data[tuple(cut)])
+def range_of(operator: Operator) -> None:
+    """Range of constants."""
+    start, limit, delta = (
+        operator.constant(index, name).reshape(())
+        for index, name in enumerate(("start", "limit", "delta"))
+    )
+    if delta == 0 or abs(float(limit - start) / float(delta)) > _LARGEST:
+        raise operator.unsupported(f"from {start} to {limit} by {delta}")
+    operator.emit_constant(np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype))
+
+
+def non_zero(operator: Operator) -> None:
+    """NonZero of constants: how many there are has to be known at import."""
+    operator.emit_constant(np.stack(np.nonzero(operator.constant(0, "data"))).astype(np.int64))
 
 
 _LARGEST = 1 << 20
 
 BUILDERS: dict[str, Callable[[Operator], None]] = {
-    "Cast": cast,
     "Concat": concat,
     "Constant": constant,
     "ConstantOfShape": constant_of_shape,
     "Dropout": dropout,
     "Flatten": flatten,
-    "Gather": gather,
     "Identity": identity,
+    "NonZero": non_zero,
+    "Range": range_of,
     "Reshape": reshape,
     "Shape": shape_of,
     "Size": size_of,
-    "Slice": slice_constant,
     "Squeeze": squeeze,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,

@@ -9,8 +9,9 @@ import numpy as np
 
 from twinlens.engine.errors import ModelError
 from twinlens.engine.graph import Graph, Node
-from twinlens.engine.layers import Constant, DequantizeLinear, Layer, QuantizeLinear
-from twinlens.engine.layers.base import Array, Shape
+from twinlens.engine.graph.types import input_types
+from twinlens.engine.layers import DequantizeLinear, Layer, QuantizeLinear
+from twinlens.engine.layers.base import Array, DType, Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -20,6 +21,9 @@ class Writer:
     """Collects the nodes and initialisers of one graph.
 
     Floating-point arrays are written as float32, integers as they are.
+
+    Attributes:
+        opset: version of the standard operators: 20, or 21 where integers of 16 bits are quantised.
 
     Args:
         graph: what is written; its value names are kept.
@@ -35,9 +39,10 @@ class Writer:
         self._taken = set(graph.shapes)
         if "" in self._taken:
             raise ModelError(f"{graph.name}: a value has no name; ONNX needs one for each")
-        self._dtypes: dict[str, np.dtype[Any]] = input_types(graph)
+        self._dtypes: dict[str, DType] = input_types(graph)
         for name, array in graph.constants.items():
             self._dtypes[name] = self._initializer(name, array)
+        self.opset = _opset(graph)
         self._writers = {node.output: node for node in graph.nodes}
         self._place = ("", "")
 
@@ -45,7 +50,7 @@ class Writer:
         """The node that writes a value; None for an input or a constant."""
         return self._writers.get(name)
 
-    def dtype(self, name: str) -> np.dtype[Any]:
+    def dtype(self, name: str) -> DType:
         """Element type of a value of the graph."""
         return self._dtypes[name]
 
@@ -63,16 +68,18 @@ class Writer:
             inputs: names of what the layer reads.
         """
         self._place = (name, output)
-        if isinstance(layer, QuantizeLinear):
-            self._dtypes[output] = layer.dtype
-        elif inputs and not isinstance(layer, DequantizeLinear):
-            self._dtypes[output] = self._dtypes[inputs[0]]
-        elif isinstance(layer, Constant) and not np.issubdtype(layer.value.dtype, np.floating):
-            self._dtypes[output] = layer.value.dtype
-        else:
-            self._dtypes[output] = np.dtype(np.float32)
+        stored = layer.output_dtype(*(self._dtypes[name] for name in inputs))
+        real = np.issubdtype(stored, np.floating)
+        self._dtypes[output] = np.dtype(np.float32) if real else stored
 
-    def node(self, operator: str, inputs: Iterable[str], step: str = "", **attributes: Any) -> str:
+    def node(
+        self,
+        operator: str,
+        inputs: Iterable[str],
+        step: str = "",
+        output_of: tuple[int, int] = (0, 1),
+        **attributes: Any,
+    ) -> str:
         """Write one operator of the layer that was begun; return the name of its output.
 
         Args:
@@ -80,6 +87,7 @@ class Writer:
             inputs: names of values; "" leaves one out.
             step: "" for the operator that writes the layer's output, otherwise a word that names
                 one on the way to it.
+            output_of: which output it is, and of how many that the operator has.
             attributes: attributes; None leaves one out.
         """
         import onnx
@@ -91,7 +99,9 @@ class Writer:
         while listed and listed[-1] == "":
             listed.pop()
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(onnx.helper.make_node(operator, listed, [output], name=name, **given))
+        place, count = output_of
+        names = [output if at == place else self.unique(f"{output}/unread") for at in range(count)]
+        self.nodes.append(onnx.helper.make_node(operator, listed, names, name=name, **given))
         return output
 
     def beside(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
@@ -118,7 +128,7 @@ class Writer:
         self._taken.add(result)
         return result
 
-    def _initializer(self, name: str, array: Array) -> np.dtype[Any]:
+    def _initializer(self, name: str, array: Array) -> DType:
         import onnx
 
         if np.issubdtype(array.dtype, np.floating):
@@ -128,23 +138,16 @@ class Writer:
         return shaped.dtype
 
 
-def input_types(graph: Graph) -> dict[str, np.dtype[Any]]:
-    """Element type of each of a graph's inputs: float32 unless a dequantiser reads it.
+def _opset(graph: Graph) -> int:
+    """20: ONNX Runtime 1.32 fails on 8-bit graphs of 21 where a Reshape stands between integers.
 
-    Layers that only move samples are looked through.
+    It then writes ``output_dtype`` into a quantiser whose zero point it changes to unsigned, see
+    https://github.com/microsoft/onnxruntime/issues/25526. The attribute does not exist before.
     """
-    moves = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Concat")
-    found: dict[str, np.dtype[Any]] = {}
-    origin = {name: name for name in graph.inputs}
+    stored = []
     for node in graph.nodes:
-        sources = [origin[name] for name in node.inputs if name in origin]
-        if not sources:
-            continue
-        layer = node.layer
-        if isinstance(layer, DequantizeLinear):
-            zero = layer.zero_point
-            stored = np.dtype(np.uint8) if zero is None else zero.dtype
-            found.update(dict.fromkeys(sources, stored))
-        elif layer.kind in moves and node.activation is None:
-            origin[node.output] = sources[0]
-    return {name: found.get(name, np.dtype(np.float32)) for name in graph.inputs}
+        if isinstance(node.layer, QuantizeLinear):
+            stored.append(node.layer.dtype)
+        elif isinstance(node.layer, DequantizeLinear) and node.layer.zero_point is not None:
+            stored.append(node.layer.zero_point.dtype)
+    return 21 if any(dtype.name in ("int16", "uint16") for dtype in stored) else 20

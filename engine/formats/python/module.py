@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twinlens.engine import layers as kinds
+from twinlens.engine.api.labels import classes_of
 from twinlens.engine.api.protocol import ModelSpec
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats.python.layout import Argument, Call, lines, literal
@@ -112,7 +113,7 @@ def _module(graph: Graph, spec: ModelSpec, source: Source, stem: str, title: str
         "stem": stem,
         "title": title,
         "background": str(spec.background_outputs),
-        "output": spec.output,
+        "output": ",\n        ".join(_output(spec)),
         "labels": "labels_beside(PARAMETERS)" if spec.labels else _numbers(graph, spec),
         "class": name,
     }
@@ -121,8 +122,16 @@ def _module(graph: Graph, spec: ModelSpec, source: Source, stem: str, title: str
 
 def _numbers(graph: Graph, spec: ModelSpec) -> str:
     """Labels of a model without any: the number of each class."""
-    width = graph.output_shapes[graph.outputs[0]][-1] - spec.background_outputs
-    return f"tuple(map(str, range({width})))"
+    width = max(graph.output_shapes[graph.outputs[0]], default=1)
+    return f"tuple(map(str, range({classes_of(width, spec.background_outputs)})))"
+
+
+def _output(spec: ModelSpec) -> list[str]:
+    """How the outputs are read, as arguments of ``ModelSpec``."""
+    usual = ModelSpec(spec.id, spec.title, spec.recipe, ())
+    names = ("output_factor", "output_shift", "output_part")
+    others = [name for name in names if getattr(spec, name) != getattr(usual, name)]
+    return [f'output="{spec.output}"', *(f"{n}={getattr(spec, n)!r}" for n in others)]
 
 
 def _signature(graph: Graph) -> str:

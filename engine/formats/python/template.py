@@ -60,7 +60,7 @@ BODY = '''def model() -> Network:
         recipe=RECIPE,
         labels={labels},
         background_outputs={background},
-        output="{output}",
+        {output},
     )
     return Network(spec, GraphSource(lambda _: assemble(open_parameters(PARAMETERS))), PARAMETERS)
 

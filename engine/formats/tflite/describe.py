@@ -9,14 +9,15 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twinlens.engine.errors import LabelError, ModelFileError
+from twinlens.engine.formats.answer.answers import answers_of
 from twinlens.engine.formats.described import ModelFile, is_picture
+from twinlens.engine.formats.tflite.chart import chart_of_tflite
 from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, channels_first
 from twinlens.engine.formats.tflite.flatbuffer import Table
 
@@ -26,8 +27,6 @@ _NORMALIZATION = 1
 _PACKED = (zlib.error, lzma.LZMAError)
 _MAX_LABEL_BYTES = 4 << 20
 _MOST = 1_000
-_PRODUCTS = ("CONV_2D", "FULLY_CONNECTED")
-_MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "DEQUANTIZE", "QUANTIZE")
 
 
 def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
@@ -53,6 +52,8 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
             f"{path}: input {entering.name!r} has {len(entering.shape)} axes, expected 4 "
             "(a picture)"
         )
+    answers = answers_of(chart_of_tflite(file))
+    best = answers.best
     if len(sizes) == 4 and not channels_first(entering):
         sizes = (sizes[0], sizes[3], sizes[1], sizes[2])
     metadata = _metadata(file)
@@ -60,42 +61,13 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
     return ModelFile(
         path=path,
         input_shape=sizes,
-        output_width=_width(file),
-        ends_in_softmax=_ends_in_softmax(file),
+        output_width=best.width if best else None,
+        answers=answers,
         metadata=said,
         labels=_labels(path, metadata),
         recipe=_recipe(entering, metadata),
         format="TensorFlow Lite",
     )
-
-
-def _trail(file: TFLiteFile) -> Iterator[tuple[Tensor, str]]:
-    """Tensors from the output backwards, each with the operator that writes it."""
-    writers = {output: op for op in file.operations for output in op.outputs}
-    index = file.outputs[0]
-    for _ in range(len(file.operations)):
-        writer = writers.get(index)
-        yield file.tensors[index], "" if writer is None else writer.kind
-        if writer is None or not writer.inputs or writer.inputs[0] < 0:
-            return
-        index = writer.inputs[0]
-
-
-def _width(file: TFLiteFile) -> int | None:
-    """Size of the output; some files leave it out there, but have it a few operators before."""
-    for tensor, kind in _trail(file):
-        if tensor.shape:
-            return max(tensor.shape) if max(tensor.shape) > 1 else None
-        if kind not in (*_MOVES, "SOFTMAX", "LOG_SOFTMAX"):
-            break
-    writer = next((op for op in file.operations[::-1] if op.kind in _PRODUCTS), None)
-    weight = -1 if writer is None or len(writer.inputs) < 2 else writer.inputs[1]
-    return next(iter(file.tensors[weight].shape), None) if weight >= 0 else None
-
-
-def _ends_in_softmax(file: TFLiteFile) -> bool:
-    kind = next((kind for _, kind in _trail(file) if kind not in _MOVES), "")
-    return kind == "SOFTMAX"
 
 
 def _metadata(file: TFLiteFile) -> Table | None:

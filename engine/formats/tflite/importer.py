@@ -8,11 +8,16 @@ itself, from the last product on, is not rounded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twinlens.engine.cancel import checkpoint
-from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
+from twinlens.engine.errors import (
+    ModelError,
+    ModelFileError,
+    ShapeError,
+    UnsupportedOperatorError,
+)
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx.importer import node_list
 from twinlens.engine.formats.tflite.file import (
@@ -28,6 +33,10 @@ from twinlens.engine.layers.base import Shape
 
 # What only rearranges or rescales the answer.
 _TAIL = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE", "QUANTIZE")
+
+
+# Operators of several outputs.
+_PARTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
 
 def load_tflite(path: str | Path, *, open_sizes: Sequence[int] | None = None) -> Graph:
@@ -55,22 +64,12 @@ def graph_from_tflite(
 ) -> Graph:
     """Turn a file's contents into a graph of layers; as ``load_tflite``."""
     needed = _needed(file)
-    _check_operators(file, needed)
     net = Net(file, _tail(file))
     inputs = {}
     for index in file.inputs:
         key, shape = _add_input(net, index, open_sizes)
         inputs[key] = shape
-    for operation in needed:
-        if len(operation.outputs) > 1:
-            raise UnsupportedOperatorError(
-                f"{file.title}: operator {operation.kind} has {len(operation.outputs)} outputs; "
-                "one is required"
-            )
-        checkpoint()
-        step = Op(operation, net)
-        with reading(f"{file.title}: operator {operation.kind} at {step.name!r}"):
-            BUILDERS[operation.kind](step)
+    _build(net, needed)
     outputs = []
     for index in file.outputs:
         place = net.places.get(index)
@@ -92,18 +91,57 @@ def _needed(file: TFLiteFile) -> list[Operation]:
     return kept[::-1]
 
 
-def _check_operators(file: TFLiteFile, needed: Sequence[Operation]) -> None:
+def _build(net: Net, needed: Sequence[Operation]) -> None:
+    """Add all operators' layers; what cannot be is gathered, so that one error names all of it."""
+    file = net.file
     missing: dict[str, list[str]] = {}
+    refused: list[str] = []
+    unknown: set[int] = set()
     for operation in needed:
-        if operation.kind not in BUILDERS:
+        checkpoint()
+        kind = operation.kind
+        if kind not in BUILDERS:
             output = file.tensors[operation.outputs[0]]
-            missing.setdefault(operation.kind, []).append(output.name or f"tensor {output.index}")
-    if missing:
-        listed = "; ".join(f"{kind} at {node_list(at)}" for kind, at in sorted(missing.items()))
+            missing.setdefault(kind, []).append(output.name or f"tensor {output.index}")
+        elif unknown.isdisjoint(operation.inputs):
+            try:
+                _add(net, operation)
+                continue
+            except UnsupportedOperatorError as error:
+                refused.append(error.message)
+            except ModelError:
+                if not missing and not refused:
+                    raise
+                break
+        unknown.update(operation.outputs)
+    if missing or refused:
+        raise _lacking(file.title, missing, refused)
+
+
+def _add(net: Net, operation: Operation) -> None:
+    count = len(operation.outputs)
+    if count > 1 and operation.kind not in _PARTS:
         raise UnsupportedOperatorError(
-            f"{file.title}: operators that the layers do not implement: {listed}",
-            operators={kind: len(at) for kind, at in missing.items()},
+            f"operator {operation.kind} has {count} outputs; one is required"
         )
+    step = Op(operation, net)
+    with reading(f"{net.file.title}: operator {operation.kind} at {step.name!r}"):
+        BUILDERS[operation.kind](step)
+
+
+def _lacking(
+    title: str, missing: Mapping[str, Sequence[str]], refused: Sequence[str]
+) -> UnsupportedOperatorError:
+    lines = list(refused[:8])
+    if missing:
+        kinds = [f"{kind} at {node_list(at)}" for kind, at in sorted(missing.items())]
+        lines.insert(0, f"operators that the layers do not implement: {'; '.join(kinds)}")
+    lines += [f"and {len(refused) - 8} more"] if len(refused) > 8 else []
+    return UnsupportedOperatorError(
+        f"{title}: {'; '.join(lines)}",
+        hint="No engine here runs it: ONNX Runtime does not read TensorFlow Lite by itself.",
+        operators={kind: len(at) for kind, at in missing.items()},
+    )
 
 
 def _tail(file: TFLiteFile) -> set[int]:

@@ -131,6 +131,11 @@ class Op:
         """The first output as the file has it."""
         return self._output
 
+    @property
+    def output_count(self) -> int:
+        """Number of outputs."""
+        return len(self._operation.outputs)
+
     def is_constant(self, index: int) -> bool:
         """Whether an input is known at import."""
         return self.has(index) and self._constant_value(self.tensor(index)) is not None
@@ -251,15 +256,22 @@ class Op:
         return self._net.unique(f"{self.name}/again") if used else self.name
 
     def finish(
-        self, value: str, *, picture: bool, activation: int = 0, rounded: bool = True
+        self,
+        value: str,
+        *,
+        picture: bool,
+        activation: int = 0,
+        rounded: bool = True,
+        output: int = 0,
     ) -> None:
-        """Make a value the operator's output: activation first, then rounding to integers.
+        """Make a value an output of the operator: activation first, then rounding to integers.
 
         Args:
             value: graph value.
             picture: whether it is held as (N, C, H, W).
             activation: fused activation, as in the schema.
             rounded: False where the operator only moves samples, which are rounded already.
+            output: which of the outputs it is.
 
         Raises:
             UnsupportedOperatorError: an activation that the layers lack.
@@ -269,9 +281,10 @@ class Op:
         layer = _ACTIVATIONS[activation]
         if layer is not None:
             value = self.emit(layer, value, step=layer.kind)
-        if rounded and self._output.index not in self._net.precise:
-            value = round_to(self._net, value, self._output, self.name)
-        self._net.places[self._output.index] = Place(value, picture)
+        tensor = self._net.file.tensors[self._operation.outputs[output]]
+        if rounded and tensor.index not in self._net.precise:
+            value = round_to(self._net, value, tensor, self.name)
+        self._net.places[tensor.index] = Place(value, picture)
 
     def unsupported(self, why: str) -> UnsupportedOperatorError:
         """The error that says what of this operator is not implemented."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from twinlens.engine.formats.tflite import more
 from twinlens.engine.formats.tflite.operator import TO_PICTURE, Op
 from twinlens.engine.layers import (
     ELU,
@@ -135,22 +136,9 @@ def pool(op: Op) -> None:
 def arithmetic(op: Op) -> None:
     """ADD, SUB, MUL and DIV; a constant is put into the order that the other input has."""
     kinds: dict[str, type[Layer]] = {"ADD": Add, "SUB": Sub, "MUL": Mul, "DIV": Div}
-    layer = kinds[op.kind]()
-    pictures = [not op.is_constant(i) and len(op.shape(i)) == 4 for i in (0, 1)]
-    whole = all(pictures[i] or (op.is_constant(i) and any(pictures)) for i in (0, 1))
-    names = [_operand(op, i, whole) for i in (0, 1)]
-    op.finish(op.emit(layer, *names), picture=whole, activation=op.integer(0, "b"))
-
-
-def _operand(op: Op, index: int, as_picture: bool) -> str:
-    if not as_picture:
-        return op.plain(index)
-    if not op.is_constant(index):
-        return op.picture(index)
-    array = op.constant(index, "operand")
-    if array.size > 1:
-        array = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(TO_PICTURE)
-    return op.keep(array, f"operand_{index}")
+    names, whole = more.operands(op)
+    value = op.emit(kinds[op.kind](), *names)
+    op.finish(value, picture=whole, activation=op.integer(0, "b"))
 
 
 def elementwise(op: Op) -> None:
@@ -170,11 +158,12 @@ def prelu(op: Op) -> None:
 
 
 def bound(op: Op) -> None:
-    """MAXIMUM and MINIMUM with one constant."""
+    """MAXIMUM and MINIMUM; with one constant number they are a Clip."""
     index = 1 if op.is_constant(1) else 0
-    limit = op.constant(index, "bound")
-    if limit.size != 1:
-        raise op.unsupported(f"its bound has shape {limit.shape}; one number is required")
+    limit = op.constant(index, "bound") if op.is_constant(index) else np.zeros(0)
+    if limit.size != 1 or op.is_constant(1 - index):
+        more.join(op)
+        return
     value = float(limit.reshape(()))
     layer = Clip(value, None) if op.kind == "MAXIMUM" else Clip(None, value)
     place = op.place(1 - index)
@@ -341,6 +330,7 @@ def _weight_scale(op: Op, outputs: int, axis: int) -> Array | None:
 
 
 _FUNCTIONS: dict[str, Callable[[Op], Layer]] = {
+    **more.FUNCTIONS,
     "ELU": lambda op: ELU(1.0),
     "GELU": lambda op: GELU("tanh" if op.integer(0, "B") else "none"),
     "HARD_SWISH": lambda op: HardSwish(),
@@ -354,6 +344,7 @@ _FUNCTIONS: dict[str, Callable[[Op], Layer]] = {
 }
 
 BUILDERS: dict[str, Builder] = {
+    **more.BUILDERS,
     **dict.fromkeys(_FUNCTIONS, elementwise),
     **dict.fromkeys(("ADD", "DIV", "MUL", "SUB"), arithmetic),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), pool),
