@@ -364,7 +364,7 @@ def _of_export(path: Path, names: list[Path]) -> Glance | None:
     inner = [
         name
         for name in names
-        if name.name.lower() in INNER_FOLDERS or name.suffix.lower() in _INNER_SUFFIXES
+        if name.name.lower() in INNER_FOLDERS or name.name.lower().endswith(_INNER_ENDS)
     ]
     seen = [glance(folder) for folder in inner if folder.is_dir()]
     for found in seen:
@@ -380,7 +380,7 @@ def _of_export(path: Path, names: list[Path]) -> Glance | None:
     return next((found for found in seen if found.row is not None and found.reason), None)
 
 
-_INNER_SUFFIXES = (".savedmodel", ".mlpackage")
+_INNER_ENDS = (".savedmodel", ".mlpackage", "_saved_model")
 
 
 def _is_named_model(path: Path, suffix: str) -> bool:

@@ -35,7 +35,7 @@ def lite(folder: Path) -> Path:
     file = File()
     x, y = file.tensor("x", (1, 8, 8, 3)), file.tensor("y", (1, 8, 8, 3))
     z, w = file.tensor("z", (1, 8, 8, 3)), file.tensor("w", (1, 6))
-    for kind, reads, writes in (("COS", x, y), ("COS", y, z), ("CUSTOM:Odd", z, w)):
+    for kind, reads, writes in (("MATRIX_DIAG", x, y), ("MATRIX_DIAG", y, z), ("CUSTOM:Odd", z, w)):
         file.operator(kind, [reads], [writes])
     path = folder / "net.tflite"
     path.write_bytes(file.bytes([x], [w]))
@@ -47,7 +47,7 @@ def lite(folder: Path) -> Path:
     [
         (core_ml, {"gru": 2, "sin": 1}),
         (core_ml_package, {"gru": 2, "sin": 1}),
-        (lite, {"COS": 2, "CUSTOM:Odd": 1}),
+        (lite, {"MATRIX_DIAG": 2, "CUSTOM:Odd": 1}),
     ],
 )
 def test_operators_that_are_missing_are_counted(make, missing, tmp_path: Path) -> None:

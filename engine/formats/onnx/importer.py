@@ -6,6 +6,7 @@ once which operators are missing, all of them, with their nodes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
@@ -111,7 +112,7 @@ def _build(
 ) -> None:
     """Add all nodes' layers; what cannot be is gathered, so that one error names all of it."""
     missing: dict[str, list[str]] = {}
-    refused: list[UnsupportedOperatorError] = []
+    refused: list[tuple[str, UnsupportedOperatorError]] = []
     unknown: set[str] = set()
     for node, node_name in steps:
         checkpoint()
@@ -128,7 +129,7 @@ def _build(
                 with reading(f"{title}: node {node_name!r} ({node.op_type})"):
                     BUILDERS[kind](operator)
             except UnsupportedOperatorError as error:
-                refused.append(error)
+                refused.append((kind, error))
                 unknown.update(node.output)
             except ModelError as error:
                 if missing or refused:
@@ -144,28 +145,24 @@ def _kind(node: onnx.NodeProto) -> str:
 
 
 def _lacking(
-    title: str, missing: Mapping[str, Sequence[str]], refused: Sequence[UnsupportedOperatorError]
+    title: str,
+    missing: Mapping[str, Sequence[str]],
+    refused: Sequence[tuple[str, UnsupportedOperatorError]],
 ) -> UnsupportedOperatorError:
     """One error for everything that the layers lack, with the engine that may have it."""
     lines = []
     if missing:
         kinds = [f"{kind} at {node_list(nodes)}" for kind, nodes in sorted(missing.items())]
         lines.append(f"operators that the layers do not implement: {'; '.join(kinds)}")
-    if len(refused) == 1 and not missing:
-        return refused[0] if refused[0].hint else _with_hint(refused[0])
-    lines += [str(error) for error in refused[:8]]
+    counts = Counter({kind: len(nodes) for kind, nodes in missing.items()})
+    counts.update(kind for kind, _ in refused)
+    lines += [error.message for _, error in refused[:8]]
     lines += [f"and {len(refused) - 8} more"] if len(refused) > 8 else []
     foreign = sorted({kind for kind in missing if "::" in kind and not _runs_on_vision(kind)})
     hint = _ON_VISION if not foreign else f"No engine here has {', '.join(foreign)}."
     return UnsupportedOperatorError(
-        f"{title}: {'; '.join(lines)}",
-        hint=hint,
-        operators={kind: len(nodes) for kind, nodes in missing.items()},
+        f"{title}: {'; '.join(lines)}", hint=hint, operators=dict(counts)
     )
-
-
-def _with_hint(error: UnsupportedOperatorError) -> UnsupportedOperatorError:
-    return UnsupportedOperatorError(str(error), hint=_ON_VISION, operators=error.operators)
 
 
 def _runs_on_vision(kind: str) -> bool:
