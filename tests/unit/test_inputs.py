@@ -72,9 +72,10 @@ def test_every_kind_of_input_answers_as_onnxruntime(kind: str, engine: str, tmp_
     check(KINDS[kind], engine, tmp_path)
 
 
+@pytest.mark.parametrize("engine", ["layers-cpu", "vision"])
 @pytest.mark.parametrize("kind", CAST)
-def test_what_is_cast_inside_answers_as_onnxruntime(kind: str, tmp_path: Path) -> None:
-    check(CAST[kind], "vision", tmp_path)
+def test_what_is_cast_inside_answers_as_onnxruntime(kind: str, engine: str, tmp_path: Path) -> None:
+    check(CAST[kind], engine, tmp_path)
 
 
 def check(made: dict[str, Any], engine: str, tmp_path: Path) -> None:
@@ -305,6 +306,8 @@ RIGHT = {
     "image_metadata_bgr_0_255.onnx": {2: 1.0},
     "ultralytics_names.onnx": {2: 0.792, 3: 0.146, 4: 0.061},
     "teachable_labels.onnx": {4: 0.5393},
+    "uint8_nhwc_preprocessing_inside.onnx": {0: 0.4758, 1: 0.0579, 2: 0.2961, 3: 0.1261, 4: 0.0440},
+    "float16_in_and_out.onnx": {4: 0.8063, 0: 0.1842},
     "nchw_input.tflite": {0: 0.0314, 1: 0.1546, 2: 0.5789, 3: 0.1398, 4: 0.0953},
 }
 
