@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bench", "engines side by side: medians, 95th percentiles, ratios"),
     "convert": Command("convert", "a model as ONNX, raw parameters, safetensors, npz or Python"),
     "models": Command("models", "the catalog: list, info, pull, remove"),
+    "inspect": Command("inspect", "what a model file is, how it is fed and read, what runs it"),
     "doctor": Command("doctor", "what works on this machine, what does not, and why"),
 }
 

@@ -11,6 +11,7 @@ from twinlens.app.commands.options import (
     add_crop_option,
     add_model_options,
     add_precision_options,
+    add_recipe_options,
     crop_of,
     load_runner,
     positive,
@@ -27,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, engine="vision")
     add_precision_options(parser)
     add_crop_option(parser)
+    add_recipe_options(parser)
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -88,6 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Convert and report what was written."""
     from twinlens.app.core.outputs import check_outputs, outputs
+    from twinlens.models.identify.facts import Origin
     from twinlens.models.identify.resolve import identify
 
     name = form_of(args.target, args.to)
@@ -99,7 +100,9 @@ def execute(args: argparse.Namespace) -> int:
     found = identify(args.source, labels=args.labels)
     if found.problem is not None and (args.labels is not None or found.model is None):
         raise found.problem
-    network = found.network_as(found.known.spec)
+    nameless = found.known.origins.get("labels", Origin.ASSUMED) is Origin.ASSUMED
+    spec = replace(found.known.spec, labels=()) if nameless else found.known.spec
+    network = found.network_as(spec)
     graph = _graph(network, fold=args.fold)
     job = Job(graph, network.spec, target, args.half, order)
     with outputs(targets, force=args.force) as folder:
@@ -111,8 +114,9 @@ def execute(args: argparse.Namespace) -> int:
         write_json(record)
     else:
         _print_record(record)
-    if found.problem is not None:
-        sys.stderr.write(f"twinlens: no labels were written: {found.problem.message}\n")
+    if nameless:
+        why = found.problem.message if found.problem else "nothing names the classes"
+        sys.stderr.write(f"twinlens: no labels were written: {why}\n")
     return 0
 
 

@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="all models, with size, accuracy and where they are")
     listing.add_argument("--json", action="store_true", help="one JSON object")
     listing.set_defaults(action=_list)
-    info = actions.add_parser("info", help="all that is known about a model")
-    info.add_argument("id", help="catalog name")
+    info = actions.add_parser("info", help="all that is known about a model or a model file")
+    info.add_argument("id", help="catalog name, or path of a model file or export")
     info.add_argument("--json", action="store_true", help="one JSON object")
     info.set_defaults(action=_info)
     pull = actions.add_parser("pull", help="fetch models; goes on where it was interrupted")
@@ -103,8 +103,13 @@ def _list(args: argparse.Namespace, store: Store) -> int:
 
 
 def _info(args: argparse.Namespace, store: Store) -> int:
+    from pathlib import Path
+
+    from twinlens.app.commands import inspect
     from twinlens.models.identify.resolve import card_of
 
+    if args.id not in {card.id for card in store.cards()} and Path(args.id).exists():
+        return inspect.show(args.id, as_json=args.json)
     card = card_of(args.id, store)
     record = record_of(card, store)
     if args.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions, Network, Runner
@@ -121,16 +121,95 @@ def crop_of(args: argparse.Namespace) -> CropAndScale | None:
     return CropAndScale(args.crop) if args.crop else None
 
 
+VALUES: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
+    "0..1": (1 / 255, (0.0,), (1.0,)),
+    "-1..1": (1 / 127.5, (1.0,), (1.0,)),
+    "0..255": (1.0, (0.0,), (1.0,)),
+    "imagenet": (1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "caffe": (1.0, (123.68, 116.779, 103.939), (1.0,)),
+}
+"""Usual ways of scaling pixels: scale, and mean and std in R, G, B."""
+_OTHER_NAMES = {"unit": "0..1", "symmetric": "-1..1", "pixels": "0..255"}
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add --size, --values, --color, --mean and --std, which override how a model is fed."""
+    group = parser.add_argument_group("how the model is fed, where it is known better")
+    group.add_argument("--size", type=_size, metavar="WxH", help="size of the input, or one side")
+    group.add_argument(
+        "--values",
+        type=_values,
+        metavar="HOW",
+        help=f"{', '.join(VALUES)}; the second as --values=-1..1, or 'symmetric'",
+    )
+    group.add_argument("--color", choices=("RGB", "BGR", "GRAY", "RGBA", "BGRA"))
+    for name in ("mean", "std"):
+        group.add_argument(
+            f"--{name}",
+            type=_row,
+            metavar="A,B,C",
+            help=f"{name} of each channel, in its order; of pixels 0..255 where a mean is "
+            "above 1, else of 0..1",
+        )
+
+
+def recipe_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of ``add_recipe_options`` say, as plain values of a recipe."""
+    recipe: dict[str, Any] = {}
+    if getattr(args, "size", None):
+        recipe["width"], recipe["height"] = args.size
+    if getattr(args, "color", None):
+        recipe["color"] = args.color
+    if getattr(args, "values", None):
+        scale, usual_mean, usual_std = VALUES[args.values]
+        step = -1 if str(recipe.get("color", "")).startswith("BGR") else 1
+        recipe |= {"scale": scale, "mean": usual_mean[::step], "std": usual_std[::step]}
+    mean, std = getattr(args, "mean", None), getattr(args, "std", None)
+    if (mean or std) and not getattr(args, "values", None):
+        rows = (*(mean or ()), *(std or ()))
+        recipe |= {"scale": 1.0 if max(rows) > 1 else 1 / 255, "mean": (0.0,), "std": (1.0,)}
+    return recipe | ({"mean": mean} if mean else {}) | ({"std": std} if std else {})
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(side.strip().isdigit() and int(side) > 0 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 224 or 192x48")
+    return int(sides[0]), int(sides[-1])
+
+
+def _values(text: str) -> str:
+    name = _OTHER_NAMES.get(text.lower(), text.lower().replace("−", "-"))
+    if name not in VALUES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(VALUES)}")
+    return name
+
+
+def _row(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers such as 0.5,0.5,0.5") from None
+
+
 def resolve_model(args: argparse.Namespace) -> Network:
-    """Turn --model and --labels into a model."""
+    """Turn --model, --labels and the recipe's options into a model."""
     from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
 
+    name = args.model or DEFAULT_MODEL
     return resolve(
-        args.model or DEFAULT_MODEL,
+        name,
         labels=args.labels,
+        recipe=recipe_of(args),
         output_name=args.output_name,
         output_kind=args.output_kind,
     )
+
+
+def print_assumptions(network: Network) -> None:
+    """Write what had to be assumed about a model to standard error."""
+    for note in network.spec.notes:
+        sys.stderr.write(f"twinlens: {network.name}: {note}\n")
 
 
 def say_doubt(title: str, why: str) -> None:
@@ -143,4 +222,5 @@ def load_runner(args: argparse.Namespace) -> tuple[Network, Runner]:
     from twinlens.engine.api import registry
 
     network = resolve_model(args)
+    print_assumptions(network)
     return network, registry.load(network, args.engine, engine_options(args))

@@ -16,10 +16,12 @@ from twinlens.app.commands.options import (
     add_crop_option,
     add_model_options,
     add_precision_options,
+    add_recipe_options,
     crop_of,
     engine_options,
     load_runner,
     positive,
+    print_assumptions,
     resolve_model,
     say_doubt,
 )
@@ -41,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, engine=None)
     add_precision_options(parser)
     add_crop_option(parser)
+    add_recipe_options(parser)
     parser.add_argument("--frames", type=positive, help="stop after N frames (default: all)")
     parser.add_argument("--realtime", action="store_true", help="keep a file's own pace")
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
@@ -124,9 +127,11 @@ class LiveRun:
         from twinlens.app.core.session.session import Session
 
         self._news = threading.Event()
+        network = resolve_model(args)
+        print_assumptions(network)
         self._session = Session(
             source,
-            resolve_model(args),
+            network,
             args.engine,
             options=engine_options(args),
             smoothing=False,

@@ -21,6 +21,7 @@ from twinlens.engine.formats.answer.answers import Answer
 from twinlens.engine.formats.answer.graph import cut_graph
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
+from twinlens.engine.links import blobs_of
 
 Shape = tuple[int, ...]
 
@@ -159,14 +160,18 @@ class Document:
 
     @property
     def onnx(self) -> Path | bytes | None:
-        """The file, where ONNX Runtime reads it by itself; or what is left of it, where the answer
-        is none of its outputs."""
+        """The file, or its contents, where ONNX Runtime reads them by itself.
+
+        It is what is left of it where the answer is none of its outputs. A file in a cache of
+        links comes with its data: ONNX Runtime takes data from the model's own folder only.
+        """
         if not self.format.for_onnxruntime:
             return None
-        if self._answer is None or self._answer.output:
+        whole = self._answer is None or bool(self._answer.output)
+        if whole and blobs_of(self.path) is None:
             return self.path
         with self._lock:
-            data: bytes = self._cut().SerializeToString()
+            data: bytes = (self._contents() if whole else self._cut()).SerializeToString()
             return data
 
     def _cut(self) -> Any:
@@ -184,4 +189,5 @@ class Document:
     def _sizes_left_open(self) -> bool:
         """Whether the file is known to leave sizes to the recipe, so that it may be built again."""
         described: ModelFile | None = vars(self).get("described")
-        return described is not None and None in described.input_shape[1:]
+        # A batch that is left open is one picture.
+        return described is not None and None in described.input_shape[-3:]

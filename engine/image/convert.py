@@ -74,8 +74,10 @@ class Converter:
             planes = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)]
         else:
             planes = list(cv2.split(picture))
-            if self.recipe.color == "BGR":
+            if self.recipe.color in ("BGR", "BGRA"):
                 planes.reverse()
+            if self.recipe.channels == 4:
+                planes.append(np.full(picture.shape[:2], 255, np.uint8))
         for index, plane in enumerate(planes):
             nchw = self.recipe.layout == "NCHW"
             target = self._tensor[0, index] if nchw else self._tensor[0, ..., index]

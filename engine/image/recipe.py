@@ -57,9 +57,10 @@ class Recipe:
         width: input width in pixels.
         height: input height in pixels.
         crop_and_scale: how another shape is brought to this size.
-        color: ``"RGB"``, ``"BGR"`` or ``"GRAY"`` (BT.601 luma).
+        color: ``"RGB"``, ``"BGR"``, ``"GRAY"`` (BT.601 luma), or ``"RGBA"``, ``"BGRA"``, whose
+            alpha is 255 throughout: what is transparent was laid on a background before.
         scale: factor on the pixel values.
-        mean: subtracted from each channel, after ``scale``; one value for GRAY, else three.
+        mean: subtracted from each channel, after ``scale``; one value for a channel.
         std: divides each channel.
         layout: ``"NCHW"`` or ``"NHWC"``.
         dtype: ``"float32"``; ``"uint8"`` gives the pixels themselves, without contrast,
@@ -114,8 +115,8 @@ class Recipe:
 
     @property
     def channels(self) -> int:
-        """Channels of the input: 1 for GRAY, else 3."""
-        return 1 if self.color == "GRAY" else 3
+        """Channels of the input: 1 for GRAY, 4 with alpha, else 3."""
+        return 1 if self.color == "GRAY" else len(self.color)
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
@@ -156,7 +157,7 @@ class Recipe:
 
 
 _CHOICES = {
-    "color": ("RGB", "BGR", "GRAY"),
+    "color": ("RGB", "BGR", "GRAY", "RGBA", "BGRA"),
     "layout": ("NCHW", "NHWC"),
     "dtype": ("float32", "uint8"),
     "interpolation": ("bilinear", "nearest"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.door import Door
 from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.errors import InferenceError, ShapeError
 from twinlens.engine.graph import Graph
@@ -20,12 +21,14 @@ class Classifier:
     Attributes:
         input: name of the input.
         output: name of the output.
-        width: values in the output.
+        width: values in the output, for one picture.
+        door: how a picture goes in.
     """
 
     input: str
     output: str
     width: int
+    door: Door
 
     @classmethod
     def of(cls, graph: Graph, expected: tuple[int, ...]) -> Classifier:
@@ -44,11 +47,12 @@ class Classifier:
                 "one picture is required"
             )
         ((name, shape),) = graph.inputs.items()
-        if shape != expected:
-            raise ShapeError(f"{graph.name} takes {shape}, but its recipe makes {expected}")
+        door = Door.of(shape, expected, name=graph.name)
         output = graph.outputs[0]
-        check_answer(graph.name, graph.shapes[output], expected)
-        return cls(name, output, int(np.prod(graph.shapes[output])))
+        answer = graph.shapes[output]
+        one = answer[1:] if door.pictures > 1 and answer[:1] == (door.pictures,) else answer
+        check_answer(graph.name, one, expected)
+        return cls(name, output, int(np.prod(one)), door)
 
 
 def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -57,12 +61,12 @@ def check_tensor(title: str, tensor: NDArray[Any], shape: tuple[int, ...]) -> No
     Args:
         title: the engine's name, for the message.
         tensor: what was received.
-        shape: what is required, as float32.
+        shape: what is required, as float32, or as pixels in uint8.
 
     Raises:
         InferenceError: says what was received and what is required.
     """
-    if tensor.dtype != np.float32:
+    if tensor.dtype not in (np.float32, np.uint8):
         raise InferenceError(f"{title}: the tensor is {tensor.dtype}; float32 is required")
     if tensor.shape != shape:
         raise InferenceError(f"{title}: the tensor is {tensor.shape}; {shape} is required")

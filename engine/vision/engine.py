@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.engine.api.door import Door
 from twinlens.engine.api.protocol import EngineOptions, Network, RunnerInfo
 from twinlens.engine.api.tasks import check_answer
 from twinlens.engine.cancel import checkpoint
@@ -83,10 +84,11 @@ class VisionRunner:
         self._running: Any = None
         self._integers = recipe.dtype == "uint8"
         shape = recipe.input_shape
-        _check_input(network, self._session)
+        self._door = _door(network, self._session)
         checkpoint()
         answer = self._run(np.zeros(shape, recipe.dtype))
-        check_answer(network.name, answer.shape, shape)
+        many = self._door.pictures > 1 and answer.shape[:1] == (self._door.pictures,)
+        check_answer(network.name, answer.shape[1:] if many else answer.shape, shape)
         self._info = RunnerInfo(
             engine_id=VisionEngine.id,
             engine_title=VisionEngine.title,
@@ -94,7 +96,7 @@ class VisionRunner:
             precision="uint8" if self._integers else precision,
             threads=thread_count(options),
             input_shape=shape,
-            output_width=answer.size,
+            output_width=self._door.answer(answer).size,
         )
 
     @property
@@ -109,7 +111,7 @@ class VisionRunner:
 
     def run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network once; see ``Runner.run``."""
-        return self._run(tensor).astype(np.float32, copy=False).reshape(-1)
+        return self._door.answer(self._run(tensor))
 
     def terminate(self) -> None:
         """Make a run in progress fail soon; called from another thread."""
@@ -124,7 +126,7 @@ class VisionRunner:
             raise InferenceError(f"{self._title}: the model is closed")
         # Options of this run alone: a termination that comes late must not hit the next one.
         self._running = ort.RunOptions()
-        feeds = {self._input: tensor}
+        feeds = {self._input: self._door.enter(tensor)}
         try:
             (output,) = self._session.run([self._output], feeds, self._running)
         except Exception as error:
@@ -239,18 +241,29 @@ def _output_name(session: Any, network: Network) -> str:
     return wanted if wanted in names else str(names[0])
 
 
-def _check_input(network: Network, session: Any) -> None:
-    inputs = session.get_inputs()
-    shape = network.spec.recipe.input_shape
-    given = inputs[0].shape
-    fits = len(given) == len(shape) and all(
-        not isinstance(own, int) or own == wanted for own, wanted in zip(given, shape, strict=True)
-    )
-    if len(inputs) != 1 or not fits:
+# What ONNX Runtime calls the types that pictures come in.
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    **{
+        f"tensor({kind}{bits})": f"{kind}{bits}"
+        for kind in ("int", "uint")
+        for bits in (8, 16, 32, 64)
+    },
+}
+
+
+def _door(network: Network, session: Any) -> Door:
+    """How a picture goes into a session; raises ShapeError."""
+    inputs, picture = session.get_inputs(), network.spec.recipe.input_shape
+    dtype = _TYPES.get(inputs[0].type)
+    if len(inputs) != 1 or dtype is None:
         raise ShapeError(
-            f"{network.name}: takes {[list(i.shape) for i in inputs]}, "
-            f"but the recipe makes {list(shape)}"
+            f"{network.name}: takes {[f'{i.name}: {i.type} {list(i.shape)}' for i in inputs]}, "
+            f"but the recipe makes one picture, {list(picture)}"
         )
+    return Door.of(tuple(inputs[0].shape), picture, dtype=dtype, name=network.name)
 
 
 def _short(provider: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinlens.engine.formats.described import ModelFile
+from twinlens.models.identify.exports import Export
 
 
 class Origin(Enum):
@@ -44,6 +45,8 @@ class Subject:
         published: labels of the network that it is, or of its card, and which of the two.
         imagenet: gives the names of ImageNet's classes; None where they shall not be assumed.
         look_beside: whether files beside it count at all.
+        exported: what the tool that exported it wrote beside it.
+        asked: plain values of a recipe that somebody asked for.
     """
 
     path: Path
@@ -58,3 +61,5 @@ class Subject:
     published_origin: Origin = Origin.NETWORK
     imagenet: Callable[[], tuple[str, ...]] | None = None
     look_beside: bool = True
+    exported: tuple[Export, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)

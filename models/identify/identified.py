@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.api.tasks import row_width
-from twinlens.engine.errors import LabelError, ModelFileError, TwinlensError
+from twinlens.engine.errors import ModelFileError, TwinlensError, UnsupportedOperatorError
+from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import Kind
+from twinlens.models.identify.labels import Labels
 from twinlens.models.identify.outputs import Read
 
 
@@ -29,6 +30,9 @@ class Model:
         metadata: the file's own key-value pairs, where it was looked at.
         labels_source: what names the classes, for display: a file's name ...
         read: how its outputs are read, where its operators were looked at.
+        labels_for: finds the labels anew, once the number of outputs is known.
+        label_note: the one of the notes that is about labels.
+        described: what the file declares, where it was looked at.
     """
 
     spec: ModelSpec
@@ -39,6 +43,14 @@ class Model:
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels_source: str = ""
     read: Read | None = None
+    labels_for: Callable[[int | None], Labels] | None = None
+    label_note: str = ""
+    described: ModelFile | None = None
+
+    @property
+    def surely_named(self) -> bool:
+        """Whether the labels are those of a card or of somebody: no graph need be held to them."""
+        return self.origins.get("labels") in (Origin.CARD, Origin.GIVEN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +100,15 @@ class Identified:
         Raises:
             TwinlensError: the problem that is left.
         """
-        if self.problem is not None:
-            raise self.problem
-        return self.network_as(self.known.spec)
+        model, found = self.model, self
+        if model is not None and model.outputs is None and not model.surely_named:
+            try:
+                found = self.held_to_graph()
+            except UnsupportedOperatorError:
+                found = self  # ONNX Runtime may run it all the same
+        if found.problem is not None:
+            raise found.problem
+        return found.network_as(found.known.spec)
 
     def network_as(self, spec: ModelSpec) -> Network:
         """What an engine loads, fed and read in a way that somebody chose.
@@ -109,25 +127,29 @@ class Identified:
         """The same with labels held against the outputs that only the graph tells.
 
         Raises:
-            ModelError: it is no model, or needs what the layers lack; or labels beside a model of
-                the catalog are wrong, which the catalog knows better.
+            ModelError: it is no model, or needs what the layers lack.
         """
         model, graph = self.known, self.graph
-        outputs = model.outputs or _outputs(graph)
-        model = replace(model, outputs=outputs)
-        if self.problem is not None:
-            return replace(self, model=model)
-        spec = model.spec
-        background, source = spec.background_outputs, model.labels_source
-        try:
-            names = fitting(spec.labels, outputs, background, source=source, of=self.path.name)
-        except LabelError as problem:
-            if model.origins["values"] is Origin.CARD:
-                raise
-            origins = {part: origin for part, origin in model.origins.items() if part != "labels"}
-            model = replace(model, spec=replace(spec, labels=()), origins=origins)
-            return replace(self, model=model, problem=problem)
-        return replace(self, model=replace(model, spec=replace(spec, labels=names)))
+        if model.outputs is not None or model.labels_for is None:
+            return self
+        outputs = _outputs(graph)
+        labels = model.labels_for(outputs)
+        rest = tuple(note for note in model.spec.notes if note != model.label_note)
+        spec = replace(
+            model.spec, labels=labels.names, notes=(labels.note, *rest) if labels.note else rest
+        )
+        origins = {part: origin for part, origin in model.origins.items() if part != "labels"}
+        if labels.origin is not None:
+            origins["labels"] = labels.origin
+        model = replace(
+            model,
+            spec=spec,
+            outputs=outputs,
+            origins=origins,
+            labels_source=labels.source,
+            label_note=labels.note,
+        )
+        return replace(self, model=model, problem=labels.problem)
 
 
 def size_of(path: Path) -> int:

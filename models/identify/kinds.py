@@ -7,6 +7,7 @@ is read, where it is a model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,8 @@ from twinlens.engine.params.npz import has_arrays
 from twinlens.engine.params.open import file_in_folder, is_safetensors
 from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
 from twinlens.models.identify import signatures as signs
+from twinlens.models.identify.exported import holds_export
+from twinlens.models.identify.exports import INNER_FOLDERS
 from twinlens.models.identify.signatures import Start
 
 
@@ -56,7 +59,7 @@ class Row:
     hint: str = ""
 
 
-MODEL_SUFFIXES = (".onnx", ".tflite", ".mlmodel", ".mlpackage")
+MODEL_SUFFIXES = (".onnx", ".tflite", ".lite", ".mlmodel", ".mlpackage")
 # Keras' endings do not say whether a file has a network or only parameters.
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _LABEL_SUFFIXES = (".txt", ".names", ".labels", ".csv", ".tsv", "")
@@ -69,9 +72,38 @@ _PICKLE_HINT = (
     f"the network: {_EXPORT}"
 )
 
+_SAVED_MODEL_HINT = (
+    "Convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx "
+    "(pip install tf2onnx tensorflow)."
+)
+
 # The first row that fits counts. Pictures come first because nothing else starts like them; what
 # is only a name comes last.
 FILES: tuple[Row, ...] = (
+    Row(
+        Kind.NOTHING,
+        "Git LFS pointer",
+        signs.is_lfs_pointer,
+        refusal=" is a Git LFS pointer, not the file itself",
+        hint="Fetch the file: run `git lfs pull` in its folder.",
+    ),
+    Row(
+        Kind.NOTHING,
+        "ORT",
+        signs.is_ort,
+        refusal=": is in ONNX Runtime's own format (.ort), which only the runtime that made it "
+        "reads",
+        hint="Use the .onnx file that it was made from.",
+    ),
+    Row(
+        Kind.NOTHING,
+        "TensorFlow.js",
+        signs.is_tfjs,
+        refusal=": is a TensorFlow.js model, which is not read",
+        hint="Convert it: tensorflowjs_converter --input_format=tfjs_layers_model "
+        "--output_format=keras model.json model.h5 (pip install tensorflowjs); in Teachable "
+        "Machine export it as TensorFlow Lite or Keras.",
+    ),
     Row(Kind.PICTURE, "picture", signs.is_picture),
     Row(Kind.VIDEO, "video", signs.is_video),
     Row(Kind.MODEL, TFLITE.title, signs.is_tflite, TFLITE),
@@ -133,8 +165,32 @@ FILES: tuple[Row, ...] = (
         "text",
         lambda start: start.suffix in _LABEL_SUFFIXES and signs.is_text(start),
     ),
+    Row(
+        Kind.NOTHING,
+        "Core ML pipeline",
+        signs.is_core_ml_pipeline,
+        refusal=": is a Core ML pipeline; Create ML's go through Apple's own feature extractor, "
+        "which is part of Apple's systems, not of the file, so that it runs nowhere else",
+        hint="Train a network of its own on the same pictures (Keras, PyTorch), and export that: "
+        f"{_EXPORT}",
+    ),
     Row(Kind.MODEL, CORE_ML.title, signs.is_core_ml, CORE_ML),
     Row(Kind.MODEL, ONNX.title, signs.is_onnx, ONNX),
+    Row(
+        Kind.NOTHING,
+        "TensorFlow",
+        lambda start: start.path.name == "saved_model.pb" and signs.is_tensorflow(start),
+        refusal=": is a TensorFlow SavedModel, which is not read",
+        hint=_SAVED_MODEL_HINT,
+    ),
+    Row(
+        Kind.NOTHING,
+        "TensorFlow",
+        signs.is_tensorflow,
+        refusal=": is a frozen TensorFlow graph, which is not read",
+        hint="Convert it: python -m tf2onnx.convert --graphdef FILE.pb --inputs input:0 "
+        "--outputs output:0 --output model.onnx (pip install tf2onnx tensorflow).",
+    ),
     # What is called a model is left to a reader, which says what is wrong with it.
     Row(Kind.MODEL, "", lambda start: start.suffix in MODEL_SUFFIXES, ONNX),
     Row(
@@ -152,6 +208,8 @@ FILES: tuple[Row, ...] = (
         hint="Save it as JPEG or PNG.",
     ),
 )
+EXPORT = Row(Kind.MODEL, "zip archive of an export", lambda start: False)
+"""An archive with a model among its members; what it is, its members say."""
 CORE_ML_PACKAGE = Row(Kind.MODEL, "Core ML package", lambda start: False, CORE_ML)
 
 PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
@@ -245,6 +303,8 @@ def _of_file(path: Path) -> Glance:
     row = _row_of(start)
     if row is None:
         return _nothing(path, f"{path.name} is nothing that Twinlens takes")
+    if row.format == "zip" and holds_export(path):
+        return Glance(path, Kind.MODEL, EXPORT)
     if row.kind is Kind.NOTHING:
         return _nothing(path, f"{path.name}{row.refusal}", row.hint, row)
     return Glance(path, row.kind, row)
@@ -255,9 +315,14 @@ def _of_folder(path: Path) -> Glance:
         return Glance(path, Kind.MODEL, CORE_ML_PACKAGE)
     names = list(islice(_names(path), _MOST_NAMES))
     suffixes = [name.suffix.lower() for name in names]
+    models = [n for n, s in zip(names, suffixes, strict=True) if _is_named_model(n, s)]
+    if len(models) > 1:
+        models = _plainest(models)
+    export = None if models else _of_export(path, names)
+    if export is not None:
+        return export
     if any(suffix in RAW_SUFFIXES for suffix in suffixes):
         return Glance(path, Kind.PARAMETERS)
-    models = [n for n, s in zip(names, suffixes, strict=True) if _is_named_model(n, s)]
     if len(models) == 1:
         inner = glance(models[0])
         return Glance(models[0], Kind.MODEL, inner.row, folder=path)
@@ -271,6 +336,51 @@ def _of_folder(path: Path) -> Glance:
     if pictures:
         return Glance(path, Kind.PICTURES, pictures=pictures)
     return _nothing(path, f"{path.name} has no model, parameters or pictures in it")
+
+
+# What exporters append to the name of the same network in another precision.
+_VARIANTS = re.compile(
+    r"[-_.](quantized|quant|fp16|float16|fp32|float32|int8|uint8|q4|q4f16|q8|bnb4|dynamic|full|"
+    r"integer|range|unquant|optimized|simplified|io)(?=$|[-_.])",
+    re.I,
+)
+_PLAIN = re.compile(r"[-_.](fp32|float32|unquant)$", re.I)
+
+
+def _plainest(models: list[Path]) -> list[Path]:
+    """Of several forms of one network the plain one; all where they are not of one network."""
+    stems = {_VARIANTS.sub("", path.stem) or "model" for path in models}
+    if len(stems) != 1:
+        return models
+    plain = [path for path in models if path.stem in stems]
+    plain = plain or [path for path in models if _PLAIN.search(path.stem)]
+    if len(plain) > 1:  # the same in several formats: ONNX is read by ONNX Runtime itself
+        plain = [path for path in plain if path.suffix.lower() == ".onnx"] or plain[:1]
+    return plain[:1] or models
+
+
+def _of_export(path: Path, names: list[Path]) -> Glance | None:
+    """What the folder of an export is that has its model in a folder inside, or none we read."""
+    inner = [
+        name
+        for name in names
+        if name.name.lower() in INNER_FOLDERS or name.name.lower().endswith(_INNER_ENDS)
+    ]
+    seen = [glance(folder) for folder in inner if folder.is_dir()]
+    for found in seen:
+        if found.kind is Kind.MODEL:
+            return found
+    for name in ("saved_model.pb", "model.json"):
+        if path / name in names:
+            refused = _of_file(path / name)
+            if refused.row is not None and refused.row.refusal:
+                return _nothing(
+                    path, f"{path.name}{refused.row.refusal}", refused.hint, refused.row
+                )
+    return next((found for found in seen if found.row is not None and found.reason), None)
+
+
+_INNER_ENDS = (".savedmodel", ".mlpackage", "_saved_model")
 
 
 def _is_named_model(path: Path, suffix: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,20 @@ from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
 from twinlens.models.identify.embedded import settings_in
+from twinlens.models.identify.exported import unpacked
+from twinlens.models.identify.exports import exports_beside
 from twinlens.models.identify.facts import PARTS, Origin, Subject
 from twinlens.models.identify.identified import Identified, Model, size_of
 from twinlens.models.identify.kept import kept_for
-from twinlens.models.identify.kinds import Glance, Kind, document, glance
+from twinlens.models.identify.kinds import EXPORT, Glance, Kind, document, glance
 from twinlens.models.identify.labels import Labels, find_labels, read_labels
 from twinlens.models.identify.outputs import Read, fitting_kind, how_read
-from twinlens.models.identify.recipes import recipe_of_file, recipe_of_network
+from twinlens.models.identify.recipes import (
+    changed,
+    parts_of,
+    recipe_of_file,
+    recipe_of_network,
+)
 from twinlens.models.identify.sidecar import Sidecar, read_sidecar
 from twinlens.models.networks.published import NETWORKS, Architecture
 from twinlens.models.networks.table import match_parameters, split_name
@@ -55,6 +63,7 @@ def identify(
     name_or_path: str | Path,
     *,
     labels: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
     output_name: str = "",
     output_kind: str = "",
     store: Store | None = None,
@@ -70,6 +79,8 @@ def identify(
             assembled by hand; or that network's id, a colon and such a path; or the path of
             anything else.
         labels: label file that overrides the model's own.
+        recipe: plain values of ``Recipe`` that override what is found out; one mean and std may
+            stand for all channels.
         output_name: the output that classifies; empty for the one that is found.
         output_kind: one of ``OUTPUT_KINDS``; empty for what the operators say.
         store: where fetched models are; None means the user's folder.
@@ -86,7 +97,9 @@ def identify(
     """
     store = store or Store()
     known, name = store.cards(), str(name_or_path)
-    asked = Asked(name, labels, output_name=output_name, output_kind=output_kind)
+    asked = Asked(
+        name, labels, recipe=recipe or {}, output_name=output_name, output_kind=output_kind
+    )
     card = _find(name, known)
     if card is not None:
         if card.embedded:
@@ -109,6 +122,7 @@ def resolve(
     name_or_path: str | Path,
     *,
     labels: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
     output_name: str = "",
     output_kind: str = "",
     store: Store | None = None,
@@ -122,6 +136,7 @@ def resolve(
     found = identify(
         name_or_path,
         labels=labels,
+        recipe=recipe,
         output_name=output_name,
         output_kind=output_kind,
         store=store,
@@ -138,6 +153,8 @@ class Asked:
         labels: label file that overrides all others.
         fetched_labels: label file that was fetched with a model of the catalog.
         by_path: whether a path was given, so that what lies beside it is meant as well.
+        archive: what the model was unpacked from; what is chosen is kept beside that.
+        recipe: plain values of a recipe that override all others.
         output_name: the output that classifies; empty for the one that is found.
         output_kind: what the outputs are; empty for what is found.
     """
@@ -146,6 +163,8 @@ class Asked:
     labels: Path | None = None
     fetched_labels: Path | None = None
     by_path: bool = False
+    archive: Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     output_name: str = ""
     output_kind: str = ""
 
@@ -157,6 +176,13 @@ def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
         problem = ModelFileError(f"{path}: is a {seen.kind.value}, expected a model")
         return Identified(asked.name, path, seen.kind, seen.format, problem=problem)
     _check_size(path)
+    if seen.row is EXPORT:
+        inner = glance(unpacked(path))
+        if inner.kind not in (Kind.MODEL, Kind.PARAMETERS):
+            reason = inner.reason.replace(inner.path.name, path.name, 1)
+            problem = ModelFileError(reason or f"{path}: has no model in it", hint=inner.hint)
+            return Identified(asked.name, path, Kind.NOTHING, seen.format, problem=problem)
+        return _of_path(inner, replace(asked, archive=path), known)
     recognised = _recognise(path, known)
     if recognised is not None:
         return _of_card(recognised, path, asked)
@@ -172,7 +198,8 @@ def _of_document(
 ) -> Identified:
     """A model file that says itself what it is."""
     path, described = file.path, file.described
-    sidecar = read_sidecar(path, kept_for(path) if kept else None)
+    home = asked.archive or path
+    sidecar = read_sidecar(home, kept_for(home) if kept else None)
     beside, inside = sidecar.values, settings_in(described)
     read = _read(described, asked, sidecar, inside)
     if read.answer is not described.answers.best:
@@ -190,12 +217,14 @@ def _of_document(
         given=asked.labels or asked.fetched_labels,
         described=described,
         imagenet=imagenet_labels,
+        exported=() if card else tuple(exports_beside(path)),
+        asked=asked.recipe,
     )
     labels = find_labels(subject)
-    title = card.title if card else beside.get("title") or inside.get("title") or path.stem
+    title = card.title if card else beside.get("title") or inside.get("title") or home.stem
     fed = recipe_of_file(subject, described)
     spec = ModelSpec(
-        id=card.id if card else path.stem,
+        id=card.id if card else home.stem,
         title=str(title),
         recipe=fed.recipe,
         labels=labels.names,
@@ -212,8 +241,11 @@ def _of_document(
         described.metadata,
         labels.source,
         read,
+        partial(_labels_for, subject),
+        labels.note,
+        described,
     )
-    return Identified(asked.name, path, Kind.MODEL, format, model, labels.problem)
+    return Identified(asked.name, home, Kind.MODEL, format, model, labels.problem)
 
 
 def _read(described: ModelFile, asked: Asked, sidecar: Sidecar, inside: Mapping[str, Any]) -> Read:
@@ -260,14 +292,23 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     spec = ModelSpec(
         id=card.id,
         title=card.title,
-        recipe=card.recipe,
+        recipe=changed(card.recipe, asked.recipe),
         labels=labels.names,
         background_outputs=card.background_outputs,
+        notes=_notes(labels, ()),
         **fields,
     )
-    origins = _origins(dict.fromkeys(PARTS, Origin.CARD), labels)
+    parts = dict.fromkeys(PARTS, Origin.CARD) | dict.fromkeys(parts_of(asked.recipe), Origin.GIVEN)
+    origins = _origins(parts, labels)
     model = Model(
-        spec, file.source, origins, onnx=file.onnx, labels_source=labels.source, read=read
+        spec,
+        file.source,
+        origins,
+        onnx=file.onnx,
+        labels_source=labels.source,
+        read=read,
+        labels_for=partial(_labels_for, subject),
+        label_note=labels.note,
     )
     return Identified(asked.name, path, Kind.MODEL, FORMATS[card.format], model, labels.problem)
 
@@ -281,7 +322,8 @@ def _of_parameters(
     """Bare parameters of a network that is assembled by hand, perhaps of the catalog."""
     match = match_parameters(path, architecture)
     network, published = match.architecture, match.published
-    sidecar = Sidecar() if card else read_sidecar(path, kept_for(path))
+    home = asked.archive or path
+    sidecar = Sidecar() if card else read_sidecar(home, kept_for(home))
     beside = sidecar.values
     background = int(beside.get("background_outputs", match.classes == _IMAGENET + 1))
     subject = Subject(
@@ -296,6 +338,8 @@ def _of_parameters(
         published_origin=Origin.CARD if card else Origin.NETWORK,
         look_beside=asked.by_path or card is None,
         imagenet=imagenet_labels,
+        exported=() if card else tuple(exports_beside(path)),
+        asked=asked.recipe,
     )
     labels = find_labels(subject)
     certain = published.naming is not OWN and not match.assumed
@@ -306,7 +350,7 @@ def _of_parameters(
     if match.assumed and not card:
         notes = (*notes, f"padding: as {published.naming.title} has it, assumed")
     spec = ModelSpec(
-        id=card.id if card else path.stem,
+        id=card.id if card else home.stem,
         title=card.title if card else str(beside.get("title") or network.title),
         recipe=fed.recipe,
         labels=labels.names,
@@ -320,19 +364,28 @@ def _of_parameters(
         _origins(origins, labels),
         match.classes,
         labels_source=labels.source,
+        labels_for=partial(_labels_for, subject),
+        label_note=labels.note,
     )
     form = FORMATS[card.format] if card else f"Parameters of {network.title}"
-    return Identified(asked.name, path, Kind.PARAMETERS, form, model, labels.problem)
+    return Identified(asked.name, home, Kind.PARAMETERS, form, model, labels.problem)
 
 
 def _no_model(seen: Glance, asked: Asked) -> Identified:
     """What does not look like a model; a reader of models says what is wrong with it."""
+    if seen.path.is_dir() and seen.row is not None:  # an export of a kind that is not read
+        refused = ModelFileError(seen.reason, hint=seen.hint)
+        return Identified(asked.name, seen.path, seen.kind, seen.format, problem=refused)
     try:
         return _of_document(document(seen.path), asked, ONNX.title)
     except CancelledError:
         raise
     except TwinlensError as problem:
         return Identified(asked.name, seen.path, seen.kind, seen.format, problem=problem)
+
+
+def _labels_for(subject: Subject, outputs: int | None) -> Labels:
+    return find_labels(replace(subject, outputs=outputs))
 
 
 def _origins(fed: Mapping[str, Origin], labels: Labels) -> dict[str, Origin]:

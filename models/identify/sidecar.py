@@ -28,6 +28,7 @@ from twinlens.engine.api.protocol import OUTPUT_KINDS
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.files import write_whole
 from twinlens.models.identify.facts import Origin
+from twinlens.models.identify.layouts import text_of
 
 _MAX_BYTES = 4 << 20
 
@@ -93,8 +94,8 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ModelError(f"{path}: too large for a recipe")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        values = tomllib.loads(text_of(path.read_bytes()))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as a recipe ({error})") from error
     for key, fits in KNOWN.items():
         if key in values and not fits(values[key]):

@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from twinlens.engine.links import followed
 from twinlens.engine.params import pytorch
 from twinlens.engine.params.zipped import DAMAGE, opened_zip
 
 _HEAD = 4096
 # Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
 _CORE_ML_FIRST_TYPE = 200
+_CORE_ML_PIPELINES = {200, 201, 202}
 _VERSION = 1  # of the specification
 _ONNX_GRAPH, _ONNX_OPSETS = 7, 8
 _MOST_FIELDS = 10_000
@@ -51,7 +53,8 @@ class Start:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.suffix = path, path.suffix.lower()
+        self.suffix = path.suffix.lower()
+        self.path = path = followed(path)
         with path.open("rb") as file:
             self.head = file.read(_HEAD)
 
@@ -81,6 +84,37 @@ def is_core_ml(start: Start) -> bool:
 def is_onnx(start: Start) -> bool:
     """ONNX."""
     return {_ONNX_GRAPH, _ONNX_OPSETS} <= start.fields
+
+
+def is_lfs_pointer(start: Start) -> bool:
+    """What stands in a clone without Git LFS for a large file."""
+    return start.head.startswith(b"version https://git-lfs")
+
+
+def is_ort(start: Start) -> bool:
+    """ONNX Runtime's own format, a FlatBuffer."""
+    return start.head[4:8] == b"ORTM"
+
+
+def is_tensorflow(start: Start) -> bool:
+    """A TensorFlow graph: a SavedModel's, or a frozen one."""
+    return start.suffix in (".pb", ".pbtxt") and not is_onnx(start) and 1 in start.fields
+
+
+def is_tfjs(start: Start) -> bool:
+    """TensorFlow.js' ``model.json``."""
+    head = start.head.lstrip()[:1]
+    if start.suffix != ".json" or head != b"{":
+        return False
+    return any(
+        word in start.head
+        for word in (b"modelTopology", b"weightsManifest", b"layers-model", b"graph-model")
+    )
+
+
+def is_core_ml_pipeline(start: Start) -> bool:
+    """A Core ML model of several, as Create ML writes it around Apple's feature extractor."""
+    return is_core_ml(start) and bool(start.fields & _CORE_ML_PIPELINES)
 
 
 def is_hdf5(start: Start) -> bool:
@@ -135,8 +169,11 @@ def is_heif(start: Start) -> bool:
 
 
 def is_text(start: Start) -> bool:
-    """Whether the bytes are lines of UTF-8; the last letter may be cut."""
+    """Whether the bytes are lines of UTF-8, or of UTF-16 with its mark; the last may be cut."""
     head = start.head
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        wide = head[: len(head) // 2 * 2].decode("utf-16", "ignore")
+        return bool(wide.strip()) and all(c.isprintable() or c in "\t\r\n" for c in wide)
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -213,8 +213,8 @@ LAYERS = [
     (_given, "g1", Origin.GIVEN, "given.txt"),
     (_sidecar, "t1", Origin.BESIDE, "net.toml"),
     (_beside, "n1", Origin.BESIDE, "net.labels.txt"),
-    (_general, "l1", Origin.BESIDE, "labels.txt"),
     (None, "a", Origin.FILE, "net.onnx"),
+    (_general, "a", Origin.FILE, "net.onnx"),
 ]
 
 

@@ -52,7 +52,6 @@ KINDS = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="every line counts as a name, in UTF-8 alone")
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_that_tools_write_are_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
@@ -60,12 +59,10 @@ def test_files_that_tools_write_are_read(kind: str, tmp_path: Path) -> None:
     assert read_labels(path) == ("red", "green", "blue")
 
 
-@pytest.mark.xfail(strict=True, reason="a model without names is refused")
 def test_a_model_that_brings_no_names_runs(tmp_path: Path) -> None:
     assert resolve(tiny_classifier(tmp_path / "net.onnx", 7)).spec.labels[3] == "class 3"
 
 
-@pytest.mark.xfail(strict=True, reason="labels.txt comes before names inside, and blocks")
 def test_names_inside_come_before_a_file_of_a_general_name(tmp_path: Path) -> None:
     path = tiny_classifier(tmp_path / "net.onnx", 2, metadata={"labels": '["a", "b"]'})
     for other in ("x\ny\n", "x\n"):

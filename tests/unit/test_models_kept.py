@@ -48,18 +48,17 @@ def refuse_beside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "write_values", write)
 
 
-def test_a_bare_file_says_what_it_knows_and_lacks_labels(net: Path) -> None:
+def test_a_bare_file_says_what_it_knows_and_numbers_its_classes(net: Path) -> None:
     found = identify(net)
-    assert found.known.spec.labels == ()
+    assert found.known.spec.labels == ("class 0", "class 1", "class 2")
     assert found.known.outputs == 3
-    assert isinstance(found.problem, LabelError)
-    assert "labels" not in found.known.origins
+    assert found.problem is None
+    assert found.known.origins["labels"] is Origin.ASSUMED
     assert found.known.origins["size"] is Origin.FILE
     assert found.known.origins["layout"] is Origin.FILE
     assert found.known.origins["values"] is Origin.ASSUMED
     assert found.known.origins["crop"] is Origin.CONVENTION
-    with pytest.raises(LabelError, match="3 outputs"):
-        _ = found.network
+    assert "numbers" in found.network.spec.notes[0]
 
 
 def test_origins_tell_file_catalog_and_open_axes(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ def test_a_read_only_folder_is_kept_for_by_hash(
     copy.write_bytes(net.read_bytes())
     assert identify(copy).known.origins["labels"] is Origin.KEPT
     other = tiny_classifier(tmp_path / "other.onnx", 4)
-    assert identify(other).problem is not None
+    assert identify(other).known.origins["labels"] is Origin.ASSUMED
 
 
 def test_folders_are_kept_for_by_what_is_in_them(

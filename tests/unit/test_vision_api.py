@@ -150,8 +150,10 @@ def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
         load_model(text)
     with pytest.raises(ModelError, match=r"nothing\.onnx"):
         load_model(tmp_path / "nothing.onnx")
-    with pytest.raises(LabelError, match="brings no labels"):
-        load_model(tiny_classifier(tmp_path / "bare.onnx", 3))
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("a\nb\n")
+    with pytest.raises(LabelError, match="2 labels"):
+        load_model(tiny_classifier(tmp_path / "bare.onnx", 3), labels=wrong)
     with pytest.raises(ImageError, match=r"nothing\.jpg"):
         ImageRequestHandler(tmp_path / "nothing.jpg")
 

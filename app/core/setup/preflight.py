@@ -73,7 +73,12 @@ class Preflight:
         """Parts (of ``facts.PARTS``) that nothing states and nobody agreed on."""
         origins = self.origins
         unknown = [p for p in ("size", "layout", "values") if origins.get(p) is Origin.ASSUMED]
-        return (*(["labels"] if self.found.problem else []), *unknown)
+        return (*([] if self.named else ["labels"]), *unknown)
+
+    @property
+    def named(self) -> bool:
+        """Whether anything names the classes; else they are called by their numbers."""
+        return self.outputs == 1 or self.origins.get("labels", Origin.ASSUMED) is not Origin.ASSUMED
 
     @property
     def runs_on(self) -> tuple[str, ...] | None:
@@ -110,7 +115,7 @@ class Preflight:
             outputs = "1 output, for or against"
         elif self.spec.independent:
             outputs += ", each on its own"
-        if self.found.problem is not None:
+        if not self.named:
             return f"{outputs}, no labels"
         origin = self.origins["labels"].value
         return f"{outputs}, {len(self.spec.labels):,} labels {origin}"

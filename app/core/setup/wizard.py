@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from twinlens.engine.api.observations import ClassificationObservation
 from twinlens.engine.api.protocol import ModelSpec, Network
 from twinlens.engine.errors import LabelError
 from twinlens.engine.image import CropAndScale, Recipe
-from twinlens.models.identify.labels import read_labels
+from twinlens.models.identify.labels import numbered, read_labels
 
 Shares = NDArray[np.float32]
 """Probability of each class, (classes,)."""
@@ -134,8 +133,9 @@ class Wizard:
     def __init__(self, report: Preflight) -> None:
         self.report = report
         spec = report.spec
-        self.labels: tuple[str, ...] = spec.labels
-        self.labels_from = "" if report.found.problem else report.origins["labels"].value
+        # Names are asked for; a model runs without, too, but here somebody is there to give them.
+        self.labels: tuple[str, ...] = spec.labels if report.named else ()
+        self.labels_from = report.origins["labels"].value if report.named else ""
         self._labels_chosen = False
         self._take_base(spec.recipe)
         self.chosen = next(
@@ -296,12 +296,6 @@ class Wizard:
         return values | {"recipe": self.recipe.to_dict()}
 
 
-@cache
-def numbered(count: int) -> tuple[str, ...]:
-    """Names for classes without names: ``"class 0"`` ..."""
-    return tuple(f"class {number}" for number in range(count))
-
-
 def standing(
     pictures: Sequence[Golden], answers: Mapping[int, Answer], labels: Sequence[str]
 ) -> Standing:
@@ -359,6 +353,11 @@ def top_of(answer: Answer, labels: Sequence[str]) -> tuple[ClassificationObserva
 def _coloured(base: Recipe, values: Values, order: str) -> Recipe:
     step = 1 if order == "RGB" else -1
     mean, std = values.mean[::step], values.std[::step]
+    if base.channels == 4:
+        # Alpha is scaled as the colours are where they are all scaled alike.
+        alike = len({*mean}) == len({*std}) == 1
+        mean, std = (*mean, mean[0] if alike else 0.0), (*std, std[0] if alike else 1.0)
+        order += "A"
     return replace(base, color=order, scale=values.scale, mean=mean, std=std)
 
 

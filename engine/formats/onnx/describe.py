@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
-from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.described import ModelFile, is_picture
 from twinlens.engine.formats.onnx.chart import chart_of_onnx
 from twinlens.engine.formats.onnx.importer import MAX_NODES
 
 if TYPE_CHECKING:
     import onnx
 
-_UINT8 = 2  # TensorProto.UINT8
+# Names of TensorProto's types that pictures come in.
+_DTYPES = {
+    **{1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"},
+    **{2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"},
+    **{12: "uint32", 13: "uint64"},
+}
 
 
 def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
@@ -35,7 +40,7 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
         )
     tensor = inputs[0].type.tensor_type
     shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
-    if len(shape) != 4:
+    if not is_picture(shape):
         raise ModelFileError(
             f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
         )
@@ -47,6 +52,6 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
         output_width=best.width if best else None,
         answers=answers,
         metadata={entry.key: entry.value for entry in model.metadata_props},
-        input_is_integer=tensor.elem_type == _UINT8,
+        input_dtype=_DTYPES.get(tensor.elem_type, "float32"),
         labels=best.names if best else (),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.links import followed, inside
 
 if TYPE_CHECKING:
     import onnx
@@ -88,10 +89,11 @@ def _read(path: Path) -> bytes:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ModelFileError(f"{path} {what}; an ONNX file was expected")
     try:
-        size = path.stat().st_size
+        found = followed(path)
+        size = found.stat().st_size
         if size > MAX_BYTES:
             raise ModelFileError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} can be read")
-        return path.read_bytes()
+        return found.read_bytes()
     except OSError as why:
         raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
 
@@ -124,17 +126,16 @@ def _outside(model: onnx.ModelProto) -> list[onnx.TensorProto]:
 
 
 def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
-    folder = path.resolve().parent
     total = 0
     for tensor in _outside(model):
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        target = (folder / location).resolve()
-        if not location or not target.is_relative_to(folder):
+        target = inside(path, location)
+        if target is None:
             raise ModelFileError(
                 f"{path}: the data of {tensor.name!r} lie at {location!r}, outside the model's "
                 "folder",
-                hint="Data are read only from the folder of the model.",
+                hint="Data are read only from the folder of the model, or the cache it links to.",
             )
         if not target.is_file():
             raise ModelFileError(

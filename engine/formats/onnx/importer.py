@@ -288,7 +288,11 @@ def _input_shapes(
     shapes = {}
     for value in inputs:
         declared = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        fill = open_sizes if open_sizes is not None and len(open_sizes) == len(declared) else None
+        fill = open_sizes
+        if fill is not None and len(fill) == 4 and len(declared) == 3:
+            fill = fill[1:]  # a picture without a batch
+        if fill is not None and len(fill) != len(declared):
+            fill = None
         sizes = list(given.get(value.name, declared))
         for axis, size in enumerate(sizes):
             if size < 1 and fill is not None:

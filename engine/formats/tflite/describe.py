@@ -16,9 +16,9 @@ import numpy as np
 
 from twinlens.engine.errors import LabelError, ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
-from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.described import ModelFile, is_picture
 from twinlens.engine.formats.tflite.chart import chart_of_tflite
-from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile
+from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, channels_first
 from twinlens.engine.formats.tflite.flatbuffer import Table
 
 _METADATA = "TFLITE_METADATA"
@@ -46,19 +46,21 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
             "picture in and one classification out"
         )
     entering = file.tensors[file.inputs[0]]
-    if len(entering.shape) != 4:
+    sizes = tuple(None if a in entering.open_axes else n for a, n in enumerate(entering.shape))
+    if not is_picture(sizes):
         raise ModelFileError(
             f"{path}: input {entering.name!r} has {len(entering.shape)} axes, expected 4 "
             "(a picture)"
         )
     answers = answers_of(chart_of_tflite(file))
     best = answers.best
-    sizes = [None if a in entering.open_axes else n for a, n in enumerate(entering.shape)]
+    if len(sizes) == 4 and not channels_first(entering):
+        sizes = (sizes[0], sizes[3], sizes[1], sizes[2])
     metadata = _metadata(file)
     said = {"description": file.description} if file.description else {}
     return ModelFile(
         path=path,
-        input_shape=(sizes[0], sizes[3], sizes[1], sizes[2]),
+        input_shape=sizes,
         output_width=best.width if best else None,
         answers=answers,
         metadata=said,
@@ -83,13 +85,18 @@ def _recipe(entering: Tensor, metadata: Table | None) -> dict[str, Any]:
     For a file of integers the pixels are the integers (from -128 on where they are signed), so
     that scale and zero point say it; for floats the metadata do.
     """
-    gray = entering.shape[3] == 1
-    count = 1 if gray else 3
-    color = {"color": "GRAY" if gray else "RGB"}
-    if entering.dtype is not None and entering.dtype.itemsize == 1 and entering.scale is not None:
+    shape = entering.shape[-3:]
+    channels = shape[2] if shape[2] in (1, 3, 4) else shape[0]
+    count = channels if channels in (1, 3, 4) else 3
+    color = {"color": {1: "GRAY", 3: "RGB", 4: "RGBA"}[count]}
+    dtype = entering.dtype
+    if dtype is not None and dtype.kind in "iu" and entering.scale is None:
+        shift = 128.0 if dtype == np.int8 else 0.0  # pixels themselves: what follows scales them
+        return color | {"scale": 1.0, "mean": (shift,) * count, "std": (1.0,) * count}
+    if dtype is not None and dtype.itemsize == 1 and entering.scale is not None:
         scale = float(entering.scale.reshape(-1)[0])
         zero = 0 if entering.zero_point is None else int(entering.zero_point.reshape(-1)[0])
-        black = zero + 128 if entering.dtype == np.int8 else zero
+        black = zero + 128 if dtype == np.int8 else zero
         shift = scale * black
         return color | {"scale": scale, "mean": (shift,) * count, "std": (1.0,) * count}
     units = [] if metadata is None else _units(metadata)

@@ -85,6 +85,12 @@ class Tensor:
     sparse: bool
 
 
+def channels_first(tensor: Tensor) -> bool:
+    """Whether an input of four axes is (N, C, H, W); TensorFlow's own are (N, H, W, C)."""
+    sizes = [None if axis in tensor.open_axes else n for axis, n in enumerate(tensor.shape)]
+    return sizes[3] not in (1, 3, 4) and sizes[1] in (1, 3, 4)
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operator in use.

@@ -20,7 +20,12 @@ from twinlens.engine.errors import (
 )
 from twinlens.engine.formats.damage import reading
 from twinlens.engine.formats.onnx.importer import node_list
-from twinlens.engine.formats.tflite.file import Operation, TFLiteFile, read_tflite
+from twinlens.engine.formats.tflite.file import (
+    Operation,
+    TFLiteFile,
+    channels_first,
+    read_tflite,
+)
 from twinlens.engine.formats.tflite.operator import TO_PICTURE, Net, Op, Place, round_to
 from twinlens.engine.formats.tflite.operators import BUILDERS
 from twinlens.engine.graph import Graph
@@ -156,12 +161,15 @@ def _tail(file: TFLiteFile) -> set[int]:
 def _add_input(net: Net, index: int, open_sizes: Sequence[int] | None) -> tuple[str, Shape]:
     tensor = net.file.tensors[index]
     name = net.name_of(tensor)
-    picture = len(tensor.shape) == 4
+    # Converters from PyTorch leave a picture as it was: channels first.
+    picture = len(tensor.shape) == 4 and not channels_first(tensor)
     order = TO_PICTURE if picture else range(len(tensor.shape))
     shape = [1 if axis in tensor.open_axes else tensor.shape[axis] for axis in order]
     for place, axis in enumerate(order):
         if axis not in tensor.open_axes or axis == 0:
             continue
+        if open_sizes is not None and len(open_sizes) == 4 and len(shape) == 3:
+            open_sizes = open_sizes[1:]
         if open_sizes is None or len(open_sizes) != len(shape):
             raise ShapeError(
                 f"{net.file.title}: input {name!r} leaves the size of axis {axis} open",

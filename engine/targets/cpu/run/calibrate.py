@@ -120,7 +120,8 @@ class Calibration:
     def _ranges(self) -> Ranges:
         """Ranges over every ``EVERY``-th of the pictures."""
         inputs = (
-            {self.classifier.input: tensor} for tensor in islice(self._tensors(), 0, None, EVERY)
+            {self.classifier.input: self.classifier.door.enter(tensor)}
+            for tensor in islice(self._tensors(), 0, None, EVERY)
         )
         return measure_ranges(self.graph, inputs, self.threads, self.isa)
 
@@ -131,9 +132,11 @@ class Calibration:
         for tensor in self._tensors():
             checkpoint()
             best: dict[str, int] = {}
+            entering = self.classifier.door.enter(tensor)
             for precision, program in programs.items():
                 start = time.perf_counter()
-                answer = program.run({self.classifier.input: tensor})[self.classifier.output]
+                output = program.run({self.classifier.input: entering})[self.classifier.output]
+                answer = self.classifier.door.answer(output)
                 times[precision].append((time.perf_counter() - start) * 1e3)
                 best[precision] = int(np.argmax(answer))
             for precision in self.precisions:

@@ -29,7 +29,7 @@ class ReferenceRunner:
         self, graph: Graph, expected: tuple[int, ...], threads: int = 1, reason: str = ""
     ) -> None:
         classifier = Classifier.of(graph, expected)
-        self._input, self._output = classifier.input, classifier.output
+        self._classifier = classifier
         self._graph: Graph | None = graph
         self._pools = ThreadpoolController().select(user_api="blas")
         self._threads = threads
@@ -67,10 +67,11 @@ class ReferenceRunner:
         try:
             # Layers show what overflows by their answer, not by warnings on a stream.
             with np.errstate(all="ignore"), self._pools.limit(limits=self._threads):
-                answer = self._graph.run({self._input: tensor})[self._output]
+                inputs = {self._classifier.input: self._classifier.door.enter(tensor)}
+                answer = self._graph.run(inputs)[self._classifier.output]
         except ModelError as why:
             raise InferenceError(f"{TITLE}: {why}", hint=why.hint) from why
-        return np.array(answer, np.float32).reshape(-1)
+        return self._classifier.door.answer(answer)
 
     def close(self) -> None:
         """Free the network; may be called twice."""

@@ -90,11 +90,12 @@ class CompiledRunner:
         if program is None:
             raise InferenceError(f"{TITLE}: the network was closed")
         checked_tensor(tensor, self._info.input_shape)
-        answer = program.run({self._classifier.input: tensor})[self._classifier.output]
+        classifier = self._classifier
+        answer = program.run({classifier.input: classifier.door.enter(tensor)})[classifier.output]
         if program.threads != self._info.threads:
             # Only whoever runs writes; readers see the one or the other, whole.
             self._info = replace(self._info, threads=program.threads)
-        return np.asarray(answer, np.float32).reshape(-1)
+        return classifier.door.answer(answer)
 
     def close(self) -> None:
         """End the threads and free the memory; may be called twice."""

@@ -123,12 +123,11 @@ class GpuRunner:
         """
         program = self._opened()
         check_tensor(TITLE, tensor, self._info.input_shape)
+        classifier = self._classifier
+        tensor = classifier.door.enter(tensor)
         if program.whole:
-            return self.collect(
-                program.submit({self._classifier.input: tensor}, timed=self.profile)
-            )
-        answer = program.run({self._classifier.input: tensor})[self._classifier.output]
-        return np.asarray(answer, np.float32).reshape(-1)
+            return self.collect(program.submit({classifier.input: tensor}, timed=self.profile))
+        return classifier.door.answer(program.run({classifier.input: tensor})[classifier.output])
 
     def submit(self, tensor: NDArray[np.float32]) -> GpuTicket:
         """Hand a tensor over without waiting for its answer.
@@ -141,14 +140,15 @@ class GpuRunner:
         """
         program = self._opened()
         check_tensor(TITLE, tensor, self._info.input_shape)
-        return GpuTicket(self, program.submit({self._classifier.input: tensor}, timed=self.profile))
+        inputs = {self._classifier.input: self._classifier.door.enter(tensor)}
+        return GpuTicket(self, program.submit(inputs, timed=self.profile))
 
     def collect(self, ticket: Ticket) -> NDArray[np.float32]:
         """The output of a frame that was handed over; raises InferenceError."""
         program = self._opened()
         answer = program.answer(ticket)[self._classifier.output]
         self._timings = ticket.timings
-        return np.asarray(answer, np.float32).reshape(-1)
+        return self._classifier.door.answer(answer)
 
     def _opened(self) -> Program:
         if self._program is None:
