@@ -177,12 +177,17 @@ def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
         return Identified(asked.name, path, seen.kind, seen.format, problem=problem)
     _check_size(path)
     if seen.row is EXPORT:
-        inner = glance(unpacked(path))
+        folder = unpacked(path)
+        inner = glance(folder)
         if inner.kind not in (Kind.MODEL, Kind.PARAMETERS):
             reason = inner.reason.replace(inner.path.name, path.name, 1)
             problem = ModelFileError(reason or f"{path}: has no model in it", hint=inner.hint)
             return Identified(asked.name, path, Kind.NOTHING, seen.format, problem=problem)
-        return _of_path(inner, replace(asked, archive=path), known)
+        try:
+            return _of_path(inner, replace(asked, archive=path), known)
+        except ModelFileError as error:  # names the archive, not where it was unpacked
+            message = error.message.replace(str(folder), str(path))
+            raise ModelFileError(message, hint=error.hint) from error
     recognised = _recognise(path, known)
     if recognised is not None:
         return _of_card(recognised, path, asked)
