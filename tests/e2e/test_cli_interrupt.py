@@ -63,7 +63,7 @@ def test_a_command_that_compiles_ends_at_once(
     monkeypatch.setenv("TWINLENS_CACHE", str(tmp_path / "plans"))
     clip = str(Path(__file__).parents[2] / "assets" / "clip.mp4")
     words = ["run", "--headless", "--source", clip, "--model", str(big_model(tmp_path))]
-    words += ["--engine", "layers-cpu"]
+    words += ["--engine", "layers-cpu", "--values", "imagenet"]  # nothing is assumed, or said
     assert interrupt(words, lines=0, after_s=2.0, times=times)[::2] == (130, "")
 
 
