@@ -32,6 +32,7 @@ class Model:
         read: how its outputs are read, where its operators were looked at.
         labels_for: finds the labels anew, once the number of outputs is known.
         label_note: the one of the notes that is about labels.
+        labels_passed: what has names that do not fit, and why.
         described: what the file declares, where it was looked at.
     """
 
@@ -46,6 +47,7 @@ class Model:
     labels_for: Callable[[int | None], Labels] | None = None
     label_note: str = ""
     described: ModelFile | None = None
+    labels_passed: tuple[str, ...] = ()
 
     @property
     def surely_named(self) -> bool:
@@ -148,6 +150,7 @@ class Identified:
             origins=origins,
             labels_source=labels.source,
             label_note=labels.note,
+            labels_passed=labels.passed,
         )
         return replace(self, model=model, problem=labels.problem)
 

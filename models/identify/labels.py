@@ -71,6 +71,7 @@ class Labels:
         note: what was assumed; empty where nothing was.
         problem: why none are known; None where they are.
         source: what names them, for display.
+        passed: what has names that do not fit, and why; it is not used.
     """
 
     names: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ class Labels:
     note: str = ""
     problem: LabelError | None = None
     source: str = ""
+    passed: tuple[str, ...] = ()
 
 
 def find_labels(subject: Subject) -> Labels:
@@ -100,15 +102,16 @@ def find_labels(subject: Subject) -> Labels:
             except LabelError as error:
                 if found.strict:
                     return Labels(problem=error)
-                passed.append(f"{error.message}: not used")
+                if (reason := f"{error.message}: not used") not in passed:
+                    passed.append(reason)
                 continue
             note = "; ".join(part for part in (found.note, *passed) if part)
-            return Labels(names, found.origin, note, source=found.source)
+            return Labels(names, found.origin, note, source=found.source, passed=tuple(passed))
     classes = (subject.outputs or 0) - subject.background
     if classes < 1:
         return Labels(problem=_none(subject, of))
     note = "; ".join(("labels: nothing names the classes, so their numbers do", *passed))
-    return Labels(numbered(classes), Origin.ASSUMED, note, source="numbers")
+    return Labels(numbered(classes), Origin.ASSUMED, note, source="numbers", passed=tuple(passed))
 
 
 @cache

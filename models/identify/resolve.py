@@ -314,6 +314,7 @@ def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
         read=read,
         labels_for=partial(_labels_for, subject),
         label_note=labels.note,
+        labels_passed=labels.passed,
     )
     return Identified(asked.name, path, Kind.MODEL, FORMATS[card.format], model, labels.problem)
 
@@ -371,6 +372,7 @@ def _of_parameters(
         labels_source=labels.source,
         labels_for=partial(_labels_for, subject),
         label_note=labels.note,
+        labels_passed=labels.passed,
     )
     form = FORMATS[card.format] if card else f"Parameters of {network.title}"
     return Identified(asked.name, home, Kind.PARAMETERS, form, model, labels.problem)

@@ -98,6 +98,7 @@ class Preflight:
             self._operators_line(),
             size_text(self.spec.recipe),
             self._labels_line(),
+            *self.found.known.labels_passed,
             *self._recipe_lines(),
         )
 
