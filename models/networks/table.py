@@ -14,7 +14,6 @@ from math import prod
 from pathlib import Path
 
 from twinlens.engine.errors import ModelError
-from twinlens.engine.formats.python import read_module
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.layers import Conv2d, Linear
@@ -115,6 +114,9 @@ def module_beside(path: Path) -> Path:
 
 def _assembled_by(module: Path, path: Path, parameters: Parameters) -> Match:
     """The network that a generated module assembles."""
+    # Late: hardly anything that is opened is a module.
+    from twinlens.engine.formats.python import read_module
+
     assemble = read_module(module)
     graph = assemble(parameters)
     classes = prod(graph.shapes[graph.outputs[0]])
