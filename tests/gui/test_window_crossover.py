@@ -239,6 +239,7 @@ def test_the_panel_stays_inside_at_any_size_and_follows_the_theme(
     window = stand.window
     window.crossover.climb = crossing_climb()
     sheet = press(stand, qtbot)
+    stand.until(lambda: "pays from" in sheet.verdict.text())  # computed elsewhere
     window.look.set_theme(theme)
     window.resize(*size)
     stand.feed(1)
