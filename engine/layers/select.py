@@ -255,7 +255,21 @@ class Tile(Layer):
         return "×".join(str(count) for count in self.repeats)
 
 
-class DepthToSpace(Layer):
+class _Blocks(Layer):
+    """What DepthToSpace and SpaceToDepth share: the side of a block, and the order within it."""
+
+    def __init__(self, block: int, mode: str = "DCR") -> None:
+        self.block = int(block)
+        self.mode = choice(self.kind, "mode", mode, _MODES)
+        if self.block < 1:
+            raise ParameterError(f"{self.kind}: block is {block}; at least 1 is required")
+
+    def describe(self) -> str:
+        """Block and mode."""
+        return f"block {self.block}, {self.mode}"
+
+
+class DepthToSpace(_Blocks):
     """Channels of (N, C, H, W) laid out as blocks of pixels: (N, C / b², H · b, W · b).
 
     https://onnx.ai/onnx/operators/onnx__DepthToSpace.html
@@ -267,12 +281,6 @@ class DepthToSpace(Layer):
     Raises:
         ParameterError: a block below 1, or another mode.
     """
-
-    def __init__(self, block: int, mode: str = "DCR") -> None:
-        self.block = int(block)
-        self.mode = choice(self.kind, "mode", mode, _MODES)
-        if self.block < 1:
-            raise ParameterError(f"{self.kind}: block is {block}; at least 1 is required")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(N, C / b², H · b, W · b)."""
@@ -297,12 +305,8 @@ class DepthToSpace(Layer):
             moved = parts.transpose(0, 1, 4, 2, 5, 3)
         return np.ascontiguousarray(moved).reshape(shape)
 
-    def describe(self) -> str:
-        """Block and mode."""
-        return f"block {self.block}, {self.mode}"
 
-
-class SpaceToDepth(Layer):
+class SpaceToDepth(_Blocks):
     """Blocks of pixels of (N, C, H, W) laid out as channels: (N, C · b², H / b, W / b).
 
     https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html
@@ -314,12 +318,6 @@ class SpaceToDepth(Layer):
     Raises:
         ParameterError: a block below 1, or another mode.
     """
-
-    def __init__(self, block: int, mode: str = "DCR") -> None:
-        self.block = int(block)
-        self.mode = choice(self.kind, "mode", mode, _MODES)
-        if self.block < 1:
-            raise ParameterError(f"{self.kind}: block is {block}; at least 1 is required")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """(N, C · b², H / b, W / b)."""
@@ -339,7 +337,3 @@ class SpaceToDepth(Layer):
         parts = x.reshape(n, channels, height // side, side, width // side, side)
         order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
         return np.ascontiguousarray(parts.transpose(order)).reshape(shape)
-
-    def describe(self) -> str:
-        """Block and mode."""
-        return f"block {self.block}, {self.mode}"
