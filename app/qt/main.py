@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QLoggingCategory, Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
@@ -134,6 +134,8 @@ def make_application() -> QApplication:
     """Make the QApplication, in a way that lives with OpenCV."""
     prepare()
     sys.setswitchinterval(SWITCH_S)
+    # Qt greets on standard error when it first looks for cameras; QT_LOGGING_RULES still counts.
+    QLoggingCategory.setFilterRules("qt.multimedia.ffmpeg.info=false")
     QApplication.setHighDpiScaleFactorRoundingPolicy(
         Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
     )

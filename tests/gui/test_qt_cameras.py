@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from PySide6.QtCore import QObject
 from PySide6.QtMultimedia import QMediaDevices
@@ -78,3 +82,21 @@ def test_permission_is_granted_where_nobody_asks(qtbot: QtBot) -> None:
     answers: list[bool] = []
     ask_permission(answers.append, QObject(), "linux")
     assert answers == [True]
+
+
+def test_looking_for_cameras_writes_nothing_on_standard_error() -> None:
+    code = (
+        "from twinlens.app.qt.main import make_application\n"
+        "from twinlens.app.qt.window.cameras import camera_choices\n"
+        "application = make_application()\n"
+        "camera_choices()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    assert done.stderr == ""
