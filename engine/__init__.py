@@ -6,7 +6,9 @@ Goes in: whatever computes or describes a network, without Qt, cameras or models
 out: which networks and files there are (`models`) and what a person runs (`app`).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from twinlens.engine.late import names_of
 
 if TYPE_CHECKING:
     from twinlens.engine.api.observations import ClassificationObservation
@@ -41,23 +43,20 @@ __all__ = [
     "read_image",
 ]
 
-_VISION = frozenset(
-    (
-        "ClassificationObservation",
-        "ClassificationRequest",
-        "ImageRequestHandler",
-        "Model",
-        "SequenceRequestHandler",
-    )
-)
-
+_HOMES = {
+    "ClassificationObservation": "twinlens.engine.api.observations",
+    "ClassificationRequest": "twinlens.engine.vision.request",
+    "Converter": "twinlens.engine.image.convert",
+    "CropAndScale": "twinlens.engine.image.recipe",
+    "ImageRequestHandler": "twinlens.engine.vision.request",
+    "Model": "twinlens.engine.vision.model",
+    "PixelBuffer": "twinlens.engine.image.buffer",
+    "PixelFormat": "twinlens.engine.image.pixel_format",
+    "Recipe": "twinlens.engine.image.recipe",
+    "Region": "twinlens.engine.image.recipe",
+    "SequenceRequestHandler": "twinlens.engine.vision.request",
+    "read_image": "twinlens.engine.image.read",
+}
 
 if not TYPE_CHECKING:  # for a type checker it would hide the real names
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = "twinlens.engine.vision" if name in _VISION else "twinlens.engine.image"
-        return getattr(import_module(home), name)
+    __getattr__ = names_of(__name__, _HOMES)

@@ -6,9 +6,10 @@ what labels and recipes mean (`models.identify`), and running anything.
 ONNX's reader and writer are loaded when they are first used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twinlens.engine.formats.document import CORE_ML, KERAS, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.late import names_of
 
 if TYPE_CHECKING:
     from twinlens.engine.formats.onnx.export import onnx_bytes, onnx_from_graph
@@ -28,17 +29,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "graph_from_onnx": "importer",
-    "load_onnx": "importer",
-    "onnx_bytes": "export",
-    "onnx_from_graph": "export",
+    "graph_from_onnx": "twinlens.engine.formats.onnx.importer",
+    "load_onnx": "twinlens.engine.formats.onnx.importer",
+    "onnx_bytes": "twinlens.engine.formats.onnx.export",
+    "onnx_from_graph": "twinlens.engine.formats.onnx.export",
 }
 
 if not TYPE_CHECKING:  # for a type checker it would hide the real names
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.onnx.{_HOMES[name]}"), name)
+    __getattr__ = names_of(__name__, _HOMES)

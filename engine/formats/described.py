@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twinlens.engine.formats.answer.answers import Answers
+if TYPE_CHECKING:
+    from twinlens.engine.formats.answer.answers import Answers
 
 
 @dataclass(frozen=True)

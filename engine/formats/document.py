@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.api.protocol import GraphSource
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError
-from twinlens.engine.formats.answer.answers import Answer
-from twinlens.engine.formats.answer.graph import cut_graph
-from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 from twinlens.engine.links import blobs_of
+
+if TYPE_CHECKING:
+    from twinlens.engine.formats.answer.answers import Answer
+    from twinlens.engine.formats.described import ModelFile
 
 Shape = tuple[int, ...]
 
@@ -142,6 +143,8 @@ class Document:
             try:
                 graph = self.format.build(self._cut(), self.path.stem, open_sizes)
                 if self.format.cut is None and self._answer is not None and self._answer.value:
+                    from twinlens.engine.formats.answer.graph import cut_graph
+
                     return cut_graph(graph, self._answer.value)
                 return graph
             except CancelledError:

@@ -6,11 +6,12 @@ Goes in: pixels until they are an input tensor. Stays out: where frames come fro
 (`app.sources`).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.pixel_format import PixelFormat
 from twinlens.engine.image.recipe import CropAndScale, Recipe, Region
+from twinlens.engine.late import names_of
 
 if TYPE_CHECKING:
     from twinlens.engine.image.convert import Converter
@@ -26,16 +27,10 @@ __all__ = [
     "read_image",
 ]
 
+_HOMES = {
+    "Converter": "twinlens.engine.image.convert",
+    "read_image": "twinlens.engine.image.read",
+}
 
 if not TYPE_CHECKING:  # for a type checker it would hide the real names
-
-    def __getattr__(name: str) -> Any:
-        if name == "Converter":
-            from twinlens.engine.image.convert import Converter
-
-            return Converter
-        if name == "read_image":
-            from twinlens.engine.image.read import read_image
-
-            return read_image
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = names_of(__name__, _HOMES)

@@ -7,23 +7,36 @@ pictures how a file without shapes lays out its axes. `write_raw`, `write_safete
 
 Goes in: a reader and a writer a container, names, axis orders, strict loading. Stays out: files
 that say what the network is (`engine.formats`).
+
+Readers and writers are imported when they are first asked for.
 """
 
-from twinlens.engine.graph.arrays import renamed
-from twinlens.engine.params.load import OWN, Naming, check_parameters, similarity, with_parameters
-from twinlens.engine.params.open import open_parameters
-from twinlens.engine.params.order import (
-    BNNS,
-    MPSCNN,
-    ORDERS,
-    PYTORCH,
-    TENSORFLOW,
-    TFLITE,
-    AxisOrder,
-)
-from twinlens.engine.params.parameters import Entry, Parameters
-from twinlens.engine.params.trial import Trial, best_order, try_orders
-from twinlens.engine.params.write import arrays_of, write_npz, write_raw, write_safetensors
+from typing import TYPE_CHECKING
+
+from twinlens.engine.late import names_of
+
+if TYPE_CHECKING:
+    from twinlens.engine.graph.arrays import renamed
+    from twinlens.engine.params.load import (
+        OWN,
+        Naming,
+        check_parameters,
+        similarity,
+        with_parameters,
+    )
+    from twinlens.engine.params.open import open_parameters
+    from twinlens.engine.params.order import (
+        BNNS,
+        MPSCNN,
+        ORDERS,
+        PYTORCH,
+        TENSORFLOW,
+        TFLITE,
+        AxisOrder,
+    )
+    from twinlens.engine.params.parameters import Entry, Parameters
+    from twinlens.engine.params.trial import Trial, best_order, try_orders
+    from twinlens.engine.params.write import arrays_of, write_npz, write_raw, write_safetensors
 
 __all__ = [
     "BNNS",
@@ -50,3 +63,32 @@ __all__ = [
     "write_raw",
     "write_safetensors",
 ]
+
+_HOMES = {
+    "AxisOrder": "twinlens.engine.params.order",
+    "BNNS": "twinlens.engine.params.order",
+    "Entry": "twinlens.engine.params.parameters",
+    "MPSCNN": "twinlens.engine.params.order",
+    "Naming": "twinlens.engine.params.load",
+    "ORDERS": "twinlens.engine.params.order",
+    "OWN": "twinlens.engine.params.load",
+    "PYTORCH": "twinlens.engine.params.order",
+    "Parameters": "twinlens.engine.params.parameters",
+    "TENSORFLOW": "twinlens.engine.params.order",
+    "TFLITE": "twinlens.engine.params.order",
+    "Trial": "twinlens.engine.params.trial",
+    "arrays_of": "twinlens.engine.params.write",
+    "best_order": "twinlens.engine.params.trial",
+    "check_parameters": "twinlens.engine.params.load",
+    "open_parameters": "twinlens.engine.params.open",
+    "renamed": "twinlens.engine.graph.arrays",
+    "similarity": "twinlens.engine.params.load",
+    "try_orders": "twinlens.engine.params.trial",
+    "with_parameters": "twinlens.engine.params.load",
+    "write_npz": "twinlens.engine.params.write",
+    "write_raw": "twinlens.engine.params.write",
+    "write_safetensors": "twinlens.engine.params.write",
+}
+
+if not TYPE_CHECKING:  # for a type checker it would hide the real names
+    __getattr__ = names_of(__name__, _HOMES)

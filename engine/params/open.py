@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -13,16 +12,10 @@ from twinlens.engine.params.initializers import open_initializers
 from twinlens.engine.params.manifest import NAME as MANIFEST
 from twinlens.engine.params.npz import open_npz
 from twinlens.engine.params.parameters import MAX_BYTES, Parameters
-from twinlens.engine.params.pytorch import (
-    HEAD,
-    is_pickle,
-    is_pytorch,
-    is_pytorch_zip,
-    open_pytorch,
-    refuse_pickle,
-)
+from twinlens.engine.params.pytorch import is_pytorch_zip, open_pytorch, refuse_pickle
 from twinlens.engine.params.raw import open_raw
 from twinlens.engine.params.safetensors_file import open_safetensors
+from twinlens.engine.params.signs import HEAD, is_pickle, is_pytorch, is_safetensors
 from twinlens.engine.params.zipped import DAMAGE, opened_zip
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -113,15 +106,3 @@ def _of_zip(path: Path) -> Callable[[Path], Parameters]:
             return open_pytorch if is_pytorch_zip(archive.namelist()) else open_npz
     except DAMAGE:
         return open_npz  # says what is wrong with it
-
-
-def is_safetensors(start: bytes, size: int) -> bool:
-    """Whether a file of this size that starts so is safetensors, damaged ones included.
-
-    It starts with the length of a JSON header, 8 bytes little-endian, and the header. What ends
-    before its header does counts too, so that a half download is called what it is.
-    """
-    if len(start) < 9 or start[8:9] != b"{":
-        return False
-    (length,) = struct.unpack("<Q", start[:8])
-    return bool(length < max(size, 100 << 20))

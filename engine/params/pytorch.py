@@ -26,6 +26,7 @@ from twinlens.engine.layers import Array
 from twinlens.engine.params.parameters import MAX_BYTES, MAX_TENSORS, Entry, Parameters
 from twinlens.engine.params.pickles import MAX_BYTES as MAX_PICKLE
 from twinlens.engine.params.pickles import PickleError, RefusedNameError, printable, read_pickle
+from twinlens.engine.params.signs import HEAD, PICKLE_MAGIC, TAR, TAR_PLACE
 from twinlens.engine.params.statedict import find_state, unwrapped
 from twinlens.engine.params.torchnames import (
     NAMES,
@@ -39,30 +40,10 @@ from twinlens.engine.params.torchnames import (
 )
 from twinlens.engine.params.zipped import DAMAGE, member_start, opened_zip, read_member
 
-_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_PICKLED = b"\x80"
-_PICKLE_PROTOCOLS = range(2, 6)
-_PICKLED_TEXT = b"L119547037146038801333356L\n."
-_MAGIC_END = 32
-_TAR_PLACE, _TAR = 257, b"ustar"
-HEAD = _TAR_PLACE + len(_TAR)
-"""Bytes of a file's start that say whether it is PyTorch's."""
+_PROTOCOL = 1001
 _MAX_STORAGES = 4 * MAX_TENSORS
 
 _SAVE = "torch.save(model.state_dict(), 'weights.pth')"
-
-
-def is_pytorch(start: bytes) -> bool:
-    """Whether a file that starts so is one of PyTorch's older ones, damaged ones included, which
-    no raw numbers or pickles of others are; `start` has `HEAD` bytes, or all that there are.
-    """
-    magic = _MAGIC.to_bytes(10, "little") in start[:_MAGIC_END]
-    return magic or start.startswith(_PICKLED_TEXT) or start[_TAR_PLACE:HEAD] == _TAR
-
-
-def is_pickle(start: bytes) -> bool:
-    """Whether a file that starts so may be a pickle of any program."""
-    return start[:1] == _PICKLED and len(start) > 1 and start[1] in _PICKLE_PROTOCOLS
 
 
 def refuse_pickle(path: Path) -> Parameters:
@@ -95,7 +76,7 @@ def open_pytorch(path: Path) -> Parameters:
             start = file.read(HEAD)
             if start.startswith(b"PK"):
                 opened = _zip(path, file)
-            elif start[_TAR_PLACE:HEAD] == _TAR:
+            elif start[TAR_PLACE:HEAD] == TAR:
                 opened = _tar(file)
             else:
                 opened = _legacy(file)
@@ -262,7 +243,7 @@ def _program(names: Iterable[str]) -> tuple[str, str] | None:
 
 def _legacy(file: BinaryIO) -> _Opened:
     file.seek(0)
-    if _plain(file) != _MAGIC:
+    if _plain(file) != PICKLE_MAGIC:
         raise PickleError("it does not begin as torch.save begins")
     if (version := _plain(file)) != _PROTOCOL:
         raise PickleError(f"it is of version {_shown(version)}, known is {_PROTOCOL}")

@@ -4,8 +4,9 @@ Goes in: requests and the runner on ONNX Runtime, which only this room knows. St
 engines; requests run on any of them through the registry.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from twinlens.engine.late import names_of
 from twinlens.engine.vision.engine import VisionEngine, available_providers
 
 if TYPE_CHECKING:
@@ -43,10 +44,4 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:  # for a type checker it would hide the real names
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_HOMES[name]), name)
+    __getattr__ = names_of(__name__, _HOMES)

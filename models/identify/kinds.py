@@ -16,12 +16,8 @@ from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats import CORE_ML, KERAS, ONNX, TFLITE, Document, ModelFormat
-from twinlens.engine.formats.keras.file import has_architecture
-from twinlens.engine.params.npz import has_arrays
-from twinlens.engine.params.open import file_in_folder, is_safetensors
 from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
 from twinlens.models.identify import signatures as signs
-from twinlens.models.identify.exported import holds_export
 from twinlens.models.identify.exports import INNER_FOLDERS
 from twinlens.models.identify.signatures import Start
 
@@ -111,9 +107,7 @@ FILES: tuple[Row, ...] = (
     Row(
         Kind.MODEL,
         KERAS.title,
-        lambda start: (
-            (signs.is_hdf5(start) or signs.is_zip(start)) and has_architecture(start.path)
-        ),
+        signs.is_keras,
         KERAS,
     ),
     Row(
@@ -128,7 +122,7 @@ FILES: tuple[Row, ...] = (
     Row(
         Kind.PARAMETERS,
         "safetensors",
-        lambda start: is_safetensors(start.head[:16], start.size),
+        signs.is_safetensors,
         refusal=": is a safetensors file, which holds parameters, but no network",
         hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
     ),
@@ -142,7 +136,7 @@ FILES: tuple[Row, ...] = (
     Row(
         Kind.PARAMETERS,
         "npz",
-        lambda start: signs.is_zip(start) and has_arrays(start.path),
+        signs.is_npz,
         refusal=": is a zip archive with arrays, which are parameters, but no network",
         hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
     ),
@@ -303,7 +297,7 @@ def _of_file(path: Path) -> Glance:
     row = _row_of(start)
     if row is None:
         return _nothing(path, f"{path.name} is nothing that Twinlens takes")
-    if row.format == "zip" and holds_export(path):
+    if row.format == "zip" and _holds_export(path):
         return Glance(path, Kind.MODEL, EXPORT)
     if row.kind is Kind.NOTHING:
         return _nothing(path, f"{path.name}{row.refusal}", row.hint, row)
@@ -326,7 +320,7 @@ def _of_folder(path: Path) -> Glance:
     if len(models) == 1:
         inner = glance(models[0])
         return Glance(models[0], Kind.MODEL, inner.row, folder=path)
-    if not models and file_in_folder(path) is not None:
+    if not models and _has_parameters(path):
         return Glance(path, Kind.PARAMETERS)
     if models:
         return _nothing(
@@ -387,7 +381,19 @@ def _is_named_model(path: Path, suffix: str) -> bool:
     """Whether a file in a folder is called a model, and is one where its name is not enough."""
     if suffix in MODEL_SUFFIXES:
         return True
-    return suffix in _KERAS_SUFFIXES and path.is_file() and has_architecture(path)
+    return suffix in _KERAS_SUFFIXES and path.is_file() and signs.has_architecture(path)
+
+
+def _holds_export(path: Path) -> bool:
+    from twinlens.models.identify.exported import holds_export  # late: few files are zips
+
+    return holds_export(path)
+
+
+def _has_parameters(folder: Path) -> bool:
+    from twinlens.engine.params.open import file_in_folder  # late: brings all readers
+
+    return file_in_folder(folder) is not None
 
 
 def _is_package(path: Path) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.api.protocol import OutputKind
 from twinlens.engine.errors import ModelError, ModelFileError
-from twinlens.engine.formats.answer.answers import Answer
 from twinlens.engine.formats.described import ModelFile
 from twinlens.models.identify.facts import Origin
+
+if TYPE_CHECKING:
+    from twinlens.engine.formats.answer.answers import Answer
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
 from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
 from twinlens.engine.files import reading
 from twinlens.engine.formats import ONNX, Document
 from twinlens.engine.formats.described import ModelFile
-from twinlens.engine.params import OWN
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
 from twinlens.models.catalog.store import State, Store, sha256_of
 from twinlens.models.identify.embedded import settings_in
-from twinlens.models.identify.exported import unpacked
 from twinlens.models.identify.exports import exports_beside
 from twinlens.models.identify.facts import PARTS, Origin, Subject
 from twinlens.models.identify.identified import Identified, Model, size_of
@@ -32,8 +31,9 @@ from twinlens.models.identify.recipes import (
     recipe_of_network,
 )
 from twinlens.models.identify.sidecar import Sidecar, read_sidecar
-from twinlens.models.networks.published import NETWORKS, Architecture
-from twinlens.models.networks.table import match_parameters, split_name
+
+if TYPE_CHECKING:
+    from twinlens.models.networks.published import Architecture
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -106,7 +106,7 @@ def identify(
             return _of_card(card, FOLDER / card.file, asked)
         asked = replace(asked, fetched_labels=store.labels(card))
         return _of_card(card, _fetched(card, store), asked)
-    chosen = split_name(name)
+    chosen = _network_in(name)
     if chosen is not None:
         architecture, path = chosen
         with reading(path, ModelFileError):
@@ -116,6 +116,15 @@ def identify(
         if not path.exists():
             raise _unknown(f"model {name!r}: no such file or catalog name", known)
         return _of_path(glance(path), replace(asked, by_path=True), known)
+
+
+def _network_in(name: str) -> tuple[Architecture, Path] | None:
+    """The network and the path of ``ID:PATH``; None where a name is no such thing."""
+    if not re.match(r"[a-z0-9-]+(:|$)", name):
+        return None
+    from twinlens.models.networks.table import split_name  # late: all networks
+
+    return split_name(name)
 
 
 def resolve(
@@ -177,6 +186,8 @@ def _of_path(seen: Glance, asked: Asked, known: tuple[Card, ...]) -> Identified:
         return Identified(asked.name, path, seen.kind, seen.format, problem=problem)
     _check_size(path)
     if seen.row is EXPORT:
+        from twinlens.models.identify.exported import unpacked  # late: few files are zips
+
         folder = unpacked(path)
         inner = glance(folder)
         if inner.kind not in (Kind.MODEL, Kind.PARAMETERS):
@@ -272,6 +283,8 @@ def _read(described: ModelFile, asked: Asked, sidecar: Sidecar, inside: Mapping[
 def _of_card(card: Card, path: Path, asked: Asked) -> Identified:
     """A model of the catalog; its file is looked at only for what the card leaves out."""
     if card.network:
+        from twinlens.models.networks.published import NETWORKS
+
         return _of_parameters(path, asked, NETWORKS[card.network], card)
     file = document(path)
     if card.recipe is None:
@@ -326,6 +339,10 @@ def _of_parameters(
     card: Card | None = None,
 ) -> Identified:
     """Bare parameters of a network that is assembled by hand, perhaps of the catalog."""
+    # late: all networks, and all readers of parameters
+    from twinlens.engine.params import OWN
+    from twinlens.models.networks.table import match_parameters
+
     match = match_parameters(path, architecture)
     network, published = match.architecture, match.published
     home = asked.archive or path

@@ -1,4 +1,7 @@
-"""How a file starts: what each signature looks like; which of them counts says ``kinds``."""
+"""How a file starts: what each signature looks like; which of them counts says ``kinds``.
+
+Readers are imported when a file starts as theirs do.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twinlens.engine.links import followed
-from twinlens.engine.params import pytorch
-from twinlens.engine.params.zipped import DAMAGE, opened_zip
+from twinlens.engine.params import signs
 
 _HEAD = 4096
 # Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
@@ -127,20 +129,50 @@ def is_zip(start: Start) -> bool:
     return start.head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
+def is_keras(start: Start) -> bool:
+    """A Keras model with its network, as HDF5 or zip."""
+    return (is_hdf5(start) or is_zip(start)) and has_architecture(start.path)
+
+
+def has_architecture(path: Path) -> bool:
+    """Whether a file of Keras' endings holds a network, not only parameters."""
+    from twinlens.engine.formats.keras import file
+
+    return file.has_architecture(path)
+
+
+def is_safetensors(start: Start) -> bool:
+    """Parameters as safetensors."""
+    return signs.is_safetensors(start.head[:16], start.size)
+
+
+def is_npz(start: Start) -> bool:
+    """A zip archive with NumPy's arrays."""
+    if not is_zip(start):
+        return False
+    from twinlens.engine.params.npz import has_arrays
+
+    return has_arrays(start.path)
+
+
 def is_pytorch(start: Start) -> bool:
     """PyTorch's state dictionary or program, of any version; damaged ones included."""
     if not is_zip(start):
-        return pytorch.is_pytorch(start.head[: pytorch.HEAD])
+        return signs.is_pytorch(start.head[: signs.HEAD])
+
+    from twinlens.engine.params.pytorch import is_pytorch_zip
+    from twinlens.engine.params.zipped import DAMAGE, opened_zip
+
     try:
         with opened_zip(start.path) as archive:
-            return pytorch.is_pytorch_zip(archive.namelist())
+            return is_pytorch_zip(archive.namelist())
     except DAMAGE:
         return start.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")
 
 
 def is_pickle(start: Start) -> bool:
     """A pickle of any other program."""
-    return pytorch.is_pickle(start.head)
+    return signs.is_pickle(start.head)
 
 
 def is_picture(start: Start) -> bool:

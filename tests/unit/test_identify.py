@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -270,3 +271,24 @@ def test_the_default_is_known_without_its_file_being_read(whole_reads: list[Path
     assert set(found.known.origins.values()) == {Origin.CARD}
     registry.load(found.network, "vision").close()
     assert found.path not in whole_reads
+
+
+def test_only_readers_of_the_file_at_hand_are_imported() -> None:
+    """Who starts on one kind of file does not wait for the readers of all others."""
+    others = (
+        "engine.params.pytorch",
+        "engine.params.pickles",
+        "engine.params.npz",
+        "engine.formats.keras.file",
+        "engine.formats.tflite",
+        "engine.formats.coreml",
+        "models.identify.exported",
+        "models.networks.published",
+    )
+    code = (
+        "import sys; from twinlens.models.identify.resolve import resolve\n"
+        "resolve('twinlens-208').graph\n"
+        f"print([name for name in {others!r} if 'twinlens.' + name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
