@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from twinlens.engine.image import Recipe
     from twinlens.engine.vision import Model
 
-__all__ = ["load_model"]
+__all__ = ["default_model", "load_model"]
+
+
+def default_model() -> str:
+    """The catalog name of the model that runs where nobody names one: ``efficientnet-lite0``, or
+    ``twinlens-208`` where that one's package is missing or its file is not as published.
+    """
+    from twinlens.models.identify.default import default_model as found
+
+    return found()
 
 
 def load_model(
@@ -27,7 +36,7 @@ def load_model(
     """Load a model of the catalog, or a model file, for the vision API.
 
     Args:
-        name_or_path: a catalog name, or the path of a model file.
+        name_or_path: a catalog name (``default_model()`` is one), or the path of a model file.
         labels: label file that overrides the model's own.
         recipe: how pictures are fed; None takes it from ``NAME.toml``, the file or conventions.
         compute_units: ONNX Runtime execution providers, best first; None is the CPU.

@@ -81,12 +81,16 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
     answers: dict[str, Any] = {}
     first = None
     ok = bool(engine_ids)
+    try:
+        network = resolve_model(args)
+    except TwinlensError as error:
+        failed = {"ok": False, "error": error.message}
+        return {"ok": False, "model": None, "engines": dict.fromkeys(engine_ids, failed)}
     for engine_id in engine_ids:
         source = open_source("clip", realtime=False)
         try:
             source.open()
             frame = source.read()
-            network = resolve_model(args)
             with Pipeline(registry.load(network, engine_id), network.spec) as pipeline:
                 if frame is None:
                     raise TwinlensError("the bundled clip has no frames")
@@ -108,7 +112,7 @@ def self_test(args: argparse.Namespace, engine_ids: list[str]) -> dict[str, Any]
             "ms": round(result.timings.infer_ms, 2),
             "runs_on": result.info.detail,
         }
-    return {"ok": ok, "engines": answers}
+    return {"ok": ok, "model": network.spec.id, "engines": answers}
 
 
 def _compiler() -> dict[str, Any]:
@@ -215,6 +219,7 @@ def _print(report: dict[str, Any]) -> None:
     line(f"  providers of ONNX Runtime: {', '.join(report['providers']) or 'none'}")
     cameras = ", ".join(f"{c['name']} (camera:{c['id']})" for c in report["cameras"])
     line(f"  cameras: {escape(cameras) or 'none found; the bundled clip plays instead'}")
+    line(f"  model: {escape(report['self_test']['model'] or 'none can be read')}")
     for engine_id, answer in report["self_test"]["engines"].items():
         mark = "[green]✓[/]" if answer["ok"] else "[red]✗[/]"
         text = answer.get("error") or (

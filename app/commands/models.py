@@ -94,7 +94,7 @@ def _list(args: argparse.Namespace, store: Store) -> int:
         justify: JustifyMethod = "right" if title in ("size", "top-1") else "left"
         table.add_column(title, justify=justify, no_wrap=title != "what it is")
     for row in model_rows(store):
-        style = "bold" if row.state.value in ("here", "embedded") else None
+        style = "bold" if row.state.usable else None
         words = (row.id, row.title, row.format, row.size, row.accuracy, row.state_text)
         table.add_row(*words, style=style)
     console.print(table)

@@ -11,6 +11,7 @@ from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions, Network, Runner
 
 if TYPE_CHECKING:
+    from twinlens.engine.errors import TwinlensError
     from twinlens.engine.image import CropAndScale
 
 CROPS = ("center-crop", "scale-fit", "scale-fill")
@@ -39,7 +40,7 @@ def add_model_options(
     ``labels=False`` names the label file ``--class-names`` where ``--labels`` means another thing;
     ``engines=False`` leaves out --engine.
     """
-    parser.add_argument("--model", help="catalog name or model file (default: the embedded one)")
+    parser.add_argument("--model", help="catalog name or model file (default: efficientnet-lite0)")
     parser.add_argument(
         "--labels" if labels else "--class-names",
         dest="labels",
@@ -193,17 +194,29 @@ def _row(text: str) -> tuple[float, ...]:
 
 
 def resolve_model(args: argparse.Namespace) -> Network:
-    """Turn --model, --labels and the recipe's options into a model."""
-    from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+    """Turn --model, --labels and the recipe's options into a model.
 
-    name = args.model or DEFAULT_MODEL
+    Without --model it is the default; where that cannot be had, standard error says why.
+    """
+    from twinlens.models.identify.resolve import default_model, default_problem, resolve
+
+    problem = None if args.model else default_problem()
+    if problem is not None:
+        sys.stderr.write(f"twinlens: {instead_text(problem)}\n")
     return resolve(
-        name,
+        args.model or default_model(),
         labels=args.labels,
         recipe=recipe_of(args),
         output_name=args.output_name,
         output_kind=args.output_kind,
     )
+
+
+def instead_text(problem: TwinlensError) -> str:
+    """One line about what runs where the usual default cannot."""
+    from twinlens.models.identify.resolve import EMBEDDED_MODEL
+
+    return f"{EMBEDDED_MODEL} runs instead. {problem.message}. {problem.hint}"
 
 
 def print_assumptions(network: Network) -> None:

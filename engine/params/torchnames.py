@@ -11,6 +11,7 @@ import numpy as np
 from twinlens.engine.layers import Shape
 from twinlens.engine.params.pickles import Items, Maker, PickleError, Table, printable
 
+_NUMPY = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?")
 _MAX_AXES = 32
 _MAX_SIZE = 1 << 62
 _MAX_KEY = 512
@@ -33,10 +34,13 @@ class Kind:
         """
         if self.dtype is None:
             raise PickleError(f"it holds {self.name}, which are not plain numbers")
-        # Late: every start of the app looks up names, hardly any meets such numbers.
+        if self.dtype in _NUMPY:
+            return np.dtype(self.dtype)
+        # Late: every start of the app reads tensors, hardly any of them of such numbers.
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, self.dtype, self.dtype))
+        kind: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, self.dtype))
+        return kind
 
 
 @dataclass(frozen=True, eq=False, slots=True)

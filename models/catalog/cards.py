@@ -125,20 +125,22 @@ class Card:
 
     @property
     def installed(self) -> Path | None:
-        """The file in a Python package that is installed; None where there is none. The package
-        is looked up, and none of its code is run.
-        """
-        if not self.package:
-            return None
-        found = find_spec(self.package.replace("-", "_"))
-        places = () if found is None else found.submodule_search_locations or ()
-        paths = [Path(place) / self.member for place in places]
+        """The file in a Python package that is installed; None where there is none."""
+        paths = [place / self.member for place in package_folders(self.package)]
         return next((path for path in paths if path.is_file()), None)
 
     @property
     def remote(self) -> Remote | None:
         """What there is to fetch; None where the file is embedded or has no address."""
         return Remote(self.urls, self.bytes, self.sha256) if self.urls else None
+
+
+def package_folders(package: str) -> tuple[Path, ...]:
+    """Folders of an installed package; empty where it is not installed, or none is named. It is
+    looked up, and none of its code is run.
+    """
+    found = find_spec(package.replace("-", "_")) if package else None
+    return tuple(map(Path, (found and found.submodule_search_locations) or ()))
 
 
 @cache

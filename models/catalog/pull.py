@@ -11,6 +11,7 @@ from twinlens.engine.errors import DownloadError, ModelError
 from twinlens.models.catalog.archive import unpack
 from twinlens.models.catalog.cards import FOLDER, Card, Remote
 from twinlens.models.catalog.download import Fetched, Progress, fetch
+from twinlens.models.catalog.packages import packaged_file
 from twinlens.models.catalog.store import LABELS, Pulled, Store, sha256_of
 from twinlens.models.identify.labels import read_labels
 
@@ -52,19 +53,14 @@ def pull(
     Raises:
         DownloadCancelledError: ``cancelled`` returned true.
         DownloadError: it cannot be fetched, is not what was asked for, or cannot be unpacked.
-        ModelError: the card has no address.
+        ModelError: the card has no address, or its package is not installed or damaged.
     """
     if card.embedded:
         return Outcome(FOLDER / card.file, None)
-    if card.installed is not None:
-        return Outcome(card.installed, None)
+    if card.package:
+        return Outcome(packaged_file(card), None)
     remote = card.remote
     if remote is None:
-        if card.package:
-            raise ModelError(
-                f"{card.id} comes as a Python package",
-                hint=f"Install it once: pip install {card.package}",
-            )
         raise ModelError(f"{card.id} cannot be downloaded", hint=card.source)
     before = store.record(card)
     here = store.file(card)

@@ -51,8 +51,16 @@ class State(Enum):
     EMBEDDED = "embedded"
     HERE = "here"
     NOT_HERE = "not here"
+    INSTALLED = "installed"
+    NOT_INSTALLED = "not installed"
+    """It comes in a Python package."""
     NO_DOWNLOAD = "no download"
     """Its file cannot be fetched; it is recognised when somebody has it."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the model can be used at once."""
+        return self in (State.EMBEDDED, State.INSTALLED, State.HERE)
 
 
 @dataclass(frozen=True)
@@ -99,15 +107,17 @@ class Store:
 
     def state(self, card: Card) -> State:
         """Where a card's file is."""
-        if card.embedded or card.installed is not None:
+        if card.embedded:
             return State.EMBEDDED
+        if card.package:
+            return State.NOT_INSTALLED if card.installed is None else State.INSTALLED
         if self.file(card) is not None:
             return State.HERE
         return State.NOT_HERE if card.urls else State.NO_DOWNLOAD
 
     def verified(self, card: Card) -> bool:
         """Whether size and hash are facts, or one download of this user has confirmed them."""
-        known = card.verified or card.embedded or card.installed is not None
+        known = card.verified or bool(card.file or card.package)
         return known or self.record(card) is not None
 
     def file(self, card: Card) -> Path | None:

@@ -15,7 +15,14 @@ from twinlens.engine.files import reading
 from twinlens.engine.formats import ONNX, Document
 from twinlens.engine.formats.described import ModelFile
 from twinlens.models.catalog.cards import FOLDER, FORMATS, Card, cards
+from twinlens.models.catalog.packages import packaged_file
 from twinlens.models.catalog.store import State, Store, sha256_of
+from twinlens.models.identify.default import (
+    EMBEDDED_MODEL,
+    PREFERRED_MODEL,
+    default_model,
+    default_problem,
+)
 from twinlens.models.identify.embedded import settings_in
 from twinlens.models.identify.exports import exports_beside
 from twinlens.models.identify.facts import PARTS, Origin, Subject
@@ -36,22 +43,20 @@ if TYPE_CHECKING:
     from twinlens.models.networks.published import Architecture
 
 __all__ = [
-    "DEFAULT_MODEL",
+    "EMBEDDED_MODEL",
+    "PREFERRED_MODEL",
     "Card",
     "Identified",
     "Kind",
     "card_of",
     "cards",
+    "default_model",
+    "default_problem",
     "glance",
     "identify",
     "imagenet_labels",
     "resolve",
 ]
-
-DEFAULT_MODEL = "twinlens-208"
-"""The embedded model that the app starts on."""
-PREFERRED_MODEL = "efficientnet-lite0"
-"""What knows more, where its package is installed."""
 
 MAX_BYTES = 2 << 30
 """Largest model that is opened; every reader of files holds to it as well."""
@@ -455,13 +460,10 @@ def _unknown(message: str, known: tuple[Card, ...]) -> ModelError:
 
 def _fetched(card: Card, store: Store) -> Path:
     """The file of a card that is not embedded."""
+    if card.package:
+        return packaged_file(card)
     path = store.file(card)
     if path is None:
-        if card.package:
-            raise ModelError(
-                f"{card.id}: its package {card.package} is not installed",
-                hint=f"Install it once: pip install {card.package}",
-            )
         if store.state(card) is State.NO_DOWNLOAD:
             raise ModelError(f"{card.id}: its file does not come with Twinlens", hint=card.source)
         raise ModelError(

@@ -1,4 +1,4 @@
-"""The embedded default, assembled by hand: the low-level way to the network that the file holds.
+"""The embedded model, assembled by hand: the low-level way to the network that the file holds.
 
 MobileNet-v2 (Sandler et al. 2018, table 2), layer by layer, at any width and resolution. The
 trained numbers come as plain named arrays; where they were stored does not matter.

@@ -1,12 +1,12 @@
 """From a model's file to its first answer: how long, and how much memory.
 
 Each load is a fresh process, cold (an empty folder for compiled plans) and from the cache, in
-turns; medians of each step. Memory: what a program plans (weights, arena, scratch) against what
-the process grew by, with the first program (libraries included; what remains and the peak) and
-with each of some more.
+turns; medians of each step, and of the time from the process's start to its first answer. Memory:
+what a program plans (weights, arena, scratch) against what the process grew by, with the first
+program (libraries included; what remains and the peak) and with each of some more.
 
 Run: ``python tests/bench/bench_load.py [--model MODEL] [--rounds N] [--threads N]``; MODEL is a
-file or a name of the catalog.
+file or a name of the catalog, by default what the app starts on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twinlens.engine.targets.cpu.run.program import Program
 
-DEFAULT = Path(__file__).resolve().parents[2] / "models" / "weights" / "twinlens_208.onnx"
 # Programs that tell how much memory one more takes; the first still grow Python's own.
 _MORE = 10
 STEPS = (
@@ -42,6 +41,8 @@ STEPS = (
     "rest",
     "run",
 )
+# Behind the steps: their sum, and from the process's start to its first answer.
+HEADS = ("steps", "start", "fastest")
 
 
 class Clock:
@@ -75,15 +76,18 @@ class Clock:
         setattr(owner, attribute, outer)
 
 
-def load_once(model: str, threads: int) -> dict[str, object]:
-    """Load, run once, and say what it took; in a process that did nothing before."""
+def load_once(model: str, threads: int, since: float) -> dict[str, object]:
+    """Load, run once, and say what it took; in a process that did nothing before.
+
+    An empty `model` is the default; `since` is when the process was started.
+    """
     clock = Clock()
     with clock.step("import"):
         from twinlens.engine.graph import optimize
         from twinlens.engine.targets import cache
         from twinlens.engine.targets.cpu.codegen import compiler
         from twinlens.engine.targets.cpu.run import program
-        from twinlens.models.identify.resolve import resolve
+        from twinlens.models.identify.resolve import default_model, resolve
     import numpy as np
 
     clock.wrap(program.Lowering, "translate", "lower")
@@ -98,6 +102,7 @@ def load_once(model: str, threads: int) -> dict[str, object]:
         clock.wrap(cache, name, "rest")
     before = resident_bytes()
     with clock.step("read"):
+        model = model or default_model()
         graph = resolve(model).graph
     with clock.step("optimise"):
         graph = optimize(graph)
@@ -106,8 +111,11 @@ def load_once(model: str, threads: int) -> dict[str, object]:
         made = program.Program(graph, program.Options(threads=threads))
     with clock.step("run"):
         made.run({name: np.zeros(shape, np.float32)})
+    answered = time.time()
     del graph
     result = {
+        "model": Path(model).name,
+        "start": answered - since,
         "seconds": dict(clock.seconds),
         "cached": made.cached,
         "weights": made.weights_size,
@@ -170,9 +178,9 @@ def peak_bytes() -> int:
 
 def fresh(model: str, threads: int, store: str) -> dict[str, object]:
     """``load_once`` in a fresh process."""
-    command = [sys.executable, __file__, "--once", "--model", model, "--threads", str(threads)]
+    command = [sys.executable, __file__, "--model", model, "--threads", str(threads), "--since"]
     result = subprocess.run(
-        command,
+        [*command, repr(time.time())],
         env={**os.environ, "TWINLENS_CACHE": store},
         stdout=subprocess.PIPE,
         text=True,
@@ -184,13 +192,13 @@ def fresh(model: str, threads: int, store: str) -> dict[str, object]:
 def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=str(DEFAULT))
+    parser.add_argument("--model", default="", help="default: the app's")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--since", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.once:
-        print(json.dumps(load_once(args.model, args.threads)))
+    if args.since is not None:
+        print(json.dumps(load_once(args.model, args.threads, args.since)))
         return
     runs: dict[str, list[dict]] = {"cold": [], "cached": []}
     for _ in range(args.rounds):
@@ -199,12 +207,14 @@ def main() -> None:
                 own.append(fresh(args.model, args.threads, store))
     assert not any(r["cached"] for r in runs["cold"])
     assert all(r["cached"] for r in runs["cached"])
-    print(f"{Path(args.model).name}, fp32, {args.threads} threads, medians of {args.rounds}, in ms")
-    print(f"{'':8}" + "".join(f"{step:>10}" for step in STEPS) + f"{'all':>10}{'fastest':>10}")
+    name = runs["cold"][0]["model"]
+    print(f"{name}, fp32, {args.threads} threads, medians of {args.rounds}, in ms")
+    print(f"{'':8}" + "".join(f"{head:>10}" for head in (*STEPS, *HEADS)))
     for kind, own in runs.items():
         steps = [median(r["seconds"][step] for r in own) for step in STEPS]
-        totals = [sum(r["seconds"].values()) for r in own]
-        cells = [*steps, median(totals), min(totals)]
+        starts = [r["start"] for r in own]
+        cells = [*steps, median(sum(r["seconds"].values()) for r in own)]
+        cells += [median(starts), min(starts)]
         print(f"{kind:8}" + "".join(f"{cell * 1e3:10.1f}" for cell in cells))
     print("\nmemory in MiB")
     heads = ("weights", "arena", "scratch", "planned", "goal", "each", "first", "peak")

@@ -19,7 +19,7 @@ import onnxruntime as ort
 
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.vision.engine import session_options
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 FRAMES_A_ROUND, ROUNDS, FRAME_S = 45, 4, 1 / 30
 PERIOD_S, WORK_S = 0.004, 0.001
@@ -54,7 +54,7 @@ class Window:
 
 
 def main() -> None:
-    network = resolve(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_MODEL)
+    network = resolve(sys.argv[1] if len(sys.argv) > 1 else EMBEDDED_MODEL)
     spec = network.spec
     tensor = np.random.default_rng(0).normal(size=spec.recipe.input_shape).astype(np.float32)
     settings = list(product((1, 2), (False, True), (False, True)))

@@ -5,7 +5,7 @@ Twinlens installed. Every round starts each window once, on an X display of its 
 same settings; medians over the rounds.
 
 Run: ``python tests/bench/bench_window.py [--python A --python B] [--rounds N] [--seconds S]
-[--engine ID]``.
+[--engine ID] [--model ID]``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def stop(now):
 
 window.stage.painted.connect(painted)
 window.show()
-window.start("clip", "twinlens-208", engine)
+window.start("clip", sys.argv[4] or None, engine)
 QTimer.singleShot(int((seconds + 60) * 1e3), window.close)
 application.exec()
 window.stop()
@@ -86,14 +86,15 @@ _COLUMNS = (
 )
 
 
-def measure(python: str, engine: str, seconds: float, folder: Path) -> dict[str, float]:
+def measure(python: str, engine: str, seconds: float, model: str, folder: Path) -> dict[str, float]:
     """Run one window; times in ms, rates in 1/s, processor in per cent of one core."""
     (folder / "settings.json").unlink(missing_ok=True)
     with xvfb("1280x800x24") as screen:
         # A GPU played by the processor would be asked for while others are measured.
         env = screen | {"VK_DRIVER_FILES": os.devnull}
         started = time.time()
-        command = [python, "-c", _INSIDE, str(folder / "settings.json"), engine, str(seconds)]
+        words = [str(folder / "settings.json"), engine, str(seconds), model]
+        command = [python, "-c", _INSIDE, *words]
         done = subprocess.run(
             command,
             check=False,
@@ -118,13 +119,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--engine", default="layers-cpu")
+    parser.add_argument("--model", default="", help="default: what each starts on")
     args = parser.parse_args(argv)
     pythons = args.python or [sys.executable]
     found: dict[str, list[dict[str, float]]] = {python: [] for python in pythons}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(-1, args.rounds):  # one round before, so that plans are kept
             for python in pythons:
-                record = measure(python, args.engine, args.seconds, Path(folder))
+                record = measure(python, args.engine, args.seconds, args.model, Path(folder))
                 if number >= 0:
                     found[python].append(record)
     print(f"{args.rounds} rounds of {args.seconds} s, {args.engine}, medians")

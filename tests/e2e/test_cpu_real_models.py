@@ -13,9 +13,10 @@ from twinlens.engine.image import Converter
 from twinlens.engine.image.read import read_image
 from twinlens.engine.targets.cpu.run.calibrate import measure_ranges
 from twinlens.engine.targets.quantized import without_pairs
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, PREFERRED_MODEL, resolve
 
 BEST = isas()[0]
+OUT_OF_THE_BOX = (PREFERRED_MODEL, EMBEDDED_MODEL)
 
 
 def loaded(network: Network):
@@ -27,20 +28,22 @@ def loaded(network: Network):
     return graph, ranges, {name: np.array(picture)}
 
 
+@pytest.mark.parametrize("model", OUT_OF_THE_BOX)
 @each_isa("avx512", "avx2", "neon", "generic")
-def test_every_layer_of_the_default(isa):
-    graph, _, inputs = loaded(resolve(DEFAULT_MODEL))
+def test_every_layer_of_the_default(isa, model):
+    graph, _, inputs = loaded(resolve(model))
     seen = check(graph, inputs, isa, threads=2, shared=False)
     assert not seen.fallbacks
     if isa is BEST:
         _same_answer(graph, inputs, seen.outputs, 1e-3)
 
 
+@pytest.mark.parametrize("model", OUT_OF_THE_BOX)
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_every_layer_of_the_default_in_short_types(precision):
+def test_every_layer_of_the_default_in_short_types(precision, model):
     if not can(BEST, precision):
         pytest.skip(f"{BEST.title} here does not compute in {precision}")
-    graph, _, inputs = loaded(resolve(DEFAULT_MODEL))
+    graph, _, inputs = loaded(resolve(model))
     ranges = measure_ranges(graph, [inputs], 1, BEST) if precision == "int8" else None
     seen = check(graph, inputs, BEST, precision=precision, ranges=ranges, shared=False)
     assert not seen.fallbacks

@@ -15,7 +15,7 @@ from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.drawing.digits import STROKES, placed
 from twinlens.assets import picture_path
 from twinlens.models.identify.kept import VARIABLE
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -39,7 +39,7 @@ def told(window: LiveWindow, words: str) -> None:
 
 def unknown_copy(path: Path) -> Path:
     """The embedded model as a file that nobody knows."""
-    model = onnx.load(str(resolve(DEFAULT_MODEL).path))
+    model = onnx.load(str(resolve(EMBEDDED_MODEL).path))
     model.doc_string = "somebody's own"
     del model.metadata_props[:]
     onnx.save(model, str(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.qt.window.window import MainWindow
 from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import ModelFileError, SourceError
+from twinlens.models.identify.default import EMBEDDED_MODEL
 
 FAILURES: dict[str, Exception] = {
     "our own": SourceError("bad: is nothing"),
@@ -65,12 +66,23 @@ def source_named(name: str) -> FakeSource:
 
 @contextmanager
 def started(
-    qtbot: Any, tmp_path: Path, source: Make, model: Make, settings: Settings | None = None
+    qtbot: Any,
+    tmp_path: Path,
+    source: Make,
+    model: Make,
+    settings: Settings | None = None,
+    refused: Sequence[str] = (),
 ) -> Iterator[Start]:
     store = SettingsStore(tmp_path / "settings.json")
     if settings is not None:
         store.save(settings)
-    loader = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
+    fine = fake_loader(answer((0.7, 0.2, 0.1), "layers-cpu"), answer((0.1, 0.8, 0.1), "vision"))
+
+    def loader(network: Network, engine_id: str, options: Any = None) -> Any:
+        if network.spec.id in refused:
+            raise ModelFileError(f"{network.spec.id}: no engine takes it")
+        return fine(network, engine_id, options)
+
     session = partial(Session, loader=loader)
     window = MainWindow(store, ENGINES, source, model, make_session=session, load=loader)
     qtbot.addWidget(window)
@@ -95,7 +107,7 @@ def failing(error: Exception, make: Make, *names: str) -> Make:
 
 
 def spec_named(name: str) -> Network:
-    return make_network(name or "embedded")
+    return make_network(name or "default")
 
 
 BAD = Settings(source="bad", model="bad")
@@ -120,7 +132,7 @@ def test_a_remembered_source_that_fails_gives_way_to_the_clip(
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_remembered_model_that_fails_gives_way_to_the_embedded_one(
+def test_a_remembered_model_that_fails_gives_way_to_the_default(
     qtbot: Any, tmp_path: Path, kind: str
 ) -> None:
     models = failing(FAILURES[kind], spec_named, "bad")
@@ -128,20 +140,45 @@ def test_a_remembered_model_that_fails_gives_way_to_the_embedded_one(
     with started(qtbot, tmp_path, source_named, models, settings) as start:
         start.until_it_answers()
         assert start.window.session is not None
-        assert start.window.session.state.spec.id == "embedded"
+        assert start.window.session.state.spec.id == "default"
         assert len(start.banners) == 1
         start.window.choose.model("other")
         start.until(lambda: start.window.session and start.window.session.state.spec.id == "other")
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize("remembered", ["", "bad", EMBEDDED_MODEL])
+def test_where_the_default_fails_the_embedded_model_runs(
+    qtbot: Any, tmp_path: Path, kind: str, remembered: str
+) -> None:
+    models = failing(FAILURES[kind], spec_named, "bad", "")
+    settings = Settings(source="good", model=remembered)
+    with started(qtbot, tmp_path, source_named, models, settings) as start:
+        start.until_it_answers()
+        assert start.window.session is not None
+        assert start.window.session.state.spec.id == EMBEDDED_MODEL
+        assert len(start.banners) == {"": 1, "bad": 2, EMBEDDED_MODEL: 0}[remembered]
+
+
+def test_a_model_that_is_read_but_not_loaded_gives_way_as_well(qtbot: Any, tmp_path: Path) -> None:
+    """Where no engine takes the remembered model, nor the default, the embedded one runs."""
+    settings = Settings(source="good", model="bad")
+    refused = ("bad", "default")
+    with started(qtbot, tmp_path, source_named, spec_named, settings, refused) as start:
+        start.until_it_answers()
+        assert start.window.session is not None
+        assert start.window.session.state.spec.id == EMBEDDED_MODEL
+        assert len(start.banners) == 2
 
 
 @pytest.mark.parametrize("remembered", ["", "bad"])
 def test_a_model_can_be_chosen_when_not_even_the_embedded_one_is_there(
     qtbot: Any, tmp_path: Path, remembered: str
 ) -> None:
-    models = failing(ModelFileError("it is not there"), spec_named, "bad", "")
+    models = failing(ModelFileError("it is not there"), spec_named, "bad", "", EMBEDDED_MODEL)
     settings = Settings(source="good", model=remembered)
     with started(qtbot, tmp_path, source_named, models, settings) as start:
-        start.until(lambda: len(start.banners) == (2 if remembered else 1))
+        start.until(lambda: len(start.banners) == (3 if remembered else 2))
         notice = start.window.stage.overlays.notice
         assert notice is not None
         assert not notice.busy

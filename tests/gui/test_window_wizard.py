@@ -24,7 +24,7 @@ from twinlens.app.core.setup.trial import LIVE
 from twinlens.app.overlays import BannerKind
 from twinlens.app.qt.setup.wizard_sheet import WizardSheet
 from twinlens.models.identify import kept
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 Key = Qt.Key
 
@@ -300,7 +300,7 @@ def test_a_missing_operator_offers_the_engine_that_has_it(
 
 def test_a_broken_model_is_a_banner_and_the_old_answer_stays(stand: Stand, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
-    broken.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes()[:50_000])
+    broken.write_bytes(resolve(EMBEDDED_MODEL).path.read_bytes()[:50_000])
     drop(stand, broken)
     notice = stand.window.stage.overlays.notice
     assert notice is not None

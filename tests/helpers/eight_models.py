@@ -10,7 +10,7 @@ import numpy as np
 from helpers.tflite_files import classifier
 from helpers.tiny_nets import tiny_classifier
 from twinlens.models.identify.kept import keep
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 MNIST_SIZES = {
     "conv1": (20 * 25, 20),
@@ -44,7 +44,7 @@ def eight_models(folder: Path, test_data: Path) -> list[tuple[Path, str]]:
     pets = tiny_classifier(folder / "pets.onnx", 3)
     recipe = {"width": 16, "height": 16, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
     keep(pets, {"labels": ["cat", "dog", "bird"], "recipe": recipe})
-    embedded = Path(shutil.copy(resolve(DEFAULT_MODEL).path, folder))
+    embedded = Path(shutil.copy(resolve(EMBEDDED_MODEL).path, folder))
     real = test_data / "models"
     return [
         (real / "mobilenet_v2_1.0_224.onnx", "MobileNet-v2 1.0 224"),

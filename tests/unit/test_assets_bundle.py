@@ -33,9 +33,9 @@ def test_the_timeline_covers_the_clip_without_gaps() -> None:
 
 
 def test_the_timeline_names_classes_as_the_labels_do() -> None:
-    from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+    from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
-    labels = resolve(DEFAULT_MODEL).spec.labels
+    labels = resolve(EMBEDDED_MODEL).spec.labels
     assert [labels[index] for _, _, index, _ in timeline()] == [row[3] for row in timeline()]
 
 

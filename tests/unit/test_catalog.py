@@ -23,13 +23,13 @@ from twinlens.engine.errors import (
 from twinlens.engine.targets.gpu import engine
 from twinlens.engine.targets.gpu.run import adapters
 from twinlens.models.identify.labels import read_labels
-from twinlens.models.identify.resolve import DEFAULT_MODEL, cards, imagenet_labels, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, cards, imagenet_labels, resolve
 
 
 def test_cards_describe_files_that_are_there() -> None:
     names = [card.id for card in cards()]
     assert len(names) == len(set(names))
-    assert DEFAULT_MODEL in names
+    assert EMBEDDED_MODEL in names
     for card in cards():
         if card.embedded:
             path = resolve(card.id).path
@@ -39,15 +39,15 @@ def test_cards_describe_files_that_are_there() -> None:
 
 def test_embedded_file_under_another_name_is_recognised(tmp_path: Path) -> None:
     copy = tmp_path / "renamed.onnx"
-    copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
-    assert resolve(copy).spec.id == DEFAULT_MODEL
+    copy.write_bytes(resolve(EMBEDDED_MODEL).path.read_bytes())
+    assert resolve(copy).spec.id == EMBEDDED_MODEL
     assert resolve(copy).path == copy
 
 
 def test_unknown_names_are_told_with_those_that_there_are() -> None:
     with pytest.raises(ModelError, match="no-such-net") as caught:
         resolve("no-such-net")
-    assert DEFAULT_MODEL in caught.value.hint
+    assert EMBEDDED_MODEL in caught.value.hint
 
 
 def test_conventions_are_said_aloud(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_labels_that_do_not_match_name_both_numbers(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"2 labels.*7 outputs"):
         resolve(path, labels=wrong)
     with pytest.raises(LabelError, match="2 labels for 1000 outputs"):
-        registry.load(resolve(DEFAULT_MODEL, labels=wrong), "vision")
+        registry.load(resolve(EMBEDDED_MODEL, labels=wrong), "vision")
 
 
 def test_label_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_unknown_and_unavailable_engines_say_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(adapters, "without_wgpu", lambda: "wgpu is not installed")
     monkeypatch.setattr(engine, "without_wgpu", lambda: "wgpu is not installed")
     with pytest.raises(EngineUnavailableError, match="Layers GPU is not available: wgpu is not"):
-        registry.load(resolve(DEFAULT_MODEL), "layers-gpu")
+        registry.load(resolve(EMBEDDED_MODEL), "layers-gpu")
 
 
 def test_top_k_sorts_and_breaks_ties_by_index() -> None:
@@ -166,4 +166,4 @@ def test_top_k_sorts_and_breaks_ties_by_index() -> None:
 
 def test_numbers_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(InferenceError, match="not finite"):
-        probabilities(np.array([1, np.nan], np.float32), resolve(DEFAULT_MODEL).spec)
+        probabilities(np.array([1, np.nan], np.float32), resolve(EMBEDDED_MODEL).spec)

@@ -8,6 +8,7 @@ import pytest
 
 from helpers.fakes import FakeRunner, make_network, make_spec
 from twinlens.app.core.session.choosing import (
+    NONE_LEFT,
     Agreements,
     find_choice,
     rescue,
@@ -19,6 +20,7 @@ from twinlens.app.core.session.events import EngineReady, SessionState
 from twinlens.app.core.settings import Settings
 from twinlens.assets import clip_path
 from twinlens.engine.api.protocol import EngineOptions
+from twinlens.models.identify.default import EMBEDDED_MODEL, PREFERRED_MODEL
 
 ENGINES = (
     EngineChoice("slow", "Slow", None, ("fp32", "int8")),
@@ -54,25 +56,41 @@ def test_what_answers_is_what_the_next_start_begins_with(
     }
 
 
-def state(precision: str, *, answered: bool) -> SessionState:
-    info = FakeRunner().info if answered else None
-    return SessionState(make_network(), "slow", info, options=EngineOptions(precision=precision))
+def state(precision: str, *, answered: bool, model: str = "own") -> SessionState:
+    info, asked = FakeRunner().info if answered else None, EngineOptions(precision=precision)
+    return SessionState(make_network(model), "slow", info, options=asked)
 
 
 def test_where_something_answers_it_goes_on() -> None:
-    tried = rescue(state("int8", answered=True), ENGINES[0], rescued=False)
-    assert (tried.options, tried.embedded) == (None, False)
-    assert "goes on" in tried.goes_on
+    after = rescue(state("int8", answered=True), ENGINES[0])
+    assert (after.options, after.model) == (None, None)
+    assert "goes on" in after.goes_on
 
 
 def test_a_precision_is_given_up_before_the_model_is() -> None:
-    first = rescue(state("int8", answered=False), ENGINES[0], rescued=False)
+    first = rescue(state("int8", answered=False), ENGINES[0])
     assert first.options is not None
-    assert (first.options.precision, first.embedded) == ("fp32", False)
-    second = rescue(state("fp32", answered=False), ENGINES[0], rescued=False)
-    assert (second.options, second.embedded) == (None, True)
-    third = rescue(state("fp32", answered=False), ENGINES[0], rescued=True)
-    assert (third.options, third.embedded) == (None, False), "never twice"
+    assert (first.options.precision, first.model) == ("fp32", None)
+    second = rescue(state("fp32", answered=False), ENGINES[0])
+    assert (second.options, second.model) == (None, "")
+
+
+def test_the_default_is_tried_before_the_embedded_model_and_neither_twice() -> None:
+    failed = state("fp32", answered=False)
+    tried: list[str] = []
+    for expected, words in (("", "default model"), (EMBEDDED_MODEL, "embedded model")):
+        after = rescue(failed, ENGINES[0], tried=tried)
+        assert after.model == expected
+        assert words in after.goes_on
+        tried.append(expected)
+    last = rescue(failed, ENGINES[0], tried=tried)
+    assert (last.options, last.model) == (None, None)
+    assert last.goes_on == NONE_LEFT
+
+
+def test_where_the_default_itself_fails_the_embedded_model_is_next() -> None:
+    after = rescue(state("fp32", answered=False, model=PREFERRED_MODEL), ENGINES[0])
+    assert after.model == EMBEDDED_MODEL
 
 
 def test_an_agreement_holds_for_its_model_and_pictures() -> None:

@@ -10,7 +10,7 @@ from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.formats import graph_from_onnx, load_onnx
 from twinlens.engine.formats.coreml.importer import load_coreml
 from twinlens.models.identify.kinds import glance
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -177,7 +177,7 @@ def test_linear_quantisation_of_programs(coreml_tools, tmp_path):
 def test_the_default_survives_both_ways(coreml_tools, tmp_path):
     from helpers.coreml_models import translate
 
-    network = resolve(DEFAULT_MODEL)
+    network = resolve(EMBEDDED_MODEL)
     spec = network.spec
     graph = load_onnx(network.path)
     model = translate(graph, program=False, labels=spec.labels, scale=1 / 127.5, bias=(-1.0,) * 3)

@@ -27,7 +27,7 @@ from twinlens.engine.image import Recipe
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import FILES, Kind, glance
 from twinlens.models.identify.labels import READERS
-from twinlens.models.identify.resolve import DEFAULT_MODEL, identify, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, identify, resolve
 
 _watched: dict[str, int] = {}
 
@@ -266,7 +266,7 @@ def test_a_model_that_layers_cannot_run_is_still_one_for_vision(
 
 
 def test_the_default_is_known_without_its_file_being_read(whole_reads: list[Path]) -> None:
-    found = identify(DEFAULT_MODEL)
+    found = identify(EMBEDDED_MODEL)
     assert found.problem is None
     assert set(found.known.origins.values()) == {Origin.CARD}
     registry.load(found.network, "vision").close()

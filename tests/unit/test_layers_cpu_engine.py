@@ -24,7 +24,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.targets.cpu import LayersCpuEngine, engine
 from twinlens.engine.targets.cpu.codegen.isa import detect
 from twinlens.engine.targets.cpu.engine import blas_thread_count, thread_count
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 
 def _network(path, **recipe):
@@ -146,7 +146,7 @@ def test_missing_precisions_name_the_instructions(monkeypatch, tmp_path):
 
 def test_vision_refuses_a_precision_that_it_would_ignore():
     with pytest.raises(EngineError, match="as the model file has it, not in 'bf16'"):
-        load(resolve(DEFAULT_MODEL), "vision", EngineOptions(precision="bf16"))
+        load(resolve(EMBEDDED_MODEL), "vision", EngineOptions(precision="bf16"))
 
 
 def test_blas_leaves_a_processor_to_the_window_unless_told():
@@ -167,7 +167,7 @@ def test_blas_is_limited_only_while_the_network_runs(monkeypatch):
     if not pools:
         pytest.skip("NumPy's BLAS here cannot be limited")
     before = [pool["num_threads"] for pool in pools.info()]
-    runner = load(resolve(DEFAULT_MODEL), "layers-cpu", EngineOptions(threads=1))
+    runner = load(resolve(EMBEDDED_MODEL), "layers-cpu", EngineOptions(threads=1))
     assert runner.info.threads == 1
     runner.run(np.zeros(runner.info.input_shape, np.float32))
     assert [pool["num_threads"] for pool in pools.info()] == before

@@ -23,7 +23,7 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.targets.gpu import LayersGpuEngine, engine
 from twinlens.engine.targets.gpu.run import adapters
 from twinlens.engine.targets.gpu.run.adapters import Adapter
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, PREFERRED_MODEL, resolve
 
 
 def _network(path, **recipe):
@@ -273,9 +273,10 @@ def test_channels_last(tmp_path):
         np.testing.assert_allclose(runner.run(x), next(iter(expected.values()))[0], atol=0.01)
 
 
-def test_the_embedded_model_agrees_with_the_cpu():
+@pytest.mark.parametrize("model", [PREFERRED_MODEL, EMBEDDED_MODEL])
+def test_what_comes_with_twinlens_agrees_with_the_cpu(model):
     adapter_or_skip()
-    network = resolve(DEFAULT_MODEL)
+    network = resolve(model)
     with (
         closing(load(network, "layers-gpu", _options())) as gpu,
         closing(load(network, "layers-cpu")) as cpu,

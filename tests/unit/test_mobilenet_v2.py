@@ -9,7 +9,7 @@ from twinlens.engine.formats import load_onnx
 from twinlens.models.identify import resolve as catalog
 from twinlens.models.networks.mobilenet_v2 import mobilenet_v2, read_parameters
 
-PATH = catalog.resolve(catalog.DEFAULT_MODEL).path
+PATH = catalog.resolve(catalog.EMBEDDED_MODEL).path
 
 
 @pytest.fixture(scope="module")

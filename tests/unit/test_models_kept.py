@@ -15,7 +15,7 @@ from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.image import Recipe
 from twinlens.models.identify import kept, sidecar
 from twinlens.models.identify.facts import Origin
-from twinlens.models.identify.resolve import DEFAULT_MODEL, identify, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, identify, resolve
 
 CHOSEN = {
     "labels": ["cat", "dog", "fox"],
@@ -71,7 +71,7 @@ def test_origins_tell_file_catalog_and_open_axes(tmp_path: Path) -> None:
     unclear = identify(tiny_classifier(tmp_path / "open.onnx", 3, shape=(1, 3, "h", 3)))
     assert unclear.known.origins["layout"] is Origin.ASSUMED
     assert unclear.known.origins["size"] is Origin.ASSUMED
-    assert set(identify(DEFAULT_MODEL).known.origins.values()) == {Origin.CARD}
+    assert set(identify(EMBEDDED_MODEL).known.origins.values()) == {Origin.CARD}
 
 
 def test_what_is_kept_beside_a_model_is_used_next_time(net: Path, recipes: Path) -> None:

@@ -23,7 +23,7 @@ from twinlens.engine.errors import (
 from twinlens.models.catalog.cards import card_from, cards
 from twinlens.models.catalog.pull import pull
 from twinlens.models.catalog.store import State, Store
-from twinlens.models.identify.resolve import DEFAULT_MODEL, card_of, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, card_of, resolve
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_removing_frees_the_room(server: ModelServer, root: Path, model: bytes) 
     store.remove(card)
     assert not store.part(card).exists()
     with pytest.raises(ModelError, match="comes with Twinlens"):
-        store.remove(card_of(DEFAULT_MODEL, store))
+        store.remove(card_of(EMBEDDED_MODEL, store))
 
 
 def test_models_without_an_address_say_where_they_come_from(root: Path) -> None:
@@ -251,7 +251,7 @@ def test_models_without_an_address_say_where_they_come_from(root: Path) -> None:
         with pytest.raises(ModelError) as caught:
             attempt()
         assert "google-coral" in caught.value.hint
-    embedded = pull(card_of(DEFAULT_MODEL, store), store)
+    embedded = pull(card_of(EMBEDDED_MODEL, store), store)
     assert embedded.path.is_file()
     assert embedded.fetched is None
 
@@ -261,7 +261,7 @@ def test_a_damaged_record_or_catalog_of_ones_own(root: Path, model: bytes) -> No
     write_catalog(root, own_card("net", model, "https://example.org/net.onnx"))
     (root / "pulled.json").write_text("[1, 2")
     assert store.record(card_of("net", store)) is None
-    write_catalog(root, own_card(DEFAULT_MODEL, model, "https://example.org/net.onnx"))
+    write_catalog(root, own_card(EMBEDDED_MODEL, model, "https://example.org/net.onnx"))
     with pytest.raises(ModelError, match=r"catalog\.toml.*there already"):
         store.cards()
     (root / "catalog.toml").write_text("[[model]")

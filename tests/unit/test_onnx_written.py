@@ -15,13 +15,13 @@ from twinlens.engine.image import Recipe
 from twinlens.engine.vision import VisionEngine
 from twinlens.models.identify.embedded import metadata_of
 from twinlens.models.identify.kinds import glance
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 from twinlens.models.networks.mobilenet_v2 import mobilenet_v2, read_parameters
 
 
 @pytest.fixture(scope="module")
 def default():
-    return resolve(DEFAULT_MODEL)
+    return resolve(EMBEDDED_MODEL)
 
 
 def _picture(network):

@@ -17,13 +17,13 @@ from twinlens.engine.errors import (
     ModelFileError,
 )
 from twinlens.engine.image import PixelBuffer
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 
 @pytest.fixture(scope="module")
 def default_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model as Python, with its labels."""
-    network = resolve(DEFAULT_MODEL)
+    network = resolve(EMBEDDED_MODEL)
     spec = network.spec
     folder = tmp_path_factory.mktemp("default")
     return write_module(network.graph, spec, folder, "mobilenet")
@@ -34,7 +34,7 @@ def test_the_class_says_what_the_model_says(default_module: Path, engine: str) -
     from twinlens.engine import ClassificationRequest, ImageRequestHandler, Model
 
     pixels = np.random.default_rng(5).integers(0, 255, (90, 120, 3), dtype=np.uint8)
-    with Model(resolve(DEFAULT_MODEL)) as model:
+    with Model(resolve(EMBEDDED_MODEL)) as model:
         request = ClassificationRequest(model)
         ImageRequestHandler(pixels).perform([request])
         expected = request.results

@@ -31,7 +31,7 @@ from twinlens.engine.formats.python import python_module
 from twinlens.engine.formats.python.names import class_name, layer_name, module_name, plain_text
 from twinlens.engine.graph import Graph, Node, optimize
 from twinlens.engine.params import OWN, open_parameters
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 from twinlens.models.networks.assembly import random_parameters
 from twinlens.models.networks.published import NETWORKS
 
@@ -62,7 +62,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graph]:
     """Networks of every family, by the name of their module."""
     folder = tmp_path_factory.mktemp("sources")
     found = {f"like_{name}": graph_from_onnx(build()) for name, build in NETS.items()}
-    found["default"] = load_onnx(resolve(DEFAULT_MODEL).path)
+    found["default"] = load_onnx(resolve(EMBEDDED_MODEL).path)
     found["tflite"] = tflite_graph("quantized_uint8")
     found["tflite_int8"] = tflite_graph("quantized_int8_per_channel")
     found["qdq"] = quantised(folder)

@@ -35,7 +35,7 @@ from twinlens.engine.errors import (
 from twinlens.engine.vision import Model, RequestCancelledError, VisionEngine
 from twinlens.engine.vision.engine import thread_count
 from twinlens.models import load_model
-from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
 PICTURE = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8), (320, 240)
@@ -44,7 +44,7 @@ PICTURE = cv2.resize(
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model(DEFAULT_MODEL)
+    return load_model(EMBEDDED_MODEL)
 
 
 def test_five_lines_classify_a_picture(model: Model, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_description_and_compute_units_are_those_of_the_live_session(model: Mode
 def test_provider_that_is_not_here_is_named() -> None:
     options = EngineOptions(providers=("NoSuchExecutionProvider",))
     with pytest.raises(EngineUnavailableError, match="NoSuchExecutionProvider"):
-        VisionEngine().load(resolve(DEFAULT_MODEL), options)
+        VisionEngine().load(resolve(EMBEDDED_MODEL), options)
 
 
 def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
@@ -161,14 +161,14 @@ def test_errors_name_the_file(tmp_path: Path, model: Model) -> None:
 def test_own_labels_and_recipe(tmp_path: Path, model: Model) -> None:
     labels = tmp_path / "names.txt"
     labels.write_text("\n".join(f"class {n}" for n in range(1000)), encoding="utf-8")
-    with load_model(DEFAULT_MODEL, labels=labels, recipe=model.spec.recipe) as own:
+    with load_model(EMBEDDED_MODEL, labels=labels, recipe=model.spec.recipe) as own:
         request = ClassificationRequest(own)
         ImageRequestHandler(PICTURE).perform([request])
         assert request.results[0].identifier == f"class {request.results[0].index}"
 
 
 def test_the_bytes_of_an_onnx_file_answer_as_the_file(model: Model) -> None:
-    path = resolve(DEFAULT_MODEL).path
+    path = resolve(EMBEDDED_MODEL).path
     assert path is not None
     with Model.from_onnx(path.read_bytes(), model.spec) as own:
         requests = [ClassificationRequest(each) for each in (model, own)]

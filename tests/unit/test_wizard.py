@@ -37,12 +37,12 @@ from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import LabelError, ModelError, ModelFileError
 from twinlens.engine.image import Converter, CropAndScale, PixelBuffer, Recipe
 from twinlens.models.identify.kept import keep
-from twinlens.models.identify.resolve import DEFAULT_MODEL, imagenet_labels, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, imagenet_labels, resolve
 
 
 def bare_default(tmp_path: Path) -> Path:
     """The embedded model, as a file that nobody knows."""
-    model = onnx.load(str(resolve(DEFAULT_MODEL).path))
+    model = onnx.load(str(resolve(EMBEDDED_MODEL).path))
     model.doc_string = "somebody's own"
     del model.metadata_props[:]
     path = tmp_path / "own.onnx"
@@ -93,7 +93,7 @@ def test_the_report_says_all_of_it(tmp_path: Path) -> None:
 def test_a_model_that_says_all_of_itself_asks_nothing(tmp_path: Path) -> None:
     said = {"labels": json.dumps(["a", "b", "c"]), "twinlens.recipe": json.dumps({"scale": 1.0})}
     assert preflight(tiny_classifier(tmp_path / "told.onnx", 3, metadata=said)).asks == ()
-    assert preflight(resolve(DEFAULT_MODEL).path).asks == ()
+    assert preflight(resolve(EMBEDDED_MODEL).path).asks == ()
 
 
 def test_open_sizes_and_axes_are_asked(tmp_path: Path) -> None:
@@ -124,10 +124,10 @@ def test_operators_that_are_missing_are_counted(tmp_path: Path) -> None:
 
 def test_a_wrong_label_file_beside_a_model_of_the_catalog_is_not_used(tmp_path: Path) -> None:
     copy = tmp_path / "copy.onnx"
-    copy.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes())
+    copy.write_bytes(resolve(EMBEDDED_MODEL).path.read_bytes())
     copy.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     report = preflight(copy)
-    assert report.spec.labels == resolve(DEFAULT_MODEL).spec.labels
+    assert report.spec.labels == resolve(EMBEDDED_MODEL).spec.labels
     assert "copy.labels.txt has 2 labels" in report.spec.notes[0]
     assert "1,000 classes" in report.spec.notes[0]
 
@@ -143,7 +143,7 @@ def test_a_wrong_label_file_beside_an_unknown_model_is_asked_about(tmp_path: Pat
 
 def test_a_broken_file_is_one_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
-    path.write_bytes(resolve(DEFAULT_MODEL).path.read_bytes()[:100_000])
+    path.write_bytes(resolve(EMBEDDED_MODEL).path.read_bytes()[:100_000])
     with pytest.raises(ModelFileError, match="broken"):
         preflight(path)
 
@@ -341,7 +341,7 @@ def test_the_embedded_model_proves_its_own_recipe(tmp_path: Path) -> None:
     stands = standings_of(wizard, pictures, tried(wizard, pictures))
     won = best(stands)
     assert won is not None
-    truth = resolve(DEFAULT_MODEL).spec.recipe
+    truth = resolve(EMBEDDED_MODEL).spec.recipe
     found = wizard.candidate(won).recipe
     assert (found.scale, found.mean, found.std, found.color) == (
         pytest.approx(truth.scale),

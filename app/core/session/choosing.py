@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from twinlens.app.core.session.events import EngineReady, SessionState
 from twinlens.app.core.settings import Settings
 from twinlens.assets import clip_path
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec
+from twinlens.models.identify.default import EMBEDDED_MODEL, PREFERRED_MODEL
 
 
 def usable(engines: Sequence[EngineChoice]) -> list[str]:
@@ -47,30 +48,43 @@ class Rescue:
     Attributes:
         goes_on: what happens instead, for a person.
         options: ask the same engine for this; None leaves it as it is.
-        embedded: use the embedded model.
+        model: use this model, by name; empty is the default. None leaves it as it is.
     """
 
     goes_on: str
     options: EngineOptions | None = None
-    embedded: bool = False
+    model: str | None = None
 
 
-def rescue(state: SessionState, choice: EngineChoice | None, *, rescued: bool) -> Rescue:
+NONE_LEFT = "Choose another model: L"
+"""Said where none of them can be used."""
+INSTEAD = {
+    "": "The default model is used instead.",
+    EMBEDDED_MODEL: "The embedded model is used instead.",
+}
+"""What is tried where a model cannot be used at the start, in this order, and how that is told."""
+
+
+def rescue(
+    state: SessionState, choice: EngineChoice | None, *, tried: Collection[str] = ()
+) -> Rescue:
     """What to try after a load has failed.
 
     Args:
         state: the session's.
         choice: the engine that was asked for.
-        rescued: the embedded model was tried already.
+        tried: those of ``INSTEAD`` that were tried already.
     """
-    if state.info is not None or rescued:
+    if state.info is not None:
         return Rescue("The engine that ran before goes on.")
     # Nothing has ever answered. A precision needs more than a model does, so it goes first.
     if choice is not None and state.options.precision != choice.precisions[0]:
         first = choice.precisions[0]
         return Rescue(f"It runs in {first} instead.", replace(state.options, precision=first))
-    # The model asked for at the start is broken.
-    return Rescue("The embedded model is used instead.", embedded=True)
+    # The model asked for at the start is broken; or the default was that, and is.
+    known = {*tried, ""} if state.spec.id == PREFERRED_MODEL else tried
+    left = [name for name in INSTEAD if name not in known]
+    return Rescue(INSTEAD[left[0]], model=left[0]) if left else Rescue(NONE_LEFT)
 
 
 class Agreements:

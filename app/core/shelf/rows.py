@@ -25,6 +25,7 @@ class ModelRow:
         state: where its file is.
         verified: whether size and hash are known as facts, or were confirmed by a download.
         kept_bytes: what has arrived of a download that was not finished.
+        package: what to install, where it comes as a Python package.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ModelRow:
     state: State
     verified: bool
     kept_bytes: int
+    package: str = ""
 
     @property
     def removable(self) -> bool:
@@ -50,7 +52,8 @@ class ModelRow:
         text = self.state.value
         if self.state is State.NOT_HERE and self.kept_bytes:
             text = f"{megabytes(self.kept_bytes)} of it here"
-        return text if self.verified or self.state is State.NO_DOWNLOAD else f"{text}, unverified"
+        fetched = self.state in (State.HERE, State.NOT_HERE)
+        return f"{text}, unverified" if fetched and not self.verified else text
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,8 @@ class Catalog:
     @property
     def at_hand(self) -> tuple[Card, ...]:
         """Models that can be used at once."""
-        usable = (State.EMBEDDED, State.HERE)
         pairs = zip(self.cards, self.rows, strict=True)
-        return tuple(card for card, row in pairs if row.state in usable)
+        return tuple(card for card, row in pairs if row.state.usable)
 
 
 def read_catalog(store: Store) -> Catalog:
@@ -118,8 +120,9 @@ def _row(card: Card, store: Store, record: Pulled | None) -> ModelRow:
         accuracy="–" if card.top1 is None else f"{card.top1:.1f} %",
         licence=card.licence,
         state=state,
-        verified=card.verified or state is State.EMBEDDED or record is not None,
+        verified=card.verified or bool(card.file or card.package) or record is not None,
         kept_bytes=part.stat().st_size if part.is_file() else 0,
+        package=card.package,
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Signal
 
 from twinlens.app.core.session.choosing import (
+    INSTEAD,
+    NONE_LEFT,
     Agreements,
     find_choice,
     rescue,
@@ -77,7 +79,7 @@ class Choose(QObject):
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
         self._asked_model: tuple[Network, str, Callable[[], object] | None] | None = None
-        self._rescued = False
+        self._rescued: list[str] = []
         self.serving: EngineReady | None = None
         self._agreements = Agreements()
 
@@ -261,13 +263,24 @@ class Choose(QObject):
             show_error(event.error, "The engine that ran before goes on.")
             return
         state = session.state
-        tried = rescue(state, self.choice(state.engine_id), rescued=self._rescued)
+        tried = rescue(state, self.choice(state.engine_id), tried=self._rescued)
         show_error(event.error, tried.goes_on)
         if tried.options is not None:
             session.use_engine(state.engine_id, tried.options)
-        elif tried.embedded:
-            self._rescued = True
-            self._background.run("model", lambda: self._resolve(""), session.use_model, show_error)
+        elif tried.model is not None:
+            self._rescue(tried.model, session.use_model)
+
+    def _rescue(self, name: str, use: Callable[[Network], None]) -> None:
+        """Use one of ``INSTEAD``, or what comes behind it where that cannot even be read."""
+        self._rescued.append(name)
+        left = [other for other in INSTEAD if other not in self._rescued]
+
+        def failed(error: Exception) -> None:
+            self._banners.show_error(error, INSTEAD[left[0]] if left else NONE_LEFT)
+            if left:
+                self._rescue(left[0], use)
+
+        self._background.run("model", lambda: self._resolve(name), use, failed)
 
     def source_failed(self, event: SourceFailed) -> None:
         """Say what plays instead, and offer to try again."""

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow
 
+from twinlens.app.core.session.choosing import INSTEAD, NONE_LEFT
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader, load_from_registry
 from twinlens.app.core.session.session import (
@@ -33,12 +34,7 @@ from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings, SettingsStore
 from twinlens.app.core.workers import Workers
-from twinlens.app.overlays import (
-    Banner,
-    BannerKind,
-    Notice,
-    Overlays,
-)
+from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.overlays.keys import cheat_sheet
 from twinlens.app.qt.drawn import DRAWN, Drawn, painters_of
 from twinlens.app.qt.ports import Threads
@@ -187,21 +183,22 @@ class MainWindow(QMainWindow):
             self.auto.off()
         wanted = model or self.settings.model
         self.progress.set_busy(True)
+        self._begin_on([wanted, *(name for name in INSTEAD if name != wanted)])
 
-        def nothing(error: Exception) -> None:
+    def _begin_on(self, names: Sequence[str]) -> None:
+        """Begin on the first of these models that can be read."""
+        name, *others = names
+
+        def failed(error: Exception) -> None:
+            self.popups.show_error(error, INSTEAD[others[0]] if others else NONE_LEFT)
+            if others:
+                self._begin_on(others)
+                return
             # All menus work: the session begins with what is chosen there.
-            self.popups.show_error(error, "Choose another model: L")
             self.progress.set_busy(False)
             self.stage.show_overlays(Overlays(notice=Notice("No model can be read", dim=True)))
 
-        def failed(error: Exception) -> None:
-            if not wanted:
-                nothing(error)
-                return
-            self.popups.show_error(error, "The embedded model is used instead.")
-            self._background.run("start", lambda: self._resolve(""), self._begin, nothing)
-
-        self._background.run("start", lambda: self._resolve(wanted), self._begin, failed)
+        self._background.run("start", lambda: self._resolve(name), self._begin, failed)
 
     def _begin(self, network: Network) -> None:
         """Start the session on a model, and on the source asked for by then or the clip."""

@@ -65,9 +65,9 @@ def _frames() -> Iterator[np.ndarray]:
     """Frames of the bundled clip, as the embedded default takes them; shuffled."""
     from twinlens.assets import clip_path
     from twinlens.engine.targets.cpu.run.calibrate import tensors
-    from twinlens.models.identify.resolve import DEFAULT_MODEL, resolve
+    from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve
 
-    frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(DEFAULT_MODEL).spec.recipe)]
+    frames = [tensor.copy() for tensor in tensors(clip_path(), resolve(EMBEDDED_MODEL).spec.recipe)]
     order = np.random.default_rng(7).permutation(len(frames))
     for position in order[: CALIBRATION + CHECKED]:
         yield frames[position]
