@@ -33,18 +33,18 @@ def packaged_file(card: Card) -> Path:
         found = path.stat()
         if found.st_size != card.bytes:
             raise ModelFileError(
-                f"{card.id} is damaged: {path} has {found.st_size:,} bytes, "
+                f"{card.id} is damaged: {path.name} has {found.st_size:,} bytes, "
                 f"expected {card.bytes:,}",
                 hint=_again(card),
             )
         digest = _digest(path, found.st_size, found.st_mtime_ns)
     except OSError as why:
         raise ModelFileError(
-            f"{card.id} cannot be read: {path} ({why.strerror or why})", hint=_again(card)
+            f"{card.id} cannot be read: {path.name} ({why.strerror or why})", hint=_again(card)
         ) from why
     if digest != card.sha256:
         raise ModelFileError(
-            f"{card.id} is not what its card says: {path} has SHA-256 {digest[:16]}…, "
+            f"{card.id} is not what its card says: {path.name} has SHA-256 {digest[:16]}…, "
             f"expected {card.sha256[:16]}…",
             hint=_again(card),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from twinlens.engine.params import (
     open_parameters,
     similarity,
 )
-from twinlens.models.networks.published import NETWORKS, Architecture, Source
+from twinlens.models.networks.published import NETWORKS, Architecture, Build, Source
 
 _ENOUGH = 0.5
 """Share of tensors that must fit before a heap of parameters is taken for a network's."""
@@ -201,12 +201,22 @@ def _architecture(path: Path) -> str:
 
 def _similarity(network: Architecture, parameters: Parameters, naming: Naming) -> float:
     classes = _classes(network, parameters, naming)
-    return similarity(network.build(classes=classes), parameters, naming)
+    return similarity(_bare(network.build, classes), parameters, naming)
+
+
+@lru_cache(maxsize=64)
+def _bare(build: Build, classes: int) -> Graph:
+    """A network without numbers; kept, since every source of it is compared with one."""
+    return build(classes=classes)
 
 
 def _classes(network: Architecture, parameters: Parameters, naming: Naming) -> int:
     """Outputs of the last layer, which another training may have given another number."""
-    layers = [n for n in network.build().nodes if isinstance(n.layer, Conv2d | Linear)]
+    layers = [
+        n
+        for n in _bare(network.build, network.classes).nodes
+        if isinstance(n.layer, Conv2d | Linear)
+    ]
     name = naming.layer(layers[-1].name)
     for pattern in naming.bias:
         entry = parameters.entries.get(pattern.format(name))

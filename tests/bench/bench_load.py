@@ -41,8 +41,9 @@ STEPS = (
     "rest",
     "run",
 )
-# Behind the steps: their sum, and from the process's start to its first answer.
-HEADS = ("steps", "start", "fastest")
+# Behind the steps: their sum; from the process's start to its first answer, and processor time
+# until then, which says more where other programs run.
+HEADS = ("steps", "start", "fastest", "used")
 
 
 class Clock:
@@ -111,11 +112,12 @@ def load_once(model: str, threads: int, since: float) -> dict[str, object]:
         made = program.Program(graph, program.Options(threads=threads))
     with clock.step("run"):
         made.run({name: np.zeros(shape, np.float32)})
-    answered = time.time()
+    answered, used = time.time(), time.process_time()
     del graph
     result = {
         "model": Path(model).name,
         "start": answered - since,
+        "used": used,
         "seconds": dict(clock.seconds),
         "cached": made.cached,
         "weights": made.weights_size,
@@ -214,7 +216,7 @@ def main() -> None:
         steps = [median(r["seconds"][step] for r in own) for step in STEPS]
         starts = [r["start"] for r in own]
         cells = [*steps, median(sum(r["seconds"].values()) for r in own)]
-        cells += [median(starts), min(starts)]
+        cells += [median(starts), min(starts), median(r["used"] for r in own)]
         print(f"{kind:8}" + "".join(f"{cell * 1e3:10.1f}" for cell in cells))
     print("\nmemory in MiB")
     heads = ("weights", "arena", "scratch", "planned", "goal", "each", "first", "peak")

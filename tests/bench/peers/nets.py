@@ -1,6 +1,6 @@
 """The networks that are measured, by name.
 
-All but the embedded default have random weights: speed does not depend on them, and outputs are
+All but `twinlens-208` have random weights: speed does not depend on them, and outputs are
 logits, where a difference between two peers shows.
 """
 
@@ -140,7 +140,7 @@ def mnist() -> Drawn:
     return s, s.linear(s.linear(x, 320, "relu"), 10)
 
 
-#: By name; None is the embedded default, which is a file.
+#: By name; None is `twinlens-208`, which is a file.
 NETS: dict[str, Callable[[], Drawn] | None] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
