@@ -1,4 +1,4 @@
-"""Every command on the embedded model and clip, as a new user runs them."""
+"""Every command on the default model and clip, as a new user runs them."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_without_a_display_the_terminal_shows_the_pipeline() -> None:
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 130
     for line in lines:
-        assert "Vision · MobileNet-v2 · fp32" in line
+        assert "Vision · EfficientNet-Lite0 · fp32" in line
         assert " fps " in line
     assert "no display" in errors
     assert "no-such.mp4" in errors
