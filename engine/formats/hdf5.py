@@ -44,7 +44,7 @@ def check_reader(title: object) -> None:
     if not is_readable():
         raise EngineUnavailableError(
             f"{title}: HDF5 cannot be read: pyfive is not installed",
-            hint="pip install 'twinlens[hdf5]'",
+            hint="It comes with Twinlens; alone: pip install 'pyfive>=1.3'",
         )
 
 

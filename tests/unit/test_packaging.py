@@ -53,3 +53,10 @@ def test_readme_names_the_debian_packages_that_ci_installs() -> None:
     test_only = {"xvfb", "xdotool", "weston"}
     missing = [name for name in needed if name not in test_only and name not in readme]
     assert not missing
+
+
+def test_keras_files_are_read_by_a_plain_installation() -> None:
+    # Most models that people bring are a Teachable Machine keras_model.h5.
+    assert any(name.startswith("pyfive") for name in PROJECT["project"]["dependencies"])
+    # Commands of before, `pip install twinlens[hdf5]`, go on without a warning.
+    assert PROJECT["project"]["optional-dependencies"]["hdf5"] == []
