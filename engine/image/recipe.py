@@ -152,7 +152,7 @@ class Recipe:
                 if name in plain:
                     plain[name] = tuple(float(v) for v in plain[name])
             return cls(**plain)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"recipe: {error}") from error
 
 

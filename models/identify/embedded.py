@@ -38,7 +38,7 @@ def settings_in(file: ModelFile) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file.path}: its settings cannot be read ({error})") from error
     for key in ("title", "background_outputs", "output"):
         if isinstance(values, dict) and key in values and not KNOWN[key](values[key]):

@@ -136,7 +136,8 @@ def _timm_values(fields: Mapping[str, Any]) -> Values:
         values |= _size(list(shape[1:]))
     mode = fields.get("crop_mode", "center")
     crops = {"center": "center-crop", "squash": "scale-fill", "border": "scale-fit"}
-    return values | {"crop_and_scale": crops.get(mode, "center-crop")}
+    crop = crops.get(mode, "center-crop") if isinstance(mode, str) else "center-crop"
+    return values | {"crop_and_scale": crop}
 
 
 def _custom_vision(text: str) -> Found:
@@ -202,8 +203,7 @@ def _edge_impulse(text: str) -> Found:
     scaling = fields.get("IMAGE_SCALING", "").removeprefix("EI_CLASSIFIER_IMAGE_SCALING_")
     values = dict(_SCALINGS.get(scaling, _UNIT))
     sides = [fields.get("INPUT_HEIGHT", ""), fields.get("INPUT_WIDTH", "")]
-    if all(side.isdigit() for side in sides):
-        values |= _size([int(side) for side in sides])
+    values |= _size([_side(side) for side in sides])
     resize = fields.get("RESIZE_MODE", "").removeprefix("EI_CLASSIFIER_RESIZE_")
     if resize in _RESIZES:
         values["crop_and_scale"] = _RESIZES[resize]
@@ -226,7 +226,7 @@ def _paddle(text: str) -> Found:
             values["color"] = "BGR"
     crop = re.search(r"CropImage:[^:]*size:\s*(\d+)", text, re.S)
     if crop:
-        values |= _size(int(crop[1])) | {"crop_and_scale": "center-crop"}
+        values |= _size(_side(crop[1])) | {"crop_and_scale": "center-crop"}
     return values, names_of_text(text) if "label_list" in text else ()
 
 
@@ -237,7 +237,7 @@ def _ultralytics_yaml(text: str) -> Found:
     values = dict(_UNIT)
     sides = _yaml_row(text, "imgsz")
     if len(sides) == 2:
-        values |= _size([int(side) for side in sides])
+        values |= _size([_side(f"{side:g}") for side in sides])
     return values, names_of_text(text)
 
 
@@ -329,7 +329,7 @@ INSIDE: tuple[tuple[str, Callable[[Mapping[str, str]], Values]], ...] = (
 def _number(value: Any, default: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
     return number if math.isfinite(number) and number else default
 
@@ -345,6 +345,11 @@ def _row(value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError, OverflowError):
         return ()
     return row if all(map(math.isfinite, row)) else ()
+
+
+def _side(text: str) -> int | None:
+    """A side written in digits; None where it is none, or longer than any side."""
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _edge(size: Any) -> bool:

@@ -94,7 +94,7 @@ def how_read(
         answer,
         fields,
         kind_origin if kind else Origin.FILE if reading.known else Origin.ASSUMED,
-        name_origin if name else Origin.FILE,
+        name_origin if name else Origin.FILE if answers.sure else Origin.ASSUMED,
         answers.titles,
         tuple(notes),
     )

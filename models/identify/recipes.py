@@ -79,7 +79,7 @@ def _in_file(subject: Subject) -> Iterator[Stated]:
     if "twinlens.recipe" in file.metadata:
         try:
             values = dict(json.loads(file.metadata["twinlens.recipe"]))
-        except (json.JSONDecodeError, TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ModelError(f"{file.path}: its recipe cannot be read ({error})") from error
         yield Stated(values, Origin.FILE, strict=True)
     yield Stated(file.recipe, Origin.FILE)

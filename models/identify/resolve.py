@@ -265,6 +265,7 @@ def _of_document(
         partial(_labels_for, subject),
         labels.note,
         described,
+        labels.passed,
     )
     return Identified(asked.name, home, Kind.MODEL, format, model, labels.problem)
 
@@ -276,7 +277,9 @@ def _read(described: ModelFile, asked: Asked, sidecar: Sidecar, inside: Mapping[
     if not name:
         name, name_origin = str(beside.get("output_name", "")), sidecar.origin
     kind, kind_origin = asked.output_kind, Origin.GIVEN
-    if not kind and "output" in beside:
+    # What stands beside it about one output says nothing of another.
+    other = asked.output_name and beside.get("output_name", asked.output_name) != asked.output_name
+    if not kind and "output" in beside and not other:
         kind, kind_origin = beside["output"], sidecar.origin
     elif not kind and "output" in inside:
         kind, kind_origin = inside["output"], Origin.FILE

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -140,13 +141,20 @@ def labels_beside(path: Path) -> tuple[str, ...]:
 
 
 def _as_toml(values: Mapping[str, Any]) -> str:
-    plain = [f"{k} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
+    plain = [_line(k, v) for k, v in values.items() if not isinstance(v, Mapping)]
     tables = [
-        "\n".join((f"\n[{key}]", *(f"{k} = {_value(v)}" for k, v in table.items())))
+        "\n".join((f"\n[{key}]", *(_line(k, v) for k, v in table.items())))
         for key, table in values.items()
         if isinstance(table, Mapping)
     ]
     return "\n".join((*plain, *tables)).lstrip("\n") + "\n"
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{key if _BARE.fullmatch(key) else _value(key)} = {_value(value)}"
 
 
 def _value(value: Any) -> str:
@@ -156,5 +164,7 @@ def _value(value: Any) -> str:
         if not math.isfinite(value):
             raise ModelError(f"{value} cannot be kept in a recipe")
         return repr(value)
+    if not isinstance(value, str | bool | int):  # a date, a table: nothing that a recipe has
+        raise ModelError(f"{value!r:.60} cannot be kept in a recipe")
     # TOML's basic strings take JSON's escapes; the last of the control characters JSON lets by.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

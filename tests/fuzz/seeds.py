@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import onnx
 from fuzz.targets import _MANIFEST, NETWORK
+from fuzz.text_seeds import text_seeds
 from onnx import helper, numpy_helper
 from safetensors.numpy import save
 
@@ -51,7 +52,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "hdf5": {"keras2": _hdf5("{0}/{0}/{1}:0"), "keras3": _hdf5("layers/{0}/vars/0", 6)},
         "initializers": {"raw": _initializers()},
         "raw": {"named": bytes(4) + _kernel().tobytes(), "described": _described()},
-    }
+    } | text_seeds()
 
 
 def _core_ml():

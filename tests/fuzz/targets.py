@@ -14,6 +14,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+from fuzz.texts import TEXTS
 
 from helpers.networks import described
 from twinlens.engine.errors import TwinlensError
@@ -174,7 +175,7 @@ TARGETS = {
     "hdf5": hdf5,
     "initializers": initializers,
     "raw": raw,
-}
+} | TEXTS
 
 
 def check(target: str, data: bytes) -> None:

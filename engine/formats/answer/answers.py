@@ -79,6 +79,7 @@ class Answer:
         reading: what its numbers are.
         width: how many there are; None where nothing tells it.
         names: names of the classes that come with it.
+        sizes: its shape; None where nothing tells it.
     """
 
     value: str
@@ -87,6 +88,7 @@ class Answer:
     reading: Reading
     width: int | None = None
     names: tuple[str, ...] = ()
+    sizes: Sizes | None = None
 
     @property
     def kind(self) -> OutputKind:
@@ -201,7 +203,7 @@ def _candidate(chart: Chart, end: End) -> _Candidate | str | None:
         width = len(names)
     names = names if len(names) == width else ()
     output = end.value if declared else ""
-    answer = Answer(value, output, end.title, reading, width, names)
+    answer = Answer(value, output, end.title, reading, width, names, sizes)
     return _Candidate(answer, _features(chart, end, reading), _rank(chart, end, answer))
 
 

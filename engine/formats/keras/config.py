@@ -141,6 +141,9 @@ class Parser:
                 raise ModelFileError(f"{self._title}: two layers are named {layer.name!r}")
             layers[layer.name] = layer
         inputs, outputs = _ends(settings["input_layers"]), _ends(settings["output_layers"])
+        for ref in (*inputs, *outputs):
+            if ref.layer not in layers:
+                raise ModelFileError(f"{self._title}: {ref.layer!r} is none of its layers")
         _count_from_one(layers, outputs)
         trainable = settings.get("trainable", True) is not False
         return ModelOf(str(settings.get("name", "")), layers, inputs, outputs, trainable)

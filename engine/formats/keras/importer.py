@@ -83,7 +83,9 @@ def outline(file: KerasFile, *, open_sizes: Sequence[int] | None = None) -> Grap
     def arrays(_: tuple[str, ...]) -> ReadArray:
         return lambda name, shape: np.broadcast_to(np.float32(1), shape)
 
-    return _build(file, parsed(file), arrays, open_sizes)
+    model = parsed(file)
+    with reading(f"{file.title}: its description"):
+        return _build(file, model, arrays, open_sizes)
 
 
 def parsed(file: KerasFile) -> ModelOf:
