@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.trial import LIVE, TrialState
 from twinlens.app.core.setup.wizard import (
+    NUMBERS,
     Standing,
     Wizard,
     best,
@@ -16,7 +17,7 @@ from twinlens.app.core.setup.wizard import (
     top_of,
 )
 from twinlens.app.views.view import Inputs, Place, View
-from twinlens.app.views.words import short_label
+from twinlens.app.views.words import short_label, short_name
 from twinlens.models.identify.facts import Origin
 
 _APART = "\u2002"
@@ -56,6 +57,23 @@ class ProofCell:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of several answers to a question.
+
+    Attributes:
+        id: the answer.
+        title: what stands on its button.
+        full: all of it, for a screen reader.
+        chosen: it is the one that will be used.
+    """
+
+    id: str
+    title: str
+    full: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class WizardView:
     """The sheet's changing parts.
 
@@ -68,6 +86,10 @@ class WizardView:
         failed: the status is an error.
         labels: where labels come from, or what is wrong with them.
         missing: what has to be answered first; empty when the model can be used.
+        outputs: outputs to choose from; none where the file says which is meant.
+        kinds: ways of reading the output; none where that is no question.
+        reading: how the output is read and why, or what speaks against it.
+        doubted: the answers speak against it.
     """
 
     cells: tuple[ProofCell, ...]
@@ -78,6 +100,10 @@ class WizardView:
     failed: bool
     labels: str
     missing: str
+    outputs: tuple[Choice, ...] = ()
+    kinds: tuple[Choice, ...] = ()
+    reading: str = ""
+    doubted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +142,11 @@ class ProofView:
     view: WizardView
     winner: str | None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether answers speak against the way that they are read."""
+        return self.view.doubted
+
 
 def proof_view(proof: Proof) -> ProofView:
     """The sheet as things are, with the candidate chosen that proved best.
@@ -123,6 +154,8 @@ def proof_view(proof: Proof) -> ProofView:
     Reads tens of thousands of labels when these are new, so it is no work for a window's thread.
     """
     wizard, state = proof.wizard.copy(), proof.state
+    if _doubt(wizard, state):
+        wizard.doubt()
     known = [picture.index(wizard.labels) for picture in proof.pictures]
     winner = best(_standings(wizard, known, state)) if state.done else None
     wizard.prefer(winner)
@@ -181,6 +214,7 @@ def wizard_view(
 
 def _view(wizard: Wizard, proof: Proof, known: Sequence[int | None], shown: int) -> WizardView:
     state, bundled = proof.state, proof.bundled
+    doubt = _doubt(wizard, state)
     stands = _standings(wizard, known, state)
     index = known[shown] if shown >= 0 else None
     cells = tuple(
@@ -196,6 +230,10 @@ def _view(wizard: Wizard, proof: Proof, known: Sequence[int | None], shown: int)
         failed=state.error is not None,
         labels=_labels(wizard),
         missing=wizard.missing,
+        outputs=_outputs(wizard),
+        kinds=_kinds(wizard),
+        reading=_reading(wizard, doubt),
+        doubted=bool(doubt),
     )
 
 
@@ -221,6 +259,38 @@ def _cell(
     )
 
 
+def _doubt(wizard: Wizard, state: TrialState) -> str:
+    """What in the chosen candidate's answers speaks against the way that they are read."""
+    answers = state.answers.get(wizard.chosen, {}).values()
+    return next((answer.doubt for answer in answers if answer.doubt), "")
+
+
+def _outputs(wizard: Wizard) -> tuple[Choice, ...]:
+    choices = []
+    for one in wizard.outputs:
+        words = [word for word in (one.name, one.shape, one.look) if word]
+        title = " · ".join((short_name(words[0]), *words[1:]))
+        choices.append(Choice(one.name, title, ", ".join(words), one.name == wizard.output))
+    return tuple(choices)
+
+
+def _kinds(wizard: Wizard) -> tuple[Choice, ...]:
+    return tuple(
+        Choice(one.kind, one.title, f"{one.title} {one.meaning}", one.kind == wizard.kind)
+        for one in wizard.kinds
+    )
+
+
+def _reading(wizard: Wizard, doubt: str) -> str:
+    chosen = next((one for one in wizard.kinds if one.kind == wizard.kind), None)
+    if chosen is None:
+        return ""
+    if doubt:
+        return f"The answers speak against it: {doubt}."
+    origin = f", {wizard.kind_origin}" if wizard.kind_origin else ""
+    return f"{chosen.title} {chosen.meaning}{origin}."
+
+
 def _share(share: float) -> str:
     """Whole percent; 100 only when it is."""
     return f"{share * 100:.0f} %" if share < 0.995 or share == 1 else "99 %"
@@ -242,8 +312,11 @@ def _status(wizard: Wizard, pictures: int, state: TrialState, stands: dict[str, 
         return f"Trying {len(wizard.candidates())} × {pictures} pictures: {tried} answered"
     winner = best(stands)
     if winner is None:
+        if wizard.labels_from == NUMBERS:
+            return "Without names no answer can be called right. Add names, or go on without."
         if wizard.labels and any(stand.of for stand in stands.values()):
-            return "None reads the pictures right. Drop a picture whose answer you know."
+            other = "Another output may be meant. " if wizard.outputs else ""
+            return f"None reads the pictures right. {other}Drop a picture whose answer you know."
         return "No picture here shows a class of this model. Drop one whose answer you know."
     stand = stands[winner]
     if len(stands) == 1:
@@ -264,6 +337,8 @@ def _status(wizard: Wizard, pictures: int, state: TrialState, stands: dict[str, 
 
 def _labels(wizard: Wizard) -> str:
     problem, classes = wizard.report.found.problem, wizard.report.classes
+    if wizard.labels_from == NUMBERS and wizard.labels:
+        return f"{len(wizard.labels):,} classes, called by their numbers"
     if wizard.labels:
         whose = "ImageNet’s " if wizard.labels_from == Origin.CONVENTION.value else ""
         return f"{whose}{len(wizard.labels):,} names, {wizard.labels_from}"

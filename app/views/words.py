@@ -15,6 +15,17 @@ def short_label(identifier: str) -> str:
     return identifier.split(",", maxsplit=1)[0].strip() or identifier
 
 
+_LONGEST_NAME = 40
+
+
+def short_name(name: str) -> str:
+    """A name out of a file, with the middle left out where it is long."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = (_LONGEST_NAME - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
 NONE_HOLDS = "none of these"
 _MOST_NAMES = 3
 

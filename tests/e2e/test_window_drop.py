@@ -61,11 +61,11 @@ def test_whatever_is_dropped_is_known_asked_about_or_refused(
     with live_window(tmp_path, source="clip", engine="layers-cpu") as window:
         first = window.report()["model"]
 
-        # Without labels: the wizard; Escape changes nothing.
+        # Nothing says how it is fed: the wizard; Escape changes nothing.
         assert hover(window, pets) == "Use pets.onnx as the model (ONNX)"
         asked = window.until(lambda report: report["wizard"])["wizard"]
-        assert asked["asks"] == ["labels", "values"]
-        assert asked["missing"]
+        assert asked["asks"] == ["values"]
+        assert not asked["missing"]
         window.press("Escape")
         report = window.until(lambda report: not report["wizard"])
         assert report["model"] == first

@@ -17,7 +17,8 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
 from helpers.gui_stand import Stand, fits, pixels_of, run_stand
-from helpers.tiny_nets import COLORS, color_reader, tiny_classifier
+from helpers.tiny_nets import COLORS, color_reader, hidden_shares, tiny_classifier, two_heads
+from twinlens.app.core.session.events import AnswersDoubted
 from twinlens.app.core.session.loading import load_from_registry
 from twinlens.app.core.setup.recognition import recognise
 from twinlens.app.core.setup.trial import LIVE
@@ -78,14 +79,16 @@ def press_focused(stand: Stand, qtbot: Any, key: Any) -> None:
     qtbot.keyClick(stand.window.focusWidget(), key)
 
 
-def test_labels_are_asked_and_the_keyboard_alone_answers(
+def test_names_block_nothing_and_the_keyboard_alone_answers(
     stand: Stand, qtbot: Any, tmp_path: Path
 ) -> None:
     net = color_reader(tmp_path / "colors.onnx")
     sheet = asked(stand, net)
-    assert not sheet.use.isEnabled()
-    assert "3 names are needed" in sheet.labels.text()
-    assert sheet.pick.hasFocus()
+    assert sheet.use.isEnabled()
+    assert sheet.use.hasFocus()
+    assert sheet.pick.text() == "Add names …"
+    assert sheet.labels.text() == "3 classes, called by their numbers"
+    sheet.pick.setFocus()
     press_focused(stand, qtbot, Key.Key_Tab)
     focused = stand.window.focusWidget()
     assert isinstance(focused, QPushButton)
@@ -201,14 +204,13 @@ def test_label_files_are_dropped_and_wrong_ones_told_on_the_sheet(
     drop(stand, names)
     stand.until(lambda: "names.txt has 2 labels" in sheet.status.text())
     assert sheet.status.objectName() == "error"
-    assert not sheet.use.isEnabled()
+    assert sheet.labels.text() == "3 classes, called by their numbers"
     (tmp_path / "a.doc").write_bytes(b"\xd0\xcf\x11\xe0")
     drop(stand, tmp_path / "a.doc")
     stand.until(lambda: "a.doc" in sheet.status.text())
     names.write_text("red\ngreen\nblue\n", encoding="utf-8")
     drop(stand, names)
-    stand.until(sheet.use.isEnabled)
-    assert sheet.labels.text() == "3 names, names.txt"
+    stand.until(lambda: sheet.labels.text() == "3 names, names.txt")
     assert stand.window.sheet is sheet
     assert stand.window.banner is None
 
@@ -231,10 +233,10 @@ def test_what_is_live_is_tried_again_and_again(stand: Stand, tmp_path: Path) -> 
 def test_another_crop_is_proved_anew(stand: Stand, tmp_path: Path) -> None:
     sheet = asked(stand, labelled(tmp_path / "colors.onnx"))
     desk = stand.window.intake.desk
-    first = desk._trial
+    first = desk._proving.trial
     chip = next(b for b in sheet.findChildren(QPushButton) if b.text() == "Scale to fit")
     chip.click()
-    assert desk._trial is not first
+    assert desk._proving.trial is not first
     stand.until(lambda: chip.objectName() == "chosen")
     stand.until(lambda: desk.trial.done)
     desk.confirm()
@@ -396,4 +398,146 @@ def test_closing_the_window_ends_a_proof(stand: Stand, tmp_path: Path) -> None:
     drop(stand, labelled(tmp_path / "colors.onnx"))
     stand.until(lambda: stand.window.intake.desk.sheet is not None)
     stand.window.close()
-    assert stand.window.intake.desk._trial is None
+    assert stand.window.intake.desk._proving.trial is None
+
+
+# --- outputs, and how they are read --------------------------------------------------------
+
+
+def test_another_output_is_chosen_by_the_keyboard_alone(
+    stand: Stand, qtbot: Any, tmp_path: Path
+) -> None:
+    net = two_heads(tmp_path / "heads.onnx")
+    sheet = asked(stand, net)
+    desk = stand.window.intake.desk
+    assert desk.wizard is not None
+    other = next(o.name for o in desk.wizard.outputs if o.name != desk.wizard.output)
+    button = sheet.reading.buttons[other]
+    for _ in range(60):
+        if button.hasFocus():
+            break
+        press_focused(stand, qtbot, Key.Key_Tab)
+    assert button.hasFocus()
+    press_focused(stand, qtbot, Key.Key_Return)
+    stand.until(lambda: desk.wizard is not None and desk.wizard.output == other)
+    stand.until(lambda: button.accessibleDescription() == "chosen")
+    assert button.hasFocus(), "the next key goes on from there"
+    stand.until(lambda: desk.trial.done)
+    desk.confirm()
+    stand.until(lambda: net.with_suffix(".toml").is_file())
+    assert resolve(net).spec.output_name == other
+
+
+def test_how_it_is_read_is_chosen_by_the_mouse_and_proved(
+    stand: Stand, qtbot: Any, tmp_path: Path
+) -> None:
+    net = hidden_shares(tmp_path / "hidden.onnx", metadata={"labels": json.dumps(COLORS)})
+    sheet = asked(stand, net)
+    desk = stand.window.intake.desk
+    desk.take_picture(picture_of("red", tmp_path / "own"))
+    stand.until(lambda: "probabilities" in sheet.reading.buttons)
+    stand.until(lambda: "speak against it" in sheet.reading.words.text())
+    assert sheet.reading.words.objectName() == "error"
+    button = sheet.reading.buttons["probabilities"]
+    assert button.accessibleName().startswith("Read as: Probabilities of which one class holds")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    stand.until(lambda: button.accessibleDescription() == "chosen")
+    stand.until(lambda: desk.trial.done)
+    stand.until(lambda: "speak against it" not in sheet.reading.words.text())
+    desk.confirm()
+    stand.until(lambda: net.with_suffix(".toml").is_file())
+    assert resolve(net).spec.output == "probabilities"
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_with_every_question_nothing_is_cut(
+    stand: Stand, tmp_path: Path, theme: str, size: tuple[int, int]
+) -> None:
+    names = ("StatefulPartitionedCall/model/head_attributes/Softmax:0", "probabilities")
+    sheet = asked(stand, two_heads(tmp_path / "heads.onnx", names=names))
+    stand.window.look.set_theme(theme)
+    stand.window.resize(*size)
+    stand.feed(1)
+    stand.until(lambda: stand.window.stage.rect().contains(sheet.geometry()))
+    pixels_of(stand.window)
+    for widget in (*sheet.findChildren(QLabel), *sheet.findChildren(QPushButton)):
+        if widget.isVisibleTo(sheet) and widget.text():
+            assert fits(widget), widget.text()
+    for button in sheet.findChildren(QAbstractButton):
+        assert button.accessibleName()
+    assert sheet._area.verticalScrollBar().maximum() == 0, "all of it is in view"
+
+
+@pytest.mark.parametrize("size", [(480, 854), (800, 450)])
+def test_in_small_windows_every_answer_can_be_reached(
+    stand: Stand, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    sheet = asked(stand, two_heads(tmp_path / "heads.onnx"))
+    stand.window.resize(*size)
+    stand.feed(1)
+    pixels_of(stand.window)
+    content = sheet._content
+    for button in sheet.findChildren(QPushButton):
+        if content.isAncestorOf(button) and button.isVisibleTo(sheet):
+            right = button.mapTo(content, button.rect().bottomRight())
+            assert right.x() <= sheet._area.viewport().width(), button.text()
+            assert right.y() <= content.height(), button.text()
+
+
+def test_a_doubt_while_it_runs_offers_to_choose(stand: Stand, tmp_path: Path) -> None:
+    net = hidden_shares(tmp_path / "hidden.onnx", metadata={"labels": json.dumps(COLORS)})
+    net.with_suffix(".toml").write_text(TOLD, encoding="utf-8")
+    intake = stand.window.intake
+    intake.doubted(AnswersDoubted("hidden", "its scores sum to 1", net))
+    banner = stand.window.banner
+    assert banner is not None
+    assert (banner.kind, banner.action) == (BannerKind.WARN, "Choose how to read it")
+    button = next(b for b in stand.window.findChildren(QPushButton) if b.text() == banner.action)
+    button.click()
+    stand.until(lambda: intake.desk.sheet is not None)
+    sheet = intake.desk.sheet
+    assert sheet is not None
+    assert "probabilities" in sheet.reading.buttons
+    intake.desk.set_kind("probabilities")
+    stand.until(lambda: intake.desk.trial.done)
+    intake.desk.confirm()
+    stand.until(lambda: resolve(net).spec.output == "probabilities")
+
+
+def test_of_a_catalogs_model_there_is_nothing_to_choose(stand: Stand) -> None:
+    path = resolve(DEFAULT_MODEL).path
+    stand.window.intake.doubted(AnswersDoubted("net", "its scores sum to 1", path))
+    button = next(
+        b for b in stand.window.findChildren(QPushButton) if b.text() == "Choose how to read it"
+    )
+    button.click()
+    stand.until(lambda: stand.window.banner is not None and not stand.window.banner.action)
+    assert stand.window.intake.desk.sheet is None
+    assert stand.window.banner is not None
+    assert "--output-kind" in stand.window.banner.hint
+
+
+def test_a_model_without_names_runs_and_offers_to_add_them(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = color_reader(tmp_path / "colors.onnx")
+    net.with_suffix(".toml").write_text(TOLD, encoding="utf-8")
+    drop(stand, net)
+    stand.until(lambda: "colors" in title_shown(stand))
+    assert stand.window.sheet is None, "nothing blocks it"
+    stand.until(lambda: stand.window.banner is not None)
+    assert stand.window.banner is not None
+    assert stand.window.banner.action == "Add names …"
+    stand.feed(1)
+    stand.until(lambda: stand.window.stage.overlays.label.label == "class 0")  # type: ignore[union-attr]
+    names = tmp_path / "names.txt"
+    names.write_text("rot\ngrün\nblau\n", encoding="utf-8")
+    desk = stand.window.intake.desk
+    monkeypatch.setattr(desk, "label_file", lambda: names)
+    button = next(b for b in stand.window.findChildren(QPushButton) if b.text() == "Add names …")
+    button.click()
+    stand.until(lambda: resolve(net).spec.labels == ("rot", "grün", "blau"))
+
+
+TOLD = "[recipe]\nscale = 0.00784313725490196\nmean = [1.0, 1.0, 1.0]\nstd = [1.0, 1.0, 1.0]\n"

@@ -85,3 +85,49 @@ def plain(color: str) -> Golden:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[..., COLORS.index(color)] = 255
     return Golden(PixelBuffer.from_array(pixels, "RGB8"), (color,))
+
+
+def two_heads(
+    path: Path, *, metadata: dict[str, str] | None = None, names: tuple[str, str] = ("hue", "shade")
+) -> Path:
+    """A network with two outputs of which nothing says which is meant.
+
+    The first tells red, green and blue, as ``color_reader`` does; the second, of two classes, dark
+    from light. Both come from the same values by a softmax.
+    """
+    model = onnx.load(str(color_reader(path)))
+    graph = model.graph
+    weight = np.stack([-np.ones(3), np.ones(3)], 1).astype("f")
+    graph.initializer.append(numpy_helper.from_array(weight, "v"))
+    graph.node.extend(
+        [
+            helper.make_node("MatMul", ["c", "v"], ["levels"]),
+            helper.make_node("Softmax", ["levels"], [names[1]]),
+        ]
+    )
+    graph.node[4].output[0] = names[0]
+    graph.output[0].name = names[0]
+    graph.output.append(helper.make_tensor_value_info(names[1], TensorProto.FLOAT, [1, 2]))
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(path))
+    return path
+
+
+def hidden_shares(path: Path, *, metadata: dict[str, str] | None = None) -> Path:
+    """A network whose probabilities are made by no softmax, so that they are taken for scores."""
+    model = onnx.load(str(color_reader(path)))
+    graph = model.graph
+    del graph.node[4]
+    graph.initializer.append(numpy_helper.from_array(np.ones((3, 3), "f"), "ones"))
+    graph.node.extend(
+        [
+            helper.make_node("Softplus", ["logits"], ["s"]),
+            helper.make_node("MatMul", ["s", "ones"], ["sum"]),
+            helper.make_node("Div", ["s", "sum"], ["y"]),
+        ]
+    )
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(path))
+    return path

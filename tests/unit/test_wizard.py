@@ -83,7 +83,7 @@ def test_the_report_says_all_of_it(tmp_path: Path) -> None:
     assert (report.outputs, report.classes) == (3, 3)
     assert report.operators["GlobalAvgPool2d"] == 1
     assert report.parameters == 9
-    assert report.asks == ("labels", "values")
+    assert report.asks == ("values",)
     assert report.runs_on is None
     text = "\n".join(report.lines)
     for words in ("ONNX", "4 layers", "16×16 RGB", "3 outputs, no labels", "value range assumed"):
@@ -132,12 +132,13 @@ def test_a_wrong_label_file_beside_a_model_of_the_catalog_is_not_used(tmp_path: 
     assert "1,000 classes" in report.spec.notes[0]
 
 
-def test_a_wrong_label_file_beside_an_unknown_model_is_asked_about(tmp_path: Path) -> None:
+def test_a_wrong_label_file_beside_an_unknown_model_blocks_nothing(tmp_path: Path) -> None:
     path = tiny_classifier(tmp_path / "pets.onnx", 3)
     path.with_suffix(".labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     report = preflight(path)
-    assert "labels" in report.asks
+    assert not report.named
     assert report.found.problem is None
+    assert any("2 labels" in line for line in report.lines)
     assert "2 labels" in report.spec.notes[0]
 
 
@@ -241,7 +242,7 @@ def test_known_values_leave_one_candidate(tmp_path: Path) -> None:
     wizard = Wizard(preflight(tiny_classifier(tmp_path / "a.onnx", 3, metadata=said)))
     assert [c.id for c in wizard.candidates()] == [AS_KNOWN]
     assert wizard.candidates()[0].recipe.mean == (1.0, 2.0, 3.0)
-    assert wizard.report.asks == ("labels",)
+    assert wizard.report.asks == ()
 
 
 # --- answers -------------------------------------------------------------------------------
@@ -249,14 +250,14 @@ def test_known_values_leave_one_candidate(tmp_path: Path) -> None:
 
 def test_labels_come_from_a_file_of_the_right_length(tmp_path: Path) -> None:
     wizard = Wizard(preflight(tiny_classifier(tmp_path / "a.onnx", 3)))
-    assert wizard.missing
-    with pytest.raises(LabelError):
-        _ = wizard.spec
+    assert not wizard.missing, "a class without a name is called by its number"
+    assert wizard.spec.labels == numbered(3)
+    assert "labels" not in wizard.kept
     names = tmp_path / "names.txt"
     names.write_text("cat\ndog\n", encoding="utf-8")
     with pytest.raises(LabelError, match=r"names\.txt has 2 labels.*3 classes"):
         wizard.read_labels(names)
-    assert wizard.labels == ()
+    assert wizard.labels == numbered(3)
     names.write_text("cat\ndog\nfox\n", encoding="utf-8")
     wizard.read_labels(names)
     assert not wizard.missing
@@ -361,9 +362,9 @@ def test_without_known_pictures_there_is_no_proof(tmp_path: Path) -> None:
     assert best(standings_of(wizard, pictures, state)) is None
     view = wizard_view(wizard, pictures, state, LIVE, len(pictures))
     assert view.pictures == (LIVE,)
-    assert "Drop one" in view.status
-    assert view.missing
-    assert "3 names are needed" in view.labels
+    assert "Add names, or go on without" in view.status
+    assert not view.missing
+    assert view.labels == "3 classes, called by their numbers"
 
 
 def test_standing_counts_known_pictures_only() -> None:

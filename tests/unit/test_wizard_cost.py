@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.tiny_nets import plain, tiny_classifier
-from twinlens.app.core.setup import golden, wizard
+from twinlens.app.core.setup import candidates, golden, wizard
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.preflight import preflight
 from twinlens.app.core.setup.wizard import Wizard
@@ -84,7 +84,7 @@ def test_candidates_are_made_once_for_an_answer(
 ) -> None:
     asked = wizard_of(tmp_path)
     asked.set_size(32)
-    calls = counted(wizard, "_coloured", monkeypatch)
+    calls = counted(candidates, "_coloured", monkeypatch)
     for candidate in asked.candidates():
         assert asked.candidate(candidate.id) is candidate
     assert asked.recipe == asked.candidate(asked.chosen).recipe

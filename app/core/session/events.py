@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame, Reading, Result
@@ -104,10 +105,12 @@ class AnswersDoubted:
     Attributes:
         model: its title.
         why: what contradicts, for display (``"its probabilities sum to 3.2, and should to 1"``).
+        path: what the model was identified from; None where it lies nowhere.
     """
 
     model: str
     why: str
+    path: Path | None = None
 
 
 Event = (

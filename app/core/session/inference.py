@@ -254,7 +254,7 @@ class InferenceWorker:
         def doubted(why: str) -> None:
             if self._doubted_network != network:
                 self._doubted_network = network
-                self._news.put_event(AnswersDoubted(network.spec.title, why))
+                self._news.put_event(AnswersDoubted(network.spec.title, why, network.path))
 
         self._pipeline = Pipeline(loaded.runner, network.spec, clock=self._clock, doubted=doubted)
         self._reported_engine = False

@@ -70,10 +70,14 @@ class Preflight:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """Parts (of ``facts.PARTS``) that nothing states and nobody agreed on."""
-        origins = self.origins
+        """Parts (of ``facts.PARTS``) that nothing states and nobody agreed on, and ``"output"``.
+
+        Names are none of them: a class without one is called by its number.
+        """
+        origins, read = self.origins, self.found.known.read
         unknown = [p for p in ("size", "layout", "values") if origins.get(p) is Origin.ASSUMED]
-        return (*([] if self.named else ["labels"]), *unknown)
+        several = read is not None and read.name_origin is Origin.ASSUMED
+        return (*(["output"] if several else []), *unknown)
 
     @property
     def named(self) -> bool:
@@ -141,17 +145,18 @@ _SHOWN = {
 }
 
 
-def preflight(path: Path, *, labels: Path | None = None) -> Preflight:
+def preflight(path: Path, *, labels: Path | None = None, output_name: str = "") -> Preflight:
     """Look at a model file, a Core ML package or bare parameters.
 
     Args:
         path: what was dropped.
         labels: label file that overrides the model's own.
+        output_name: the output that classifies; empty for the one that is found.
 
     Raises:
         ModelError: it cannot be used whatever is answered; says why.
     """
-    found = identify(path, labels=labels)
+    found = identify(path, labels=labels, output_name=output_name)
     if found.model is None:
         raise found.problem or ModelFileError(f"{path}: is no model")
     try:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from twinlens.app.core.setup.candidates import Candidate
 from twinlens.app.core.setup.golden import Golden
-from twinlens.app.core.setup.wizard import Answer, Candidate
+from twinlens.app.core.setup.wizard import Answer
 from twinlens.app.core.workers import CancelToken, Worker, Workers
-from twinlens.engine.api.observations import probabilities
+from twinlens.engine.api.observations import contradiction, probabilities
 from twinlens.engine.api.protocol import Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError, EngineError, TwinlensError
@@ -186,7 +187,8 @@ class Trial:
             if picture.region is not None:
                 converter = Converter(candidate.recipe, picture.region)
             raw = runner.run(converter.convert(picture.picture))
-            answer = Answer.of(probabilities(raw, self._network.spec))
+            spec = self._network.spec
+            answer = Answer.of(probabilities(raw, spec), contradiction(raw, spec))
             with self._changed:
                 if self._stopping:
                     return

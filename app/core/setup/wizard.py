@@ -15,14 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.app.core.setup.candidates import AS_KNOWN, Candidate, alike, candidates_of
 from twinlens.app.core.setup.golden import Golden
 from twinlens.app.core.setup.preflight import Preflight
+from twinlens.app.core.setup.reading import (
+    KindChoice,
+    OutputChoice,
+    kind_choices,
+    output_choices,
+)
 from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.observations import ClassificationObservation
-from twinlens.engine.api.protocol import ModelSpec, Network
-from twinlens.engine.errors import LabelError
+from twinlens.engine.api.protocol import ModelSpec, Network, OutputKind
+from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.image import CropAndScale, Recipe
+from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.labels import numbered, read_labels
+from twinlens.models.identify.outputs import how_read
 
 Shares = NDArray[np.float32]
 """Probability of each class, (classes,)."""
@@ -30,61 +39,8 @@ Shares = NDArray[np.float32]
 TOP = 3
 SIZES = (32, 96, 128, 160, 192, 224, 256, 299, 384)
 LAYOUTS = ("NCHW", "NHWC")
-AS_KNOWN = "as-known"
-"""Id of the only candidate of a model whose values are known."""
-
-
-@dataclass(frozen=True)
-class Values:
-    """A way of scaling pixels that many tools use.
-
-    Attributes:
-        id, title: its names.
-        scale: factor on pixels of 0 to 255.
-        mean: then subtracted; of R, G, B, or of grey.
-        std: then divides.
-    """
-
-    id: str
-    title: str
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-COLOUR_VALUES = (
-    Values("unit", "0 to 1", 1 / 255, (0.0,) * 3, (1.0,) * 3),
-    Values("symmetric", "−1 to 1", 1 / 127.5, (1.0,) * 3, (1.0,) * 3),
-    Values("imagenet", "ImageNet mean, std", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    Values("pixels", "0 to 255", 1.0, (0.0,) * 3, (1.0,) * 3),
-    # Means of ImageNet's training pictures, as Caffe's VGG models subtract them.
-    Values("caffe", "Caffe mean", 1.0, (123.68, 116.779, 103.939), (1.0,) * 3),
-)
-GREY_VALUES = (
-    Values("unit", "0 to 1", 1 / 255, (0.0,), (1.0,)),
-    Values("symmetric", "−1 to 1", 1 / 127.5, (1.0,), (1.0,)),
-    Values("mnist", "MNIST mean, std", 1 / 255, (0.1307,), (0.3081,)),
-    Values("pixels", "0 to 255", 1.0, (0.0,), (1.0,)),
-)
-COLOUR_COLUMNS = ("RGB", "BGR")
-GREY_COLUMNS = ("as it is", "inverted")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A recipe that may be the right one.
-
-    Attributes:
-        id: ``"symmetric BGR"`` ...
-        row: how values are scaled.
-        column: order of colours, or whether grey is inverted.
-        recipe: all of it.
-    """
-
-    id: str
-    row: str
-    column: str
-    recipe: Recipe
+NUMBERS = "numbers"
+"""Where labels come from that nobody gave."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +65,20 @@ class Answer:
     Attributes:
         shares: probability of each class, (classes,) float32; nobody writes to it.
         best: the ``TOP`` best classes, best first; of equals the lower one first.
+        doubt: what in its numbers speaks against the way that they are read; empty where nothing.
     """
 
     shares: Shares
     best: tuple[int, ...]
+    doubt: str = ""
 
     @classmethod
-    def of(cls, shares: Shares) -> Answer:
+    def of(cls, shares: Shares, doubt: str = "") -> Answer:
         """Rank an answer, once: of tens of thousands of classes it takes its time."""
         least = np.partition(shares, -TOP)[-TOP] if len(shares) > TOP else shares.min(initial=0.0)
         high = np.flatnonzero(shares >= least)  # equals of the last one, too
         order = high[np.argsort(-shares[high], kind="stable")][:TOP]
-        return cls(shares, tuple(int(index) for index in order))
+        return cls(shares, tuple(int(index) for index in order), doubt)
 
 
 class Wizard:
@@ -128,18 +86,19 @@ class Wizard:
 
     Args:
         report: what is known of it.
+        doubted: whether its answers spoke against the way that they are read, so that it is asked.
     """
 
-    def __init__(self, report: Preflight) -> None:
+    def __init__(self, report: Preflight, *, doubted: bool = False) -> None:
         self.report = report
         spec = report.spec
-        # Names are asked for; a model runs without, too, but here somebody is there to give them.
-        self.labels: tuple[str, ...] = spec.labels if report.named else ()
-        self.labels_from = report.origins["labels"].value if report.named else ""
         self._labels_chosen = False
+        self.labels, self.labels_from = self._labels_of_report()
+        self._doubted = doubted
+        self._kind: OutputKind | None = None
         self._take_base(spec.recipe)
         self.chosen = next(
-            (c.id for c in self.candidates() if _alike(c.recipe, spec.recipe)),
+            (c.id for c in self.candidates() if alike(c.recipe, spec.recipe)),
             self.candidates()[0].id,
         )
         self.chosen_by_hand = False
@@ -162,6 +121,38 @@ class Wizard:
     def asks_layout(self) -> bool:
         """Whether the input's sizes do not show which axis has the colours."""
         return "layout" in self.report.asks
+
+    @property
+    def outputs(self) -> tuple[OutputChoice, ...]:
+        """Outputs to choose from, the likeliest first; none where the file says which is meant."""
+        return output_choices(self.report.found.known)
+
+    @property
+    def output(self) -> str:
+        """Name of the output that is read; empty where nothing tells outputs apart."""
+        read = self.report.found.known.read
+        return "" if read is None else read.answer.title
+
+    @property
+    def kinds(self) -> tuple[KindChoice, ...]:
+        """Ways of reading the output; none where nothing speaks against the one that was found."""
+        asked = self._doubted or self._kind is not None or self.outputs
+        return kind_choices(self.report.found.known) if asked else ()
+
+    @property
+    def kind(self) -> OutputKind:
+        """How the output is read."""
+        return self._kind or self.report.spec.output
+
+    @property
+    def kind_origin(self) -> str:
+        """Where it comes from that it is read so, for display."""
+        read = self.report.found.known.read
+        if self._kind is not None or read is None:
+            return ""
+        if read.origin is Origin.FILE:
+            return f"told by its {read.answer.reading.how}"
+        return str(read.origin.value)
 
     @property
     def recipe(self) -> Recipe:
@@ -210,7 +201,7 @@ class Wizard:
     def number_labels(self) -> None:
         """Let the classes be called by their numbers; nothing happens where none are known."""
         if self.report.classes:
-            self.take_labels(numbered(self.report.classes), "numbers")
+            self.take_labels(numbered(self.report.classes), NUMBERS)
 
     def take_labels(self, names: tuple[str, ...], source: str) -> None:
         """Take labels that fit.
@@ -220,6 +211,33 @@ class Wizard:
             source: where they are from, for display.
         """
         self.labels, self.labels_from, self._labels_chosen = names, source, True
+
+    def set_kind(self, kind: str) -> None:
+        """Choose how the output is read.
+
+        Raises:
+            ModelError: it cannot be read so; names the ways that there are.
+        """
+        known = {choice.kind: choice.kind for choice in kind_choices(self.report.found.known)}
+        if kind not in known:
+            title, listed = self.report.spec.title, ", ".join(known) or "none"
+            raise ModelError(f"{title}: its output cannot be {kind!r}; ways of reading: {listed}")
+        self._kind = known[kind]
+
+    def doubt(self) -> None:
+        """Ask how the output is read, since answers speak against it."""
+        self._doubted = True
+
+    def take_output(self, report: Preflight) -> None:
+        """Read another output; labels that a person chose stay where there are as many classes.
+
+        Args:
+            report: the same model, looked at at that output.
+        """
+        self.report, self._kind = report, None
+        if not self._labels_chosen or len(self.labels) != report.classes:
+            self._labels_chosen = False
+            self.labels, self.labels_from = self._labels_of_report()
 
     def set_crop(self, crop: CropAndScale) -> None:
         """Choose how pictures of another shape are fitted."""
@@ -242,21 +260,12 @@ class Wizard:
     def _take_base(self, base: Recipe) -> None:
         """What candidates have in common; they are made here, and not at each look-up."""
         self._base = base
-        self._candidates = {candidate.id: candidate for candidate in self._made_of(base)}
+        made = candidates_of(base) if self.asks_values else (self._as_known(base),)
+        self._candidates = {candidate.id: candidate for candidate in made}
 
-    def _made_of(self, base: Recipe) -> tuple[Candidate, ...]:
-        if not self.asks_values:
-            return (Candidate(AS_KNOWN, self._known_values(), base.color, base),)
-        grey = base.color == "GRAY"
-        make = _grey if grey else _coloured
-        return tuple(
-            Candidate(f"{values.id} {column}", values.title, column, make(base, values, column))
-            for values in (GREY_VALUES if grey else COLOUR_VALUES)
-            for column in (GREY_COLUMNS if grey else COLOUR_COLUMNS)
-        )
-
-    def _known_values(self) -> str:
-        return f"values {self.report.origins['values'].value}"
+    def _as_known(self, base: Recipe) -> Candidate:
+        row = f"values {self.report.origins['values'].value}"
+        return Candidate(AS_KNOWN, row, base.color, base)
 
     def candidate(self, id: str) -> Candidate:
         """A candidate by its id.
@@ -270,8 +279,22 @@ class Wizard:
     def trial_network(self) -> Network:
         """A model that can be loaded to try candidates on, even before labels are known."""
         labels = self.labels or numbered(self.report.classes or 0)
-        spec = replace(self.report.spec, labels=labels, recipe=self.candidates()[0].recipe)
+        spec = replace(self._read_spec, labels=labels, recipe=self.candidates()[0].recipe)
         return self.report.found.network_as(spec)
+
+    @property
+    def _read_spec(self) -> ModelSpec:
+        """The model, read as was chosen."""
+        model = self.report.found.known
+        if self._kind is None or model.described is None:
+            return model.spec
+        fields = how_read(model.described, name=self.output, kind=self._kind).spec
+        return replace(model.spec, **fields)
+
+    def _labels_of_report(self) -> tuple[tuple[str, ...], str]:
+        """(names, where they come from); a class without a name is called by its number."""
+        named = self.report.named
+        return self.report.spec.labels, self.report.origins["labels"].value if named else NUMBERS
 
     @property
     def spec(self) -> ModelSpec:
@@ -282,7 +305,7 @@ class Wizard:
         """
         if not self.labels:
             raise LabelError(f"{self.report.spec.title}: {self.missing.lower()}")
-        return replace(self.report.spec, labels=self.labels, recipe=self.recipe, notes=())
+        return replace(self._read_spec, labels=self.labels, recipe=self.recipe, notes=())
 
     @property
     def network(self) -> Network:
@@ -293,6 +316,10 @@ class Wizard:
     def kept(self) -> dict[str, Any]:
         """What is to be kept beside the model, so that nothing is asked next time."""
         values: dict[str, Any] = {"labels": list(self.labels)} if self._labels_chosen else {}
+        if self.outputs:
+            values["output_name"] = self.output
+        if self.kinds:
+            values["output"] = self.kind
         return values | {"recipe": self.recipe.to_dict()}
 
 
@@ -347,31 +374,4 @@ def top_of(answer: Answer, labels: Sequence[str]) -> tuple[ClassificationObserva
     return tuple(
         ClassificationObservation(names[index], float(answer.shares[index]), index)
         for index in answer.best
-    )
-
-
-def _coloured(base: Recipe, values: Values, order: str) -> Recipe:
-    step = 1 if order == "RGB" else -1
-    mean, std = values.mean[::step], values.std[::step]
-    if base.channels == 4:
-        # Alpha is scaled as the colours are where they are all scaled alike.
-        alike = len({*mean}) == len({*std}) == 1
-        mean, std = (*mean, mean[0] if alike else 0.0), (*std, std[0] if alike else 1.0)
-        order += "A"
-    return replace(base, color=order, scale=values.scale, mean=mean, std=std)
-
-
-def _grey(base: Recipe, values: Values, column: str) -> Recipe:
-    scale, mean = values.scale, values.mean
-    if column == "inverted":  # 255 - pixel in place of pixel
-        scale, mean = -scale, tuple(m - 255 * values.scale for m in mean)
-    return replace(base, scale=scale, mean=mean, std=values.std)
-
-
-def _alike(one: Recipe, other: Recipe) -> bool:
-    """Whether two recipes scale values and order colours alike."""
-    return one.color == other.color and bool(
-        np.allclose(
-            [one.scale, *one.mean, *one.std], [other.scale, *other.mean, *other.std], rtol=1e-6
-        )
     )

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 from PySide6.QtCore import QObject, Signal
 
 from twinlens.app.core.drawing.digits import reads_signs
+from twinlens.app.core.session.events import AnswersDoubted
 from twinlens.app.core.setup.preflight import Preflight, preflight
+from twinlens.app.core.setup.reading import kind_choices
 from twinlens.app.core.setup.recognition import Dropped, Kind, recognise
 from twinlens.app.overlays import Banner, BannerKind, Notice, Overlays
 from twinlens.app.qt.ports import (
@@ -27,6 +29,7 @@ from twinlens.app.qt.ports import (
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.drop_target import DropTarget
 from twinlens.engine.api.labels import fitting
+from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import EngineError
 from twinlens.models.catalog.store import Store
@@ -52,6 +55,8 @@ class BoardPort(Protocol):
 
 
 _DROP = "drop"
+ADD_NAMES = "Add names …"
+"""The button that is offered where a model calls its classes by their numbers."""
 
 
 class Intake(QObject):
@@ -151,6 +156,37 @@ class Intake(QObject):
         self._live.refresh()
         self._background.run("model", lambda: self.look(path), self._looked, self._failed)
 
+    def doubted(self, event: AnswersDoubted) -> None:
+        """Say that answers speak against the way that they are read, and offer to choose another.
+
+        A model of the catalog is read as its card says; of such there is nothing to choose.
+        """
+        banner = Banner(f"{event.model}: {event.why}", DOUBT_HINT, BannerKind.WARN)
+        path = event.path
+        if path is None:
+            self._banners.show_banner(banner)
+            return
+        offer = replace(banner, hint="Its answers may be wrong.", action="Choose how to read it")
+
+        def look() -> None:
+            self._banners.close_banner()
+            self._checking = path.name
+            self._live.refresh()
+            self._background.run("model", lambda: self.look(path), ask, self._failed)
+
+        def ask(report: Preflight) -> None:
+            session, self._checking = self._live.session, ""
+            self._live.refresh()
+            if session is None:
+                return
+            if not kind_choices(report.found.known):
+                self._banners.show_banner(banner)
+                return
+            engine_id = session.state.engine_id
+            self.desk.ask(report, engine_id, partial(self._confirmed, report), doubted=True)
+
+        self._banners.show_banner(offer, look)
+
     def amend(self, shown: Overlays) -> Overlays:
         """Say what is being looked at, where nothing else is being loaded."""
         if not self._checking or (shown.notice is not None and shown.notice.busy):
@@ -207,10 +243,18 @@ class Intake(QObject):
         self._choices.use(report.found.network, report.name)
         title = f"{spec.title}: {', '.join(report.lines[:2])}"
         banner = Banner(title, " · ".join(report.lines[2:]))
-        if reads_signs(spec.recipe) and not self._board.active:
+        if not report.named:
+            self._banners.show_banner(replace(banner, action=ADD_NAMES), self._add_names)
+        elif reads_signs(spec.recipe) and not self._board.active:
             self._banners.show_banner(replace(banner, action="Draw"), self._draw)
         else:
             self._banners.show_banner(banner)
+
+    def _add_names(self) -> None:
+        path = self.desk.label_file()
+        if path is not None:
+            self._banners.close_banner()
+            self._take_labels(path)
 
     def _draw(self) -> None:
         self._banners.close_banner()

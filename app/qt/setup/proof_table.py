@@ -165,7 +165,7 @@ class ProofTable(QWidget):
     def restyle(self, palette: Palette, unit: float) -> None:
         """Take the colours of a theme and the sizes of a unit of 1 % of the window's height."""
         self._grid.setHorizontalSpacing(round(1.5 * unit))
-        self._grid.setVerticalSpacing(round(0.8 * unit))
+        self._grid.setVerticalSpacing(round(0.6 * unit))
         self._grid.setColumnMinimumWidth(0, round(24 * unit))
         for cell in self.cells.values():
             cell.restyle(palette, unit)

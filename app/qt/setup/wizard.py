@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtGui import QImage
 
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.setup.golden import Golden, golden_pictures, own_picture
-from twinlens.app.core.setup.preflight import Preflight
-from twinlens.app.core.setup.trial import LIVE, Trial, TrialState
+from twinlens.app.core.setup.preflight import Preflight, preflight
+from twinlens.app.core.setup.trial import LIVE, TrialState
 from twinlens.app.core.setup.wizard import Wizard
 from twinlens.app.core.workers import Workers
 from twinlens.app.overlays import Banner
@@ -28,20 +26,20 @@ from twinlens.app.qt.ports import (
     SheetPort,
     ViewPort,
 )
+from twinlens.app.qt.setup.proving import Proving
+from twinlens.app.qt.setup.thumbs import Thumb, image_of, thumb_of
 from twinlens.app.qt.setup.wizard_sheet import WizardActions, WizardSheet
 from twinlens.app.views.wizard import WIZARD, Proof, ProofView, proof_view
-from twinlens.engine.api.protocol import Network, Runner
+from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import TwinlensError
 from twinlens.engine.image import CropAndScale, PixelBuffer
 
-_TICK_MS = 60
-_THUMB = (320, 180)
-
-Thumb = NDArray[np.uint8]
-"""A small picture, (rows, columns, 3) B, G, R."""
-
 Confirmed = Callable[[Network, dict[str, Any]], None]
 """Gets the model as it was answered, and what is to be kept beside it."""
+
+
+def _at_output(path: Path, name: str) -> Preflight:
+    return preflight(path, output_name=name)
 
 
 class WizardDesk(QObject):
@@ -57,6 +55,7 @@ class WizardDesk(QObject):
         ask: the system's dialogs.
         workers: the owner of the proof's thread.
         load: loads a model on an engine, for the proof.
+        look: looks at a model's file at one of its outputs; called on another thread.
     """
 
     def __init__(
@@ -70,12 +69,13 @@ class WizardDesk(QObject):
         ask: AskPort,
         workers: Workers,
         load: Loader,
+        look: Callable[[Path, str], Preflight] = _at_output,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session, self._engines, self._views = live, engines, views
         self._sheets, self._banners, self._background = sheets, banners, background
-        self._dialogs, self._workers, self._load = ask, workers, load
+        self._dialogs, self._look = ask, look
         self.wizard: Wizard | None = None
         self._confirmed: Confirmed | None = None
         self._engine_id = ""
@@ -84,11 +84,7 @@ class WizardDesk(QObject):
         self._notice = ""
         self._then: Callable[[], object] | None = None
         self._waiting: list[tuple[Golden, Thumb]] = []
-        self._trial: Trial | None = None
-        self._seen = -1
-        self._timer = QTimer(self)
-        self._timer.setInterval(_TICK_MS)
-        self._timer.timeout.connect(self._tick)
+        self._proving = Proving(workers, load, self._live, self._more, self)
         self._left: tuple[Wizard, Confirmed] | None = None
         self._leaving = QTimer(self)
         self._leaving.setSingleShot(True)
@@ -104,18 +100,21 @@ class WizardDesk(QObject):
     @property
     def trial(self) -> TrialState:
         """How far the proof is."""
-        return self._trial.state if self._trial is not None else TrialState()
+        return self._proving.state
 
-    def ask(self, report: Preflight, engine_id: str, confirmed: Confirmed) -> None:
+    def ask(
+        self, report: Preflight, engine_id: str, confirmed: Confirmed, *, doubted: bool = False
+    ) -> None:
         """Open the sheet.
 
         Args:
             report: the model.
             engine_id: what the proof runs on.
             confirmed: called once, if it is confirmed.
+            doubted: whether its answers spoke against the way that they are read.
         """
         self._sheets.close_sheet()
-        self._begin(Wizard(report), engine_id, confirmed)
+        self._begin(Wizard(report, doubted=doubted), engine_id, confirmed)
 
     def _begin(self, wizard: Wizard, engine_id: str, confirmed: Confirmed) -> None:
         self.wizard, self._confirmed = wizard, confirmed
@@ -127,7 +126,7 @@ class WizardDesk(QObject):
 
         def read() -> tuple[tuple[Golden, ...], tuple[Thumb, ...]]:
             pictures = golden_pictures(channels)
-            return pictures, tuple(_thumb(golden) for golden in pictures)
+            return pictures, tuple(thumb_of(golden) for golden in pictures)
 
         self._background.run("golden", read, lambda got: self._got(*got), self._no_pictures)
 
@@ -152,6 +151,8 @@ class WizardDesk(QObject):
             crop=self.set_crop,
             layout=self.set_layout,
             size=self.set_size,
+            output=self.choose_output,
+            kind=self.set_kind,
             pick_labels=self._pick_labels,
             number_labels=self._number_labels,
         )
@@ -163,7 +164,7 @@ class WizardDesk(QObject):
             return
         self._pictures, self._bundled = list(pictures), len(pictures)
         for at, thumb in enumerate(thumbs):
-            self.sheet.add_picture(at, _image(thumb))
+            self.sheet.add_picture(at, image_of(thumb))
         self._pick = True
         self._try()
         self._refresh()
@@ -181,42 +182,25 @@ class WizardDesk(QObject):
 
     def _try(self) -> None:
         """Begin the proof anew, since something that it depends on has changed."""
-        self._end_trial()
         wizard = self.wizard
         if wizard is None:
-            return
-        try:
-            network, candidates = wizard.trial_network, wizard.candidates()
-        except TwinlensError as error:
-            self._show_error(error)
+            self._proving.stop()
             return
         options = replace(self._engines.options(self._engine_id), precision="fp32")
-
-        def load(model: Network) -> Runner:
-            return self._load(model, self._engine_id, options)
-
-        workers = self._workers
-        self._trial = Trial(network, candidates, self._pictures, load, self._live, workers)
-        self._trial.watch(self._shown == LIVE)
-        self._trial.start()
-        self._seen = -1
-        self._timer.start()
+        try:
+            self._proving.begin(
+                wizard, self._pictures, self._engine_id, options, watch=self._shown == LIVE
+            )
+        except TwinlensError as error:
+            self._show_error(error)
 
     def _live(self) -> PixelBuffer | None:
         result = self._session.last_result
         return result.frame.buffer if result is not None else None
 
-    def _end_trial(self) -> None:
-        if self._trial is not None:
-            self._trial.request_stop()
-            self._trial = None
-
-    def _tick(self) -> None:
-        if self._trial is None:
-            self._timer.stop()
-            return
+    def _more(self) -> None:
         # A view that is still computed is of the state before; the next tick asks anew.
-        if self._trial.state.count != self._seen and not self._views.pending(WIZARD):
+        if not self._views.pending(WIZARD):
             self._refresh()
 
     def _proof(self) -> Proof | None:
@@ -224,8 +208,7 @@ class WizardDesk(QObject):
         return self._proof_of(self.wizard) if self.wizard is not None else None
 
     def _proof_of(self, wizard: Wizard) -> Proof:
-        state, pictures = self.trial, tuple(self._pictures)
-        self._seen = state.count
+        state, pictures = self._proving.seen(), tuple(self._pictures)
         return Proof(
             wizard.copy(), pictures, state, self._shown, self._bundled, self._pick, self._notice
         )
@@ -254,6 +237,8 @@ class WizardDesk(QObject):
         if sheet is None or wizard is None or proved is None:
             return
         wizard.prefer(proved.winner)
+        if proved.doubted:
+            wizard.doubt()  # asked from now on, also while it is tried anew
         self._pick = False
         if proved.view.shown != self._shown:
             self._shown = proved.view.shown
@@ -265,8 +250,7 @@ class WizardDesk(QObject):
             then()
 
     def _watch(self) -> None:
-        if self._trial is not None:
-            self._trial.watch(self._shown == LIVE)
+        self._proving.watch(self._shown == LIVE)
 
     # --- what a person answers -------------------------------------------------------------
 
@@ -294,6 +278,30 @@ class WizardDesk(QObject):
     def set_size(self, size: int) -> None:
         """Choose the input's size; the proof begins anew."""
         self._answer(lambda wizard: wizard.set_size(size))
+
+    def set_kind(self, kind: str) -> None:
+        """Choose how the output is read; the proof begins anew."""
+        self._answer(lambda wizard: wizard.set_kind(kind))
+
+    def choose_output(self, name: str) -> None:
+        """Read another output: the model is looked at anew, then the proof begins anew."""
+        wizard = self.wizard
+        if wizard is None or name == wizard.output:
+            return
+        path, engine_id = Path(wizard.report.name), self._engine_id
+
+        def done(report: Preflight) -> None:
+            if wizard is not self.wizard:
+                return
+            if report.refused is not None and engine_id not in (report.runs_on or ()):
+                self._show_error(report.refused)
+                return
+            self._pick = True
+            self._answer(lambda wizard: wizard.take_output(report))
+
+        self._background.run(
+            "wizard output", partial(self._look, path, name), done, self._show_error
+        )
 
     def _answer(self, take: Callable[[Wizard], None]) -> None:
         if self.wizard is not None:
@@ -334,32 +342,38 @@ class WizardDesk(QObject):
             self.sheet.focus_first()
 
     def _pick_labels(self) -> None:
+        path = self.label_file()
+        if path is not None:
+            self.take_labels(path)
+
+    def label_file(self) -> Path | None:
+        """Ask for a label file; None where a person changed their mind."""
         names = "Labels (*.txt *.names *.labels *)"
         name = self._dialogs.file("Label file, one name a line", names)
-        if name:
-            self.take_labels(Path(name))
+        return Path(name) if name else None
 
     def take_picture(self, path: Path) -> None:
         """Prove on a picture of one's own as well."""
 
         def read() -> tuple[Golden, Thumb]:
             golden = own_picture(path)
-            return golden, _thumb(golden)
+            return golden, thumb_of(golden)
 
         self._background.run("own picture", read, lambda got: self._got_own(*got), self._show_error)
 
     def _got_own(self, golden: Golden, thumb: Thumb) -> None:
         if self.sheet is None:
             return
-        if self._trial is None:  # those that come with Twinlens have not come yet
+        trial = self._proving.trial
+        if trial is None:  # those that come with Twinlens have not come yet
             self._waiting.append((golden, thumb))
             return
         self._notice, self._pick = "", False
         self._pictures.append(golden)
         self._shown = len(self._pictures) - 1
-        self.sheet.add_picture(self._shown, _image(thumb))
-        self._trial.watch(False)
-        self._trial.add(golden)
+        self.sheet.add_picture(self._shown, image_of(thumb))
+        trial.watch(False)
+        trial.add(golden)
         self._refresh()
 
     def confirm(self) -> None:
@@ -398,22 +412,9 @@ class WizardDesk(QObject):
 
     def _end(self) -> None:
         self.wizard = self._confirmed = self._then = None
-        self._timer.stop()
         self._leaving.stop()
-        self._end_trial()
+        self._proving.stop()
 
     def stop(self) -> None:
         """Ask the proof to end; called when the window closes, returns at once."""
         self._end()
-
-
-def _thumb(golden: Golden) -> Thumb:
-    """A small picture of it; called on another thread."""
-    from twinlens.engine.image.thumbnail import thumbnail  # with it comes OpenCV
-
-    return thumbnail(golden.picture, *_THUMB)
-
-
-def _image(thumb: Thumb) -> QImage:
-    height, width = thumb.shape[:2]
-    return QImage(thumb.data, width, height, 3 * width, QImage.Format.Format_BGR888).copy()

@@ -9,7 +9,6 @@ from functools import partial
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QIcon, QImage, QKeyEvent, QPixmap
 from PySide6.QtWidgets import (
-    QBoxLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -19,9 +18,12 @@ from PySide6.QtWidgets import (
 )
 
 from twinlens.app.core.setup.trial import LIVE
-from twinlens.app.core.setup.wizard import LAYOUTS, SIZES, Wizard
+from twinlens.app.core.setup.wizard import LAYOUTS, NUMBERS, SIZES, Wizard
 from twinlens.app.overlays import Palette
 from twinlens.app.qt.setup.proof_table import ProofTable
+from twinlens.app.qt.setup.reading_rows import ReadingRows
+from twinlens.app.qt.setup.styled import rename
+from twinlens.app.qt.sheets.flow import Flow
 from twinlens.app.qt.sheets.view_panel import ViewPanel
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import focus_color, sheet_style, tint_color
@@ -31,6 +33,7 @@ from twinlens.engine.image import CropAndScale
 TITLE = "Model setup"
 _WIDTH_UNITS = 172  # from column to column
 _TOP_UNITS, _BOTTOM_UNITS = 9, 98
+_LABEL_UNITS = 77  # where the label stands, which is covered as a whole or not at all
 _PICTURE = (10.6, 6.0)  # units
 _CROPS = {
     CropAndScale.CENTER_CROP: "Center crop",
@@ -57,6 +60,8 @@ class WizardActions:
     crop: Callable[[CropAndScale], None]
     layout: Callable[[str], None]
     size: Callable[[int], None]
+    output: Callable[[str], None]
+    kind: Callable[[str], None]
     pick_labels: Callable[[], None]
     number_labels: Callable[[], None]
 
@@ -82,6 +87,7 @@ class WizardSheet(ViewPanel):
         self._chips: dict[tuple[str, object], QPushButton] = {}
         self._thumbs: dict[int, QPushButton] = {}
         self._firsts: list[QLabel] = []
+        self._rows: list[Flow] = []
         self._outer = QVBoxLayout(self)
         self._top = self._head()
         self._outer.addLayout(self._top)
@@ -96,7 +102,7 @@ class WizardSheet(ViewPanel):
         self._strip = QHBoxLayout()
         self._list.addLayout(self._strip)
         self.caption = caption("", "detail", content)
-        self._list.addWidget(self.caption)
+        self._strip.addWidget(self.caption, 1)
         self.table = ProofTable(view.cells, actions.choose, content)
         self._list.addWidget(self.table)
         self._list.addStretch(1)
@@ -126,32 +132,40 @@ class WizardSheet(ViewPanel):
         return head
 
     def _questions(self, content: QWidget) -> None:
-        row = self._row("Labels", content)
-        act = self._actions
-        self.pick = self._chip("labels", "file", "Label file …", act.pick_labels, row, content)
-        self._chip("labels", "numbers", "Numbers", act.number_labels, row, content)
+        self._lines = Flow()
+        self._list.addLayout(self._lines)
+        row, act = self._row("Labels", content), self._actions
+        title = "Label file …" if self._wizard.report.named else "Add names …"
+        self.pick = self._chip("labels", "file", title, act.pick_labels, row, content)
+        self._chip("labels", NUMBERS, "Numbers", act.number_labels, row, content)
         self.labels = caption("", "detail", content)
-        row.addWidget(self.labels, 1)
+        self.labels.setWordWrap(False)
+        row.addWidget(self.labels)
         row = self._row("Crop", content)
         for crop, title in _CROPS.items():
             self._chip("crop", crop, title, partial(act.crop, crop), row, content)
         if self._wizard.asks_layout:
-            row.addWidget(caption("Axes", "value", content))
+            row = self._row("Axes", content)
             for layout in LAYOUTS:
                 self._chip("layout", layout, layout, partial(act.layout, layout), row, content)
-        row.addStretch(1)
         if self._wizard.asks_size:
             row = self._row("Size", content)
             for size in SIZES:
                 self._chip("size", size, str(size), partial(act.size, size), row, content)
-            row.addStretch(1)
+        self.reading = ReadingRows(act.output, act.kind, content)
+        self._firsts += self.reading.heads
+        self._list.addWidget(self.reading)
 
-    def _row(self, title: str, content: QWidget) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _row(self, title: str, content: QWidget) -> Flow:
+        """A question and its answers; several stand in a line where there is room."""
+        box = QWidget(content)
+        row = Flow(box)
         name = caption(title, "value", content)
-        self._firsts.append(name)
+        if title in ("Labels", "Size"):  # what begins a line
+            self._firsts.append(name)
+        self._rows.append(row)
         row.addWidget(name)
-        self._list.addLayout(row)
+        self._lines.addWidget(box)
         return row
 
     def _chip(
@@ -160,7 +174,7 @@ class WizardSheet(ViewPanel):
         value: object,
         title: str,
         act: Callable[[], None],
-        row: QBoxLayout,
+        row: Flow,
         content: QWidget,
     ) -> QPushButton:
         button = self._button(title, f"{group.capitalize()}: {title}", act, content)
@@ -192,8 +206,6 @@ class WizardSheet(ViewPanel):
             button.setIcon(QIcon(QPixmap.fromImage(picture)))
         self._thumbs[place] = button
         self._strip.insertWidget(len(self._thumbs) - 1 if place == LIVE else place, button)
-        if place == LIVE:
-            self._strip.addStretch(1)
         self._fit_thumb(button)
 
     # --- showing ---------------------------------------------------------------------------
@@ -208,15 +220,16 @@ class WizardSheet(ViewPanel):
         for place, button in self._thumbs.items():
             button.setVisible(place in view.pictures)
             chosen = place == view.shown
-            _rename(button, "thumbChosen" if chosen else "thumb")
+            rename(button, "thumbChosen" if chosen else "thumb")
             button.setAccessibleDescription("shown" if chosen else "")
         self.caption.setText(view.caption)
         self.status.setText(view.status)
-        _rename(self.status, "error" if view.failed else "detail")
+        rename(self.status, "error" if view.failed else "detail")
         self.labels.setText(view.labels)
-        _rename(self.labels, "error" if view.missing else "detail")
+        rename(self.labels, "error" if view.missing else "detail")
         self.use.setEnabled(not view.missing)
         self.use.setAccessibleDescription(view.missing)
+        self.reading.show_view(view)
         self._show_answers()
 
     def _show_answers(self) -> None:
@@ -225,11 +238,11 @@ class WizardSheet(ViewPanel):
             "crop": recipe.crop_and_scale,
             "layout": recipe.layout,
             "size": recipe.width,
-            "labels": "numbers" if self._wizard.labels_from == "numbers" else "",
+            "labels": NUMBERS if self._wizard.labels_from == NUMBERS else "",
         }
         for (group, value), button in self._chips.items():
             used = chosen[group] == value
-            _rename(button, "chosen" if used else "chip")
+            rename(button, "chosen" if used else "chip")
             button.setAccessibleDescription("chosen" if used else "")
 
     def focus_first(self) -> None:
@@ -260,9 +273,13 @@ class WizardSheet(ViewPanel):
         margin = round(unit * 2.4)
         self._outer.setContentsMargins(margin, margin, margin, margin)
         self._outer.setSpacing(round(unit))
-        self._list.setSpacing(round(unit))
+        self._list.setSpacing(round(unit * 0.9))
         self._strip.setSpacing(round(unit * 0.6))
         self.table.restyle(palette, unit)
+        self.reading.restyle(unit)
+        for row in self._rows:
+            row.set_gaps(round(unit), round(unit * 0.7))
+        self._lines.set_gaps(round(unit * 3), round(unit * 0.9))
         for label in self._firsts:
             label.setFixedWidth(round(unit * 9))
         for button in self._thumbs.values():
@@ -281,19 +298,13 @@ class WizardSheet(ViewPanel):
         room = min(height, round(unit * _BOTTOM_UNITS)) - top
         self.ensurePolished()
         self._outer.activate()
-        content = self._content.sizeHint().height()
         inner = own_width - 2 * round(unit * 2.4)
+        content = self._list.totalHeightForWidth(inner)
         heads = self._top.heightForWidth(inner)
         needed = content + heads + self.status.heightForWidth(inner) + round(unit * 7.4)
+        if top + needed > _LABEL_UNITS * unit:
+            needed = room
         self.setGeometry((width - own_width) // 2, top, own_width, min(needed, room))
-
-
-def _rename(widget: QWidget, name: str) -> None:
-    """Give a widget another name for the style sheet, and have it styled anew."""
-    if widget.objectName() != name:
-        widget.setObjectName(name)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
 
 
 def _own_style(palette: Palette, unit: float) -> str:

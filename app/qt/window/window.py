@@ -55,7 +55,6 @@ from twinlens.app.qt.window.views import ViewDesk
 from twinlens.app.qt.window.wiring import Outside, Parts, wire
 from twinlens.app.views.table import VIEWS
 from twinlens.app.views.view import AnyView
-from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import Network
 
 _log = logging.getLogger(__name__)
@@ -324,7 +323,7 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
             self.pad.source_opened(event.info.kind)
         elif isinstance(event, AnswersDoubted):
-            self.show_banner(Banner(f"{event.model}: {event.why}", DOUBT_HINT, BannerKind.WARN))
+            self.intake.doubted(event)
         elif isinstance(event, SourceEnded):
             self.show_banner(Banner(f"{event.title} has ended", "Choose another source: O"))
 

@@ -147,7 +147,7 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
         ask,
         parts.threads.workers,
         load,
-        parts.window,
+        parent=parts.window,
     )
     intake = Intake(
         wizard,
