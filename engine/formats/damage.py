@@ -21,6 +21,18 @@ _RAISED = (
 )
 
 
+LFS_POINTER = b"version https://git-lfs"
+"""What stands in a clone without Git LFS for a large file begins so."""
+
+
+def lfs_pointer(path: object) -> ModelFileError:
+    """What is said of such a file."""
+    return ModelFileError(
+        f"{path} is a Git LFS pointer, not the file itself",
+        hint="Fetch the file: run `git lfs pull` in its folder.",
+    )
+
+
 @contextmanager
 def reading(what: str) -> Iterator[None]:
     """Turn what damaged contents raise into a ModelFileError.

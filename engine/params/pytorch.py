@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -217,11 +217,14 @@ def _pickles(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.rpartition("/")[2] == "data.pkl"]
 
 
-def _program(names: Iterable[str]) -> tuple[str, str] | None:
+def _program(names: Collection[str]) -> tuple[str, str] | None:
     """What an archive is that holds a program, and how parameters come out of it."""
+    inside = {name.partition("/")[2] for name in names}
+    # A folder of that name alone may be anybody's.
+    script = "constants.pkl" in inside or {"model.json", "version", "data.pkl"} & inside
     for name in names:
-        _, _, inner = name.partition("/")
-        if inner == "constants.pkl" or inner.startswith("code/"):
+        inner = name.partition("/")[2] or name
+        if inner == "constants.pkl" or (script and inner.startswith("code/")):
             return "TorchScript", (
                 "Where PyTorch is, its parameters come out by "
                 "torch.save(torch.jit.load('model.pt').state_dict(), 'weights.pth')"

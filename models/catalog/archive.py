@@ -29,6 +29,8 @@ MAX_MEMBERS = 1_000
 """Most files and folders in an archive."""
 
 _CHUNK = 1 << 20
+# In place of a method of compression, where WinZip and 7-Zip encrypt.
+_AES = 99
 # What the disk says, and not the archive. Decompressors raise OSError as well.
 _FULL = getattr(errno, "EDQUOT", errno.ENOSPC)
 _LOCAL = (errno.ENOSPC, _FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
@@ -118,7 +120,7 @@ def _zip_member(info: zipfile.ZipInfo) -> _Member:
     oddity = ""
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         oddity = "is a link or a device"
-    elif info.flag_bits & 1:
+    elif info.flag_bits & 1 or info.compress_type == _AES:
         oddity = "is encrypted"
     return _Member(info.filename, info.is_dir(), info.file_size, oddity)
 

@@ -386,6 +386,8 @@ def _yaml_row(text: str, key: str) -> tuple[float, ...]:
     if not found:
         return ()
     try:
-        return tuple(float(n) for n in re.findall(r"[\d.eE+]+(?:-\d+)?", found[1] or found[2]))
+        return tuple(
+            float(n) for n in re.findall(r"[\d.eE+]+(?:-\d+)?", found[1] or found[2] or "")
+        )
     except ValueError:
         return ()

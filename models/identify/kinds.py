@@ -1,4 +1,4 @@
-"""What a path is, by its content: one table of kinds and formats, a row each.
+"""What a path is, by its content: a file by the table in ``rows``, a folder by what is in it.
 
 ``glance`` is cheap enough for every move of a pointer: names in a folder and a file's first bytes
 are looked at, and of a protobuf the keys of its outermost fields. The same row says how the thing
@@ -8,206 +8,44 @@ is read, where it is a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
 from pathlib import Path
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats import CORE_ML, KERAS, ONNX, TFLITE, Document, ModelFormat
+from twinlens.engine.formats import CORE_ML, ONNX, Document
 from twinlens.engine.params.raw import SUFFIXES as RAW_SUFFIXES
 from twinlens.models.identify import signatures as signs
 from twinlens.models.identify.exports import INNER_FOLDERS
+from twinlens.models.identify.foreign import BESIDE
+from twinlens.models.identify.rows import (
+    COMPILED,
+    COMPILED_HINT,
+    COMPILED_REFUSAL,
+    CORE_ML_PACKAGE,
+    EXPORT,
+    FILES,
+    KERAS_SUFFIXES,
+    MODEL_SUFFIXES,
+    PICTURE_SUFFIXES,
+    REFUSED,
+    Kind,
+    Row,
+)
 from twinlens.models.identify.signatures import Start
 
-
-class Kind(Enum):
-    """What a path can be."""
-
-    MODEL = "model"
-    PARAMETERS = "parameters"
-    PICTURE = "picture"
-    VIDEO = "video"
-    PICTURES = "folder of pictures"
-    LABELS = "labels"
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A kind of file and how it is told.
-
-    Attributes:
-        kind: what it is.
-        format: its name, for display; empty where it is not known.
-        fits: whether a file is of this kind.
-        model: how it is read, where it is a model.
-        refusal: why it is no model file, behind the file's name; empty where it is one.
-        hint: what helps then.
-    """
-
-    kind: Kind
-    format: str
-    fits: Callable[[Start], bool]
-    model: ModelFormat | None = None
-    refusal: str = ""
-    hint: str = ""
-
-
-MODEL_SUFFIXES = (".onnx", ".tflite", ".lite", ".mlmodel", ".mlpackage")
-# Keras' endings do not say whether a file has a network or only parameters.
-_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
-_LABEL_SUFFIXES = (".txt", ".names", ".labels", ".csv", ".tsv", "")
-_EXPORT = (
-    "torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', dynamo=True)."
-)
-_PICKLE_HINT = (
-    "To open a pickle is to run what its author wrote into it, so it is not opened. In Python, "
-    "where you trust the file, save arrays as safetensors (safetensors.numpy.save_file), or export "
-    f"the network: {_EXPORT}"
-)
-
-_SAVED_MODEL_HINT = (
-    "Convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx "
-    "(pip install tf2onnx tensorflow)."
-)
-
-# The first row that fits counts. Pictures come first because nothing else starts like them; what
-# is only a name comes last.
-FILES: tuple[Row, ...] = (
-    Row(
-        Kind.NOTHING,
-        "Git LFS pointer",
-        signs.is_lfs_pointer,
-        refusal=" is a Git LFS pointer, not the file itself",
-        hint="Fetch the file: run `git lfs pull` in its folder.",
-    ),
-    Row(
-        Kind.NOTHING,
-        "ORT",
-        signs.is_ort,
-        refusal=": is in ONNX Runtime's own format (.ort), which only the runtime that made it "
-        "reads",
-        hint="Use the .onnx file that it was made from.",
-    ),
-    Row(
-        Kind.NOTHING,
-        "TensorFlow.js",
-        signs.is_tfjs,
-        refusal=": is a TensorFlow.js model, which is not read",
-        hint="Convert it: tensorflowjs_converter --input_format=tfjs_layers_model "
-        "--output_format=keras model.json model.h5 (pip install tensorflowjs); in Teachable "
-        "Machine export it as TensorFlow Lite or Keras.",
-    ),
-    Row(Kind.PICTURE, "picture", signs.is_picture),
-    Row(Kind.VIDEO, "video", signs.is_video),
-    Row(Kind.MODEL, TFLITE.title, signs.is_tflite, TFLITE),
-    # Before HDF5 and zip, which it is as well.
-    Row(
-        Kind.MODEL,
-        KERAS.title,
-        signs.is_keras,
-        KERAS,
-    ),
-    Row(
-        Kind.PARAMETERS,
-        "HDF5",
-        signs.is_hdf5,
-        refusal=": is an HDF5 file, which holds parameters, not a network that we can read",
-        hint="Save all of the Keras model, model.save('net.keras'), or export it: "
-        "model.export('model.onnx', format='onnx').",
-    ),
-    # Before pickles: a header of 640 bytes makes safetensors start as they do.
-    Row(
-        Kind.PARAMETERS,
-        "safetensors",
-        signs.is_safetensors,
-        refusal=": is a safetensors file, which holds parameters, but no network",
-        hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
-    ),
-    Row(
-        Kind.PARAMETERS,
-        "PyTorch",
-        signs.is_pytorch,
-        refusal=": is a PyTorch file, which holds parameters, but no network that we can read",
-        hint=f"In Python, export the network: {_EXPORT}",
-    ),
-    Row(
-        Kind.PARAMETERS,
-        "npz",
-        signs.is_npz,
-        refusal=": is a zip archive with arrays, which are parameters, but no network",
-        hint="Give the network as ONNX, TensorFlow Lite or Core ML.",
-    ),
-    Row(
-        Kind.NOTHING,
-        "pickle",
-        signs.is_pickle,
-        refusal=": is a Python pickle, and no PyTorch file that torch.save wrote, expected ONNX",
-        hint=_PICKLE_HINT,
-    ),
-    Row(
-        Kind.NOTHING,
-        "zip",
-        signs.is_zip,
-        refusal=": is a zip archive, expected a model file",
-        hint="Unpack it, and open what is inside.",
-    ),
-    Row(
-        Kind.LABELS,
-        "text",
-        lambda start: start.suffix in _LABEL_SUFFIXES and signs.is_text(start),
-    ),
-    Row(
-        Kind.NOTHING,
-        "Core ML pipeline",
-        signs.is_core_ml_pipeline,
-        refusal=": is a Core ML pipeline; Create ML's go through Apple's own feature extractor, "
-        "which is part of Apple's systems, not of the file, so that it runs nowhere else",
-        hint="Train a network of its own on the same pictures (Keras, PyTorch), and export that: "
-        f"{_EXPORT}",
-    ),
-    Row(Kind.MODEL, CORE_ML.title, signs.is_core_ml, CORE_ML),
-    Row(Kind.MODEL, ONNX.title, signs.is_onnx, ONNX),
-    Row(
-        Kind.NOTHING,
-        "TensorFlow",
-        lambda start: start.path.name == "saved_model.pb" and signs.is_tensorflow(start),
-        refusal=": is a TensorFlow SavedModel, which is not read",
-        hint=_SAVED_MODEL_HINT,
-    ),
-    Row(
-        Kind.NOTHING,
-        "TensorFlow",
-        signs.is_tensorflow,
-        refusal=": is a frozen TensorFlow graph, which is not read",
-        hint="Convert it: python -m tf2onnx.convert --graphdef FILE.pb --inputs input:0 "
-        "--outputs output:0 --output model.onnx (pip install tf2onnx tensorflow).",
-    ),
-    # What is called a model is left to a reader, which says what is wrong with it.
-    Row(Kind.MODEL, "", lambda start: start.suffix in MODEL_SUFFIXES, ONNX),
-    Row(
-        Kind.NOTHING,
-        "tensor",
-        lambda start: start.suffix in RAW_SUFFIXES,
-        refusal=" is one tensor",
-        hint="Drop the folder with all of them.",
-    ),
-    Row(
-        Kind.NOTHING,
-        "HEIF",
-        signs.is_heif,
-        refusal=" is a HEIF or AVIF picture",
-        hint="Save it as JPEG or PNG.",
-    ),
-)
-EXPORT = Row(Kind.MODEL, "zip archive of an export", lambda start: False)
-"""An archive with a model among its members; what it is, its members say."""
-CORE_ML_PACKAGE = Row(Kind.MODEL, "Core ML package", lambda start: False, CORE_ML)
-
-PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
-"""Endings of pictures, by which a folder's are told; each is known by its content when read."""
+__all__ = [
+    "EXPORT",
+    "FILES",
+    "PICTURE_SUFFIXES",
+    "Glance",
+    "Kind",
+    "Row",
+    "document",
+    "glance",
+    "is_picture",
+]
 
 _MOST_NAMES = 20_000
 
@@ -293,7 +131,7 @@ def _of_file(path: Path) -> Glance:
         return _nothing(path, f"{path.name} is not there")
     start = Start(path)
     if not start.head:
-        return _nothing(path, f"{path.name} is empty")
+        return _nothing(path, f"{path.name} is empty", "Fetch it again.")
     row = _row_of(start)
     if row is None:
         return _nothing(path, f"{path.name} is nothing that Twinlens takes")
@@ -304,9 +142,11 @@ def _of_file(path: Path) -> Glance:
     return Glance(path, row.kind, row)
 
 
-def _of_folder(path: Path) -> Glance:
+def _of_folder(path: Path, depth: int = 0) -> Glance:
     if _is_package(path):
         return Glance(path, Kind.MODEL, CORE_ML_PACKAGE)
+    if (path / "coremldata.bin").is_file():
+        return _nothing(path, f"{path.name}{COMPILED_REFUSAL}", COMPILED_HINT, COMPILED)
     names = list(islice(_names(path), _MOST_NAMES))
     suffixes = [name.suffix.lower() for name in names]
     models = [n for n, s in zip(names, suffixes, strict=True) if _is_named_model(n, s)]
@@ -315,6 +155,9 @@ def _of_folder(path: Path) -> Glance:
     export = None if models else _of_export(path, names)
     if export is not None:
         return export
+    refused = None if models else _refused_in(path, names)
+    if refused is not None:
+        return refused
     if any(suffix in RAW_SUFFIXES for suffix in suffixes):
         return Glance(path, Kind.PARAMETERS)
     if len(models) == 1:
@@ -329,7 +172,45 @@ def _of_folder(path: Path) -> Glance:
     pictures = sum(suffix in PICTURE_SUFFIXES for suffix in suffixes)
     if pictures:
         return Glance(path, Kind.PICTURES, pictures=pictures)
-    return _nothing(path, f"{path.name} has no model, parameters or pictures in it")
+    below = _in_folders(path, names, depth)
+    if below is not None:
+        return below
+    return _nothing(path, f"{path.name} is a folder without a model, parameters or pictures")
+
+
+_MOST_LOOKED_AT, _MOST_FOLDERS, _DEEPEST = 50, 20, 2
+
+
+def _refused_in(path: Path, names: list[Path]) -> Glance | None:
+    """What a folder holds in place of a model; None where there is something that is read."""
+    likely = [n for n in names if n.suffix.lower() in BESIDE or n.name == "checkpoint"]
+    found: Glance | None = None
+    for name in sorted(likely)[:_MOST_LOOKED_AT]:
+        if not name.is_file():
+            continue
+        seen = _of_file(name)
+        if seen.kind in (Kind.MODEL, Kind.PARAMETERS):
+            return None
+        if seen.row is not None and seen.row in REFUSED and found is None:
+            reason = f"{path.name}: {seen.reason}"
+            found = _nothing(path, reason, seen.hint, seen.row)
+    return found
+
+
+def _in_folders(path: Path, names: list[Path], depth: int) -> Glance | None:
+    """The one model in the folders inside, or what is there in place of one."""
+    if depth >= _DEEPEST:
+        return None
+    folders = [name for name in sorted(names)[:_MOST_NAMES] if name.is_dir()][:_MOST_FOLDERS]
+    seen = [_of_folder(folder, depth + 1) for folder in folders]
+    models = [one for one in seen if one.kind is Kind.MODEL]
+    if len(models) == 1:
+        return models[0]
+    if models:
+        listed = _few([one.path for one in models])
+        many = f"{path.name} has models in {len(models)} folders"
+        return _nothing(path, many, f"Drop one of them: {listed}.")
+    return next((one for one in seen if one.row is not None and one.reason), None)
 
 
 # What exporters append to the name of the same network in another precision.
@@ -374,14 +255,14 @@ def _of_export(path: Path, names: list[Path]) -> Glance | None:
     return next((found for found in seen if found.row is not None and found.reason), None)
 
 
-_INNER_ENDS = (".savedmodel", ".mlpackage", "_saved_model")
+_INNER_ENDS = (".savedmodel", ".mlpackage", "_saved_model", ".mlmodelc")
 
 
 def _is_named_model(path: Path, suffix: str) -> bool:
     """Whether a file in a folder is called a model, and is one where its name is not enough."""
     if suffix in MODEL_SUFFIXES:
         return True
-    return suffix in _KERAS_SUFFIXES and path.is_file() and signs.has_architecture(path)
+    return suffix in KERAS_SUFFIXES and path.is_file() and signs.has_architecture(path)
 
 
 def _holds_export(path: Path) -> bool:

@@ -62,6 +62,10 @@ MAX_BYTES = 2 << 30
 """Largest model that is opened; every reader of files holds to it as well."""
 
 _IMAGENET = 1000
+_TAKEN = (
+    "Give a model as ONNX, TensorFlow Lite, Core ML or Keras, or parameters of a network that is "
+    "known, as PyTorch, safetensors, npz or HDF5."
+)
 
 
 def identify(
@@ -405,8 +409,11 @@ def _of_parameters(
 
 def _no_model(seen: Glance, asked: Asked) -> Identified:
     """What does not look like a model; a reader of models says what is wrong with it."""
-    if seen.path.is_dir() and seen.row is not None:  # an export of a kind that is not read
-        refused = ModelFileError(seen.reason, hint=seen.hint)
+    known = seen.row is not None and not seen.path.is_dir()
+    if seen.kind is Kind.NOTHING and seen.path.exists() and not known:
+        # A folder without a model, an empty file, or one that is like nothing that is read.
+        reason = seen.reason.replace(seen.path.name, str(seen.path), 1)
+        refused = ModelFileError(reason, hint=seen.hint or _TAKEN)
         return Identified(asked.name, seen.path, seen.kind, seen.format, problem=refused)
     try:
         return _of_document(document(seen.path), asked, ONNX.title)

@@ -14,6 +14,7 @@ from twinlens.engine.links import followed
 from twinlens.engine.params import signs
 
 _HEAD = 4096
+_DESCRIPTION = 1 << 20
 # Fields of Core ML's Model message that hold the network itself begin here; ONNX has none so high.
 _CORE_ML_FIRST_TYPE = 200
 _CORE_ML_PIPELINES = {200, 201, 202}
@@ -61,6 +62,24 @@ class Start:
             self.head = file.read(_HEAD)
 
     @cached_property
+    def text(self) -> str:
+        """The beginning of a text; empty where it is none."""
+        return _text(self) if is_text(self) else ""
+
+    @cached_property
+    def members(self) -> list[str] | None:
+        """Names in a zip archive; None where it is none that can be read."""
+        if not is_zip(self):
+            return None
+        from twinlens.engine.params.zipped import DAMAGE, opened_zip
+
+        try:
+            with opened_zip(self.path) as archive:
+                return archive.namelist()
+        except DAMAGE:
+            return None
+
+    @cached_property
     def size(self) -> int:
         """Bytes of the file."""
         return self.path.stat().st_size
@@ -88,11 +107,6 @@ def is_onnx(start: Start) -> bool:
     return {_ONNX_GRAPH, _ONNX_OPSETS} <= start.fields
 
 
-def is_lfs_pointer(start: Start) -> bool:
-    """What stands in a clone without Git LFS for a large file."""
-    return start.head.startswith(b"version https://git-lfs")
-
-
 def is_ort(start: Start) -> bool:
     """ONNX Runtime's own format, a FlatBuffer."""
     return start.head[4:8] == b"ORTM"
@@ -108,10 +122,10 @@ def is_tfjs(start: Start) -> bool:
     head = start.head.lstrip()[:1]
     if start.suffix != ".json" or head != b"{":
         return False
-    return any(
-        word in start.head
-        for word in (b"modelTopology", b"weightsManifest", b"layers-model", b"graph-model")
-    )
+    with start.path.open("rb") as file:  # a long description may stand in front
+        text = file.read(_DESCRIPTION)
+    words = (b"modelTopology", b"weightsManifest", b"layers-model", b"graph-model")
+    return any(word in text for word in words)
 
 
 def is_core_ml_pipeline(start: Start) -> bool:
@@ -127,6 +141,16 @@ def is_hdf5(start: Start) -> bool:
 def is_zip(start: Start) -> bool:
     """A zip archive."""
     return start.head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_damaged_zip(start: Start) -> bool:
+    """A zip archive whose list of members cannot be read."""
+    return is_zip(start) and start.members is None
+
+
+def is_compiled_zip(start: Start) -> bool:
+    """A zip archive of a compiled Core ML model."""
+    return any(name.endswith(".mlmodelc/coremldata.bin") for name in start.members or ())
 
 
 def is_keras(start: Start) -> bool:
@@ -160,14 +184,12 @@ def is_pytorch(start: Start) -> bool:
     if not is_zip(start):
         return signs.is_pytorch(start.head[: signs.HEAD])
 
-    from twinlens.engine.params.pytorch import is_pytorch_zip
-    from twinlens.engine.params.zipped import DAMAGE, opened_zip
-
-    try:
-        with opened_zip(start.path) as archive:
-            return is_pytorch_zip(archive.namelist())
-    except DAMAGE:
+    if start.members is None:
         return start.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ptl")
+
+    from twinlens.engine.params.pytorch import is_pytorch_zip
+
+    return is_pytorch_zip(start.members)
 
 
 def is_pickle(start: Start) -> bool:
@@ -198,6 +220,11 @@ def is_video(start: Start) -> bool:
 def is_heif(start: Start) -> bool:
     """An ISO base media file; asked after videos, so a still picture."""
     return start.head[4:8] == b"ftyp"
+
+
+def _text(start: Start) -> str:
+    wide = start.head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return start.head.decode("utf-16" if wide else "utf-8-sig", "ignore")
 
 
 def is_text(start: Start) -> bool:

@@ -7,6 +7,7 @@ recognised by the names and sizes of what it holds.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -166,6 +167,10 @@ def _closest(
                 f"; closest is {network.title} as {source.naming.title} names it, "
                 f"where {likeness:.0%} fit"
             )
+        other = _of_others(parameters)
+        if other is not None:
+            what, hint = other
+            raise ModelError(f"{parameters.source}: holds {what}", hint=hint)
         raise ModelError(
             f"{parameters.source}: these parameters belong to no network that is known{close}",
             hint=f"Known are {', '.join(NETWORKS)}; NETWORK:PATH says which one is meant.",
@@ -173,6 +178,45 @@ def _closest(
     return network, tuple(
         source for other, of, source in found if of is network and other == likeness
     )
+
+
+_EXPORT = "Export it: optimum-cli export onnx --model FOLDER onnx (pip install optimum[onnx])."
+_PICTURES = "Give a classifier of pictures."
+# By what names of parameters hold; the first that fits counts.
+_OTHERS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"lora_[AB]\b|lora_(up|down)\b",
+        "an adapter (LoRA), which is part of another model",
+        _PICTURES,
+    ),
+    (
+        r"model\.diffusion_model\.|(^|\.)(down|up)_blocks\.\d",
+        "a network that makes pictures (diffusion), not one that classifies them",
+        _PICTURES,
+    ),
+    (
+        r"(^|\.)(vit|deit|beit|swin|convnext|dinov2|resnet|mobilenet_v[12]|efficientnet|regnet|"
+        r"mobilevit|levit|poolformer|cvt|focalnet|segformer|data2vec_vision)\.(embeddings|"
+        r"embedder|encoder|stem|conv_stem|patch_embeddings|conv_1to1_stem)\b",
+        "a network of Hugging Face's transformers, which is not assembled by hand here",
+        _EXPORT,
+    ),
+    (
+        r"embed_tokens\.weight|lm_head\.weight|word_embeddings?\.weight|(^|\.)wte\.weight|"
+        r"tok_embeddings\.weight",
+        "a language model, not a classifier of pictures",
+        _PICTURES,
+    ),
+)
+
+
+def _of_others(parameters: Parameters) -> tuple[str, str] | None:
+    """What parameters are of no network here, by their names; and what helps."""
+    names = "\n".join(parameters)
+    for pattern, what, hint in _OTHERS:
+        if re.search(pattern, names, re.M):
+            return what, hint
+    return None
 
 
 def _called(sources: Sequence[Source], path: Path) -> tuple[Source, bool]:

@@ -164,7 +164,7 @@ def test_what_is_no_model_is_said_and_refused_as_one(tmp_path: Path) -> None:
         clip_path(): (Kind.VIDEO, "is a video, expected a model"),
         tmp_path / "pictures": (Kind.PICTURES, "is a folder of pictures, expected a model"),
         tmp_path / "names.txt": (Kind.LABELS, "is a text file, not an ONNX model"),
-        tmp_path / "noise.xyz": (Kind.NOTHING, "is truncated or not an ONNX model"),
+        tmp_path / "noise.xyz": (Kind.NOTHING, "is nothing that Twinlens takes"),
         tmp_path / "empty.onnx": (Kind.NOTHING, "is empty"),
     }
     for path, (kind, words) in wanted.items():

@@ -83,8 +83,9 @@ def test_a_package_is_a_model(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_called_a_model_is_left_to_its_reader(tmp_path: Path) -> None:
-    assert kind(tmp_path / "text.onnx", b"this is a letter") is Kind.MODEL
-    assert kind(tmp_path / "text.tflite", b"this is a letter") is Kind.MODEL
+    assert kind(tmp_path / "noise.onnx", bytes(range(200, 256))) is Kind.MODEL
+    assert kind(tmp_path / "noise.tflite", bytes(range(200, 256))) is Kind.MODEL
+    assert kind(tmp_path / "text.onnx", b"this is a letter") is Kind.NOTHING
 
 
 def test_bare_parameters(tmp_path: Path) -> None:

@@ -23,10 +23,9 @@ from twinlens.models.identify.resolve import resolve
         (CASES["conv"]().data, TFLITE),
         (single("copy"), CORE_ML),
         (b"", ONNX),
-        (b"hello", ONNX),
         (bytes(range(256)) * 4, ONNX),
     ],
-    ids=["onnx", "tflite", "coreml", "empty", "text", "noise"],
+    ids=["onnx", "tflite", "coreml", "empty", "noise"],
 )
 def test_content_counts_and_names_do_not(tmp_path, name, data, expected):
     path = tmp_path / name
@@ -40,8 +39,10 @@ def test_a_package_is_a_folder_with_a_manifest(tmp_path):
     assert glance(path).format == "Core ML package"
     with pytest.raises(ModelFileError, match=r"is a folder.*Core ML package"):
         document(tmp_path)
-    with pytest.raises(ModelFileError, match="is a folder"):
-        resolve(tmp_path)
+    assert glance(tmp_path).path == path, "the one model in the folders inside"
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ModelFileError, match="is a folder without a model"):
+        resolve(tmp_path / "none")
 
 
 def _pytorch(path):

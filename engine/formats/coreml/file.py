@@ -18,6 +18,10 @@ from twinlens.engine.formats.tflite.file import file_bytes
 MAX_BYTES = 2 << 30
 MAX_NODES = 50_000
 _MAX_MANIFEST = 1 << 20
+_PIPELINE = (
+    "Create ML's go through Apple's own feature extractor, which is part of Apple's systems, so "
+    "that they run nowhere else; train a network of its own on the same pictures, and export that."
+)
 _NETWORKS = ("neuralNetworkClassifier", "neuralNetwork", "mlProgram")
 
 COLORS = {10: "GRAY", 20: "RGB", 30: "BGR", 40: "GRAY"}
@@ -84,8 +88,9 @@ def parse_coreml(data: bytes, path: Path, folder: Path | None) -> CoreMLFile:
     kind = next((name for name in _NETWORKS if name in kinds), None)
     if kind is None:
         raise UnsupportedOperatorError(
-            f"{path.name}: is a Core ML model of kind {', '.join(kinds) or 'unknown'}; neural "
-            "network classifiers and ML Programs are read"
+            f"{path.name}: is a Core ML model of kind {', '.join(kinds) or 'none'}; neural "
+            "network classifiers and ML Programs are read",
+            hint=_PIPELINE if any(name.startswith("pipeline") for name in kinds) else "",
         )
     if len(model.description.input) != 1:
         raise ModelFileError(

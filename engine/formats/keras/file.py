@@ -25,6 +25,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 _MAX_TEXT = 64 << 20
 _MAX_DEPTH = 200
+_ENCRYPTED = 1
 _MAX_MEMBERS = 10_000
 # Trained weights hardly shrink; what unpacks to more than this many times its size is no model.
 _MOST_EXPANSION, _SMALL = 100, 64 << 20
@@ -155,6 +156,8 @@ def _members(path: Path, archive: ZipFile) -> dict[str, ZipInfo]:
 def _unpacked(path: Path, archive: ZipFile, member: ZipInfo, most: int) -> bytes:
     """A member's contents, after its size has been looked at."""
     size, name = member.file_size, member.filename
+    if member.flag_bits & _ENCRYPTED:
+        raise ModelFileError(f"{path}: {name} is encrypted", hint="Save it without a password.")
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise ModelFileError(f"{path}: {name} is packed by method {member.compress_type}")
     if size > most or (size > _SMALL and size > _MOST_EXPANSION * max(1, member.compress_size)):
@@ -181,15 +184,16 @@ def _parsed(text: str | bytes, what: str) -> dict[str, Any]:
         value = json.loads(text)
     except (ValueError, RecursionError) as why:
         raise ModelFileError(f"{what} cannot be read as JSON ({why})") from why
-    level, depth = [value], 0
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{what} is {type(value).__name__}, expected an object")
+    level: list[Any] = [value]
+    depth = 0
     while level:
         depth += 1
         if depth > _MAX_DEPTH:
             raise ModelFileError(f"{what} is nested more than {_MAX_DEPTH} deep")
         inner = (item.values() if isinstance(item, dict) else item for item in level)
         level = [value for items in inner for value in items if isinstance(value, (dict, list))]
-    if not isinstance(value, dict):
-        raise ModelFileError(f"{what} is {type(value).__name__}, expected an object")
     return value
 
 

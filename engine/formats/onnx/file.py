@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats.damage import LFS_POINTER, lfs_pointer
 from twinlens.engine.links import followed, inside
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 << 30
 """Protocol buffers end here; data beside the file counts as well."""
 
-_GIT_LFS = b"version https://git-lfs"
 _DAMAGED = "The file is damaged or incomplete; fetch it again."
 
 
@@ -101,10 +101,8 @@ def _read(path: Path) -> bytes:
 def _not_onnx(path: Path, data: bytes) -> ModelFileError:
     if not data:
         return ModelFileError(f"{path} is empty; an ONNX file was expected", hint=_DAMAGED)
-    if data.startswith(_GIT_LFS):
-        return ModelFileError(
-            f"{path} is a Git LFS pointer, not the model itself", hint="Run `git lfs pull`."
-        )
+    if data.startswith(LFS_POINTER):
+        return lfs_pointer(path)
     try:
         text = data[:4096].decode("utf-8")
     except UnicodeDecodeError:
@@ -150,6 +148,9 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
 
 def _length(entries: dict[str, str], target: Path) -> int:
     size = target.stat().st_size
+    with target.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise lfs_pointer(target)
     try:
         offset = int(entries.get("offset") or 0)
         length = int(entries.get("length") or size - offset)

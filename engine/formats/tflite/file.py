@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from twinlens.engine.errors import ModelFileError
+from twinlens.engine.formats.damage import LFS_POINTER, lfs_pointer
 from twinlens.engine.formats.tflite.flatbuffer import Table
 from twinlens.engine.layers.base import Array, Shape
 
@@ -152,9 +153,12 @@ def file_bytes(path: Path, most: int) -> bytes:
         size = path.stat().st_size
         if size > most:
             raise ModelFileError(f"{path} has {size:,} bytes; at most {most:,} can be read")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as why:
         raise ModelFileError(f"{path} cannot be read: {why.strerror or why}") from why
+    if data.startswith(LFS_POINTER):
+        raise lfs_pointer(path)
+    return data
 
 
 def parse_tflite(data: bytes, title: str) -> TFLiteFile:
