@@ -14,7 +14,7 @@ from pathlib import Path
 from twinlens.engine.api.labels import fitting
 from twinlens.engine.errors import LabelError
 from twinlens.models.identify.facts import Origin, Subject
-from twinlens.models.identify.layouts import KEYS, names_in, names_of_text
+from twinlens.models.identify.layouts import KEYS, by_number, names_in, names_of_text
 from twinlens.models.identify.sidecar import sidecar_path
 
 MAX_BYTES = 4 << 20
@@ -33,6 +33,8 @@ _GENERAL = tuple(
     )
     for ending in (".txt", ".json", ".names", ".csv", ".tsv", ".pbtxt", ".yaml", ".yml")
 )
+# What programs write for no names at all.
+_NOTHING = ("none", "null", "nan", "undefined")
 # The first line of a file that has one more than there are classes.
 _LEADS = {
     *("background", "__background__", "_background_", "???", "n/a", "none of the above"),
@@ -171,7 +173,8 @@ def _in_file(subject: Subject) -> Iterator[Names]:
         yield Names(subject.described.labels, Origin.FILE, subject.path.name)
     metadata = {key.lower(): text for key, text in subject.described.metadata.items()}
     for key in KEYS:
-        names = names_of_text(metadata.get(key, ""))
+        text = metadata.get(key, "")
+        names = names_of_text(text) if text.strip().lower() not in _NOTHING else ()
         if names:
             yield Names(names, Origin.FILE, subject.path.name)
 
@@ -243,11 +246,30 @@ def _held(found: Names, subject: Subject, of: str) -> tuple[str, ...]:
     """Names that fit; raises LabelError."""
     if found.fault is not None:
         raise found.fault
-    names, outputs, background = found.names, subject.outputs, subject.background
+    outputs, background = subject.outputs, subject.background
+    return fitted(found.names, outputs, background, source=found.source, of=of)
+
+
+def fitted(
+    names: tuple[str, ...],
+    outputs: int | None,
+    background: int,
+    *,
+    source: str,
+    of: str,
+    hint: str = "",
+) -> tuple[str, ...]:
+    """Names out of a file for a model's classes; as ``fitting``, but for what files may have.
+
+    That is a head or a background that the network has no output for, and lines that number only
+    some of the classes. Raises as ``fitting``.
+    """
     lead = names[0].strip().lower() in _LEADS if len(names) > 1 else False
     if lead and outputs is not None and len(names) == outputs - background + 1 and not background:
-        names = names[1:]  # a head, or a background that the network has no output for
-    return fitting(names, outputs, background, source=found.source, of=of)
+        names = names[1:]
+    elif outputs is not None and len(names) < outputs - background:
+        names = by_number(names, outputs - background) or names
+    return fitting(names, outputs, background, source=source, of=of, hint=hint)
 
 
 def _file(subject: Subject, path: Path) -> Iterator[Names]:

@@ -63,12 +63,26 @@ def text_of(data: bytes) -> str:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("cp1252")  # what Windows wrote before it wrote UTF-8
+            text = data.decode(_older(data))
     if len(text.strip()) < 2 and b"\0" in data:  # four bytes can be anything
         raise ValueError("it is too short to be text of two bytes a letter")
     if any(ord(letter) < 32 and letter not in "\t\r\n\f" for letter in text):
         raise ValueError("it has control characters, so it is no text")
     return text
+
+
+# Two bytes a character, as Chinese and Korean systems write their commonest ones.
+_PAIR = re.compile(rb"([\xb0-\xd7])[\xa1-\xfe]")
+_LAST_KOREAN, _FEW = 0xC8, 4
+
+
+def _older(data: bytes) -> str:
+    """What Windows wrote before it wrote UTF-8: by its code page, as far as the bytes show it."""
+    leads = [pair[0] for pair in _PAIR.findall(data)]
+    if leads and not any(byte > 127 for byte in _PAIR.sub(b"", data)):
+        korean = len(leads) >= _FEW and max(leads) <= _LAST_KOREAN
+        return "cp949" if korean else "gb18030"
+    return "cp1252"
 
 
 def names_of_text(text: str) -> Names:
@@ -81,7 +95,18 @@ def names_of_text(text: str) -> Names:
         found = read(text)
         if found:
             return found[:MAX_NAMES]
+        if read is _pbtxt and _ITEM.search(text):
+            return ()  # a label map that cannot be read is no list of lines
     return ()
+
+
+def by_number(names: Names, count: int) -> Names | None:
+    """Names for so many classes out of lines that number only some of them (``"2 cat"``)."""
+    found = [_NUMBER_FIRST.fullmatch(name) for name in names]
+    pairs = {int(m[1]): m[2] for m in found if m}
+    if len(pairs) < len(names) or not pairs or max(pairs) >= count:
+        return None
+    return tuple(_unquoted(pairs.get(number, f"class {number}")) for number in range(count))
 
 
 def names_of_value(value: Any, depth: int = 0) -> Names | None:
@@ -220,14 +245,17 @@ def literal(text: str) -> Any:
 
 
 _ITEM = re.compile(r"^\s*(?:item|entry|class)\s*:?\s*\{([^{}]*)\}", re.M)
-_FIELD = re.compile(r"(\w+)\s*:?\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|(-?\d+))")
+# Word processors make quotes of their own of the straight ones.
+_FIELD = re.compile(
+    r"(\w+)\s*:?\s*(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|[‘“]([^’”\n]*)[’”]|(-?\d+))"
+)
 
 
 def _pbtxt(text: str) -> Names | None:
     """Label maps of TensorFlow's and Caffe's detectors: ``item { id: 1 name: 'cat' }``."""
     pairs: list[tuple[int, str]] = []
     for body in _ITEM.findall(text):
-        fields = {m[0]: m[1] or m[2] or m[3] for m in _FIELD.findall(body)}
+        fields = {m[0]: m[1] or m[2] or m[3] or m[4] for m in _FIELD.findall(body)}
         number = next((_whole(fields[k]) for k in ("id", "label", "class_id") if k in fields), None)
         name = next(
             (fields[k] for k in ("display_name", "name", "class_name") if k in fields), None

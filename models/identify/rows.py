@@ -148,6 +148,13 @@ FILES: tuple[Row, ...] = (
     ),
     Row(
         Kind.NOTHING,
+        "empty zip",
+        lambda start: signs.is_zip(start) and start.members == [],
+        refusal=": is a zip archive with nothing in it",
+        hint="What made it has failed; export it again.",
+    ),
+    Row(
+        Kind.NOTHING,
         "compiled Core ML",
         signs.is_compiled_zip,
         refusal=COMPILED_REFUSAL,

@@ -255,3 +255,66 @@ def test_label_files_from_the_field() -> None:
     assert spec.labels == ("cat", "dog", "fox", "owl", "nest")
     names = ("cat", "dog", "fox", "owl", "bird's nest")
     assert resolve(FIELD / "ultralytics_names.onnx").spec.labels == names
+
+
+# --- what people have reported elsewhere ---------------------------------------------------
+
+
+def test_lines_that_number_only_some_classes_name_those(tmp_path: Path) -> None:
+    """snowzach/doods2#76."""
+    path = tiny_classifier(tmp_path / "net.onnx", 4)
+    (tmp_path / "labels.txt").write_text("0 skip_button\n2 'ad notice'\n", encoding="utf-8")
+    names = ("skip_button", "class 1", "ad notice", "class 3")
+    assert identify(path).known.spec.labels == names
+    # A number that is larger than the classes are is part of a name of another model.
+    (tmp_path / "labels.txt").write_text("0 cat\n9 lives\n", encoding="utf-8")
+    assert identify(path).known.origins["labels"] is Origin.ASSUMED
+
+
+def test_a_label_map_with_quotes_of_a_word_processor_is_read() -> None:
+    """priya-dwivedi/Deep-Learning#56, tensorflow/models#1897."""
+    text = "item {\n id: 1\n name: ‘red’\n}\nitem {\n id: 2\n name: “green”\n}\n"
+    assert names_of_text(text) == ("red", "green")
+
+
+def test_a_label_map_that_cannot_be_read_is_no_list_of_lines() -> None:
+    assert names_of_text("item {\n id: 1\n}\nitem {\n name: red\n}\n") == ()
+
+
+def test_a_comment_in_another_encoding_takes_nothing_away() -> None:
+    """tensorflow/models#4926."""
+    text = "item {\n  id: 1 # id从1开始编号\n  name: 'raccoon'\n}\n"
+    for encoding in ("utf-8", "gbk", "utf-16"):
+        assert names_in(text.encode(encoding)) == ("raccoon",)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("gbk", ("苹果", "香蕉", "西瓜")),
+        ("cp949", ("사과", "바나나", "수박")),
+        ("cp1252", ("Äpfel", "Maçã", "Crème brûlée")),
+        ("utf-8", ("苹果", "사과", "Äpfel")),
+    ],
+)
+def test_names_in_older_code_pages_are_read(encoding: str, names: tuple[str, ...]) -> None:
+    """JackEasson/SLPNet_pytorch#6: byte 0xcd is no UTF-8."""
+    assert names_in("\n".join(names).encode(encoding)) == names
+
+
+@pytest.mark.parametrize("text", ["None", "null", " none ", ""])
+def test_no_names_in_the_metadata_are_no_names(text: str, tmp_path: Path) -> None:
+    """ultralytics/ultralytics#9417."""
+    said = {"names": text, "task": "classify", "imgsz": "[16, 16]"}
+    found = identify(tiny_classifier(tmp_path / "best.onnx", 1000, metadata=said))
+    assert found.known.labels_passed == ()
+    assert found.known.origins["labels"] is Origin.CONVENTION
+
+
+def test_names_of_a_background_more_or_less_fit(tmp_path: Path) -> None:
+    """tensorflow/tpu#521 and kshitizrimal/Classification-Flutter-TFlite#1."""
+    names = [f"thing {number}" for number in range(1000)]
+    for outputs, lines in ((1000, ["background", *names]), (1001, names)):
+        path = tiny_classifier(tmp_path / "net.onnx", outputs)
+        (tmp_path / "labels.txt").write_text("\n".join(lines), encoding="utf-8")
+        assert identify(path).known.spec.labels == tuple(names)

@@ -256,6 +256,7 @@ CASES: dict[str, tuple[Files, str, str]] = {
         "Unpack it yourself",
     ),
     "encrypted Keras": ({"n.keras": encrypted(KERAS)}, "config.json is encrypted", "password"),
+    "nothing in an archive": ({"e.zip": zip_of({})}, "with nothing in it", "export it again"),
     "half an archive": ({"e.zip": zip_of({"m.onnx": b"abc" * 900})[:60]}, "damaged", "again"),
     "7-Zip, called zip": ({"e.zip": b"7z\xbc\xaf'\x1c" + bytes(60)}, "is a 7-Zip", "Unpack it"),
     "RAR, called zip": ({"e.zip": b"Rar!\x1a\x07\x01\0" + bytes(60)}, "is a RAR", "Unpack it"),

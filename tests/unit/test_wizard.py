@@ -265,6 +265,17 @@ def test_labels_come_from_a_file_of_the_right_length(tmp_path: Path) -> None:
     assert wizard.kept["labels"] == ["cat", "dog", "fox"]
 
 
+def test_a_label_file_fits_dropped_as_it_does_beside_the_model(tmp_path: Path) -> None:
+    wizard = Wizard(preflight(tiny_classifier(tmp_path / "a.onnx", 3)))
+    names = tmp_path / "names.txt"
+    names.write_text("background\ncat\ndog\nfox\n", encoding="utf-8")
+    wizard.read_labels(names)
+    assert wizard.labels == ("cat", "dog", "fox")
+    names.write_text("0 cat\n2 fox\n", encoding="utf-8")
+    wizard.read_labels(names)
+    assert wizard.labels == ("cat", "class 1", "fox")
+
+
 def test_a_background_in_a_label_file_is_left_out(tmp_path: Path) -> None:
     wizard = Wizard(preflight(tiny_classifier(tmp_path / "a.onnx", 1001)))
     names = tmp_path / "names.txt"

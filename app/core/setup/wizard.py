@@ -24,13 +24,12 @@ from twinlens.app.core.setup.reading import (
     kind_choices,
     output_choices,
 )
-from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.observations import ClassificationObservation
 from twinlens.engine.api.protocol import ModelSpec, Network, OutputKind
 from twinlens.engine.errors import LabelError, ModelError
 from twinlens.engine.image import CropAndScale, Recipe
 from twinlens.models.identify.facts import Origin
-from twinlens.models.identify.labels import numbered, read_labels
+from twinlens.models.identify.labels import fitted, numbered, read_labels
 from twinlens.models.identify.outputs import how_read
 
 Shares = NDArray[np.float32]
@@ -190,7 +189,7 @@ class Wizard:
     def labels_in(self, path: Path) -> tuple[str, ...]:
         """The labels in a file, which fit the model; changes nothing. Raises as ``read_labels``."""
         spec = self.report.spec
-        return fitting(
+        return fitted(
             read_labels(path),
             self.report.outputs,
             spec.background_outputs,

@@ -28,13 +28,12 @@ from twinlens.app.qt.ports import (
 )
 from twinlens.app.qt.setup.wizard import WizardDesk
 from twinlens.app.qt.stage.drop_target import DropTarget
-from twinlens.engine.api.labels import fitting
 from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import Network
 from twinlens.engine.errors import EngineError
 from twinlens.models.catalog.store import Store
 from twinlens.models.identify.kept import keep
-from twinlens.models.identify.labels import read_labels
+from twinlens.models.identify.labels import fitted, read_labels
 
 
 class Choices(EnginePort, ModelPort, SourcePort, Protocol):
@@ -289,7 +288,7 @@ class Intake(QObject):
 
         def read() -> tuple[tuple[str, ...], bool]:
             spec = network.spec
-            names = fitting(
+            names = fitted(
                 read_labels(path),
                 width,
                 spec.background_outputs,
