@@ -469,12 +469,15 @@ def test_with_every_question_nothing_is_cut(
     assert sheet._area.verticalScrollBar().maximum() == 0, "all of it is in view"
 
 
-@pytest.mark.parametrize("size", [(480, 854), (800, 450)])
+@pytest.mark.parametrize("size", [(480, 854), (800, 450), (960, 720)])
 def test_in_small_windows_every_answer_can_be_reached(
     stand: Stand, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    sheet = asked(stand, two_heads(tmp_path / "heads.onnx"))
+    names = ("StatefulPartitionedCall/model/head_attributes/Softmax:0", "probabilities")
+    sheet = asked(stand, two_heads(tmp_path / "heads.onnx", names=names))
     stand.window.resize(*size)
+    for place in sheet._thumbs:
+        sheet._thumbs[place].show()
     stand.feed(1)
     pixels_of(stand.window)
     content = sheet._content

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from twinlens.app.qt.setup.styled import rename
@@ -50,6 +51,12 @@ class ReadingRows(QWidget):
         rename(self.words, "error" if view.doubted else "detail")
         self.setVisible(bool(view.outputs or view.kinds))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave the middle of names out that are longer than a line."""
+        super().resizeEvent(event)
+        for row in self._rows:
+            row.fit(self.width() - row.head.width() - self._grid.horizontalSpacing())
+
     def restyle(self, unit: float) -> None:
         """Take the sizes of a unit of 1 % of the window's height."""
         self._grid.setVerticalSpacing(round(unit * 0.9))
@@ -69,6 +76,7 @@ class _Row:
         self.flow = Flow(self.box)
         self.buttons: dict[str, QPushButton] = {}
         self._shown: list[tuple[str, str]] = []
+        self._room = 0
 
     def show_choices(self, choices: Sequence[Choice]) -> None:
         wanted = [(choice.id, choice.title) for choice in choices]
@@ -79,8 +87,20 @@ class _Row:
             button = self.buttons[choice.id]
             rename(button, "chosen" if choice.chosen else "chip")
             button.setAccessibleDescription("chosen" if choice.chosen else "")
+        self.fit(self._room)
         self.head.setVisible(bool(choices))
         self.box.setVisible(bool(choices))
+
+    def fit(self, room: int) -> None:
+        """Show as much of each title as a line of so many pixels has room for."""
+        self._room = room
+        for (_, title), button in zip(self._shown, self.buttons.values(), strict=True):
+            metrics = button.fontMetrics()
+            edges = button.sizeHint().width() - metrics.horizontalAdvance(button.text())
+            middle = Qt.TextElideMode.ElideMiddle
+            text = metrics.elidedText(title, middle, room - edges) if room > edges else title
+            if button.text() != text:
+                button.setText(text)
 
     def _make(self, choices: Sequence[Choice]) -> None:
         for button in self.buttons.values():

@@ -99,10 +99,11 @@ class WizardSheet(ViewPanel):
         self._list = QVBoxLayout(content)
         self._list.setContentsMargins(0, 0, 0, 0)
         self._questions(content)
-        self._strip = QHBoxLayout()
+        self._strip = Flow()
         self._list.addLayout(self._strip)
         self.caption = caption("", "detail", content)
-        self._strip.addWidget(self.caption, 1)
+        self.caption.setWordWrap(False)
+        self._strip.addWidget(self.caption)
         self.table = ProofTable(view.cells, actions.choose, content)
         self._list.addWidget(self.table)
         self._list.addStretch(1)
@@ -205,7 +206,8 @@ class WizardSheet(ViewPanel):
         if picture is not None:
             button.setIcon(QIcon(QPixmap.fromImage(picture)))
         self._thumbs[place] = button
-        self._strip.insertWidget(len(self._thumbs) - 1 if place == LIVE else place, button)
+        self._strip.insert_widget(len(self._thumbs) - 1 if place == LIVE else place, button)
+        button.show()
         self._fit_thumb(button)
 
     # --- showing ---------------------------------------------------------------------------
@@ -274,7 +276,7 @@ class WizardSheet(ViewPanel):
         self._outer.setContentsMargins(margin, margin, margin, margin)
         self._outer.setSpacing(round(unit))
         self._list.setSpacing(round(unit * 0.9))
-        self._strip.setSpacing(round(unit * 0.6))
+        self._strip.set_gaps(round(unit * 0.6), round(unit * 0.6))
         self.table.restyle(palette, unit)
         self.reading.restyle(unit)
         for row in self._rows:
