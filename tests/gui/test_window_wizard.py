@@ -509,7 +509,7 @@ def test_a_doubt_while_it_runs_offers_to_choose(stand: Stand, tmp_path: Path) ->
 
 
 def test_of_a_catalogs_model_there_is_nothing_to_choose(stand: Stand) -> None:
-    path = resolve(DEFAULT_MODEL).path
+    path = resolve(EMBEDDED_MODEL).path
     stand.window.intake.doubted(AnswersDoubted("net", "its scores sum to 1", path))
     button = next(
         b for b in stand.window.findChildren(QPushButton) if b.text() == "Choose how to read it"

@@ -23,7 +23,7 @@ from twinlens.app.views.words import short_name
 from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions
 from twinlens.engine.errors import ModelError
 from twinlens.models.identify import kept
-from twinlens.models.identify.resolve import DEFAULT_MODEL, identify, resolve
+from twinlens.models.identify.resolve import EMBEDDED_MODEL, identify, resolve
 
 NAMED = {"labels": json.dumps(COLORS)}
 PICTURES = [plain(color) for color in COLORS]
@@ -74,7 +74,7 @@ def test_one_output_that_says_what_it_is_is_no_question(make: Any, tmp_path: Pat
 
 
 def test_a_model_of_the_catalog_is_read_as_its_card_says() -> None:
-    wizard = Wizard(preflight(Path(str(resolve(DEFAULT_MODEL).path))), doubted=True)
+    wizard = Wizard(preflight(Path(str(resolve(EMBEDDED_MODEL).path))), doubted=True)
     assert (wizard.outputs, wizard.kinds) == ((), ())
 
 
