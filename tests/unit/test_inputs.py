@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from helpers.picture_nets import picture_net
 from twinlens.engine.api import registry
 from twinlens.engine.api.door import Door
 from twinlens.engine.errors import ModelFileError, ShapeError
-from twinlens.engine.image import Converter, PixelBuffer, Recipe, read_image
+from twinlens.engine.image import Converter, PixelBuffer, Recipe
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.resolve import identify, resolve
 
@@ -297,31 +296,3 @@ def test_somebody_comes_before_the_file_and_the_file_before_its_export(tmp_path:
     known = identify(path).known
     assert (known.spec.recipe.color, known.spec.recipe.scale) == ("RGB", 1 / 255)
     assert (known.origins["color"], known.origins["values"]) == (Origin.BESIDE, Origin.FILE)
-
-
-# --- the field -------------------------------------------------------------------------------
-
-DATA = Path(os.environ.get("TWINLENS_TEST_DATA", "nowhere"))
-RIGHT = {
-    "image_metadata_bgr_0_255.onnx": {2: 1.0},
-    "ultralytics_names.onnx": {2: 0.792, 3: 0.146, 4: 0.061},
-    "teachable_labels.onnx": {4: 0.5393},
-    "uint8_nhwc_preprocessing_inside.onnx": {0: 0.4758, 1: 0.0579, 2: 0.2961, 3: 0.1261, 4: 0.0440},
-    "float16_in_and_out.onnx": {4: 0.8063, 0: 0.1842},
-    "nchw_input.tflite": {0: 0.0314, 1: 0.1546, 2: 0.5789, 3: 0.1398, 4: 0.0953},
-}
-
-
-@pytest.mark.skipif(not (DATA / "field").is_dir(), reason="no files from the field here")
-@pytest.mark.parametrize("engine", ["layers-cpu", "vision"])
-@pytest.mark.parametrize("name", RIGHT)
-def test_files_from_the_field(name: str, engine: str) -> None:
-    from twinlens.engine.api.observations import probabilities
-
-    network = resolve(DATA / "field" / name)
-    runner = registry.load(network, engine)
-    tensor = Converter(network.spec.recipe).convert(read_image(DATA / "eval" / "0576.jpg"))
-    shares = probabilities(runner.run(tensor), network.spec)
-    runner.close()
-    for index, share in RIGHT[name].items():
-        assert shares[index] == pytest.approx(share, abs=0.03)
