@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ class ModelFile:
 # Channels of a picture: grey, colours, colours with alpha.
 _CHANNELS = (1, 3, 4)
 _LEAST_SIDE = 8
+_FEW = 4
 _LONGEST = 4  # of the sides of a picture, the longer is not longer than so many shorter ones
 
 
@@ -56,16 +57,38 @@ def is_channels_first(shape: tuple[int | None, ...]) -> bool:
     return first or not last
 
 
-def is_picture(shape: tuple[int | None, ...]) -> bool:
-    """Whether an input can be a picture: four axes, or three without a batch."""
-    if len(shape) == 4:
-        return True
-    if len(shape) != 3:
-        return False
-    # What has three axes is more often a sequence, so sizes have to speak for a picture.
+def picture_shape(shape: tuple[int | None, ...]) -> tuple[int | None, ...] | None:
+    """The shape of an input that can be a picture, as it is meant; None where it can be none.
+
+    That is one of four axes, sides longer than one and 1, 3 or 4 colours, or of three without a
+    batch. An open batch of squares is one of grey pictures; of other sizes it is one of sequences.
+    """
+    if len(shape) not in (3, 4):
+        return None
+    square = shape[-1] is not None and shape[-1] == shape[-2]
+    if len(shape) == 3 and shape[0] is None and square and shape[-1] not in _CHANNELS:
+        shape = (1, *shape[1:])
     first = is_channels_first(shape)
-    channels, sides = (shape[0], shape[1:]) if first else (shape[2], shape[:2])
+    picture = shape[-3:]
+    channels, sides = (picture[0], picture[1:]) if first else (picture[2], picture[:2])
     known = [n for n in sides if n is not None]
+    if len(shape) == 4:
+        return None if 1 in known or channels not in (None, *_CHANNELS) else shape
+    # What has three axes is more often a sequence, so sizes have to speak for a picture.
     if channels == 1 and known and max(known) > _LONGEST * min(known):
-        return False  # a batch of one sequence
-    return channels in _CHANNELS and all(n >= _LEAST_SIDE for n in known)
+        return None  # a batch of one sequence
+    fits = channels in _CHANNELS and all(n >= _LEAST_SIDE for n in known)
+    return shape if fits else None
+
+
+def no_picture(name: str, shape: Sequence[int | None]) -> str:
+    """What an error says of an input that is no picture, behind the file's name."""
+    sizes = "×".join("?" if n is None else str(n) for n in shape) or "no axes"
+    return f"input {name!r} of {sizes} is no picture (expected height, width and 1, 3 or 4 colours)"
+
+
+def counted(names: Sequence[str], what: str) -> str:
+    """How many inputs or outputs there are, and the first of their names."""
+    few = ", ".join(repr(name) for name in names[:_FEW]) + (" ..." if len(names) > _FEW else "")
+    plural = "" if len(names) == 1 else "s"
+    return f"{len(names)} {what}{plural}" + (f" ({few})" if len(names) > 1 else "")

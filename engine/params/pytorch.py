@@ -226,7 +226,9 @@ def _program(names: Collection[str]) -> tuple[str, str] | None:
         inner = name.partition("/")[2] or name
         if inner == "constants.pkl" or (script and inner.startswith("code/")):
             return "TorchScript", (
-                "Where PyTorch is, its parameters come out by "
+                "Where PyTorch is and the network's Python, export that as ONNX: "
+                "torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', "
+                "dynamo=True). Parameters alone come out by "
                 "torch.save(torch.jit.load('model.pt').state_dict(), 'weights.pth')"
             )
         if inner in ("archive_format", "serialized_exported_program.json"):

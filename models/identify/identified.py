@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
-from twinlens.engine.api.tasks import row_width
+from twinlens.engine.api.tasks import row_width, task_of
 from twinlens.engine.errors import ModelFileError, TwinlensError, UnsupportedOperatorError
 from twinlens.engine.formats.described import ModelFile
 from twinlens.engine.graph import Graph
 from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.kinds import Kind
 from twinlens.models.identify.labels import Labels
-from twinlens.models.identify.outputs import Read
+from twinlens.models.identify.outputs import CLASSIFIERS, Read
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,8 @@ class Identified:
             try:
                 found = self.held_to_graph()
             except UnsupportedOperatorError:
+                if model.onnx is None:
+                    raise
                 found = self  # ONNX Runtime may run it all the same
         if found.problem is not None:
             raise found.problem
@@ -130,11 +132,14 @@ class Identified:
 
         Raises:
             ModelError: it is no model, or needs what the layers lack.
+            ModelFileError: its layers give no row of numbers; says what it is instead.
         """
         model, graph = self.known, self.graph
         if model.outputs is not None or model.labels_for is None:
             return self
         outputs = _outputs(graph)
+        if outputs is None:
+            raise _no_classifier(self.path, graph)
         labels = model.labels_for(outputs)
         rest = tuple(note for note in model.spec.notes if note != model.label_note)
         spec = replace(
@@ -170,3 +175,15 @@ def size_of(path: Path) -> int:
 
 def _outputs(graph: Graph) -> int | None:
     return row_width(graph.shapes[graph.outputs[0]])
+
+
+def _no_classifier(path: Path, graph: Graph) -> ModelFileError:
+    """What a network is whose file leaves sizes open, by those that its layers give."""
+    shape = graph.shapes[graph.outputs[0]]
+    picture = next(iter(graph.inputs.values()))
+    task = task_of(shape, picture) or "a network that answers with no row of numbers"
+    shown = "×".join(str(n) for n in shape)
+    return ModelFileError(
+        f"{path}: is {task}, output {graph.outputs[0]!r} of {shown}, not a classifier of pictures",
+        hint=CLASSIFIERS,
+    )

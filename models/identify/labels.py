@@ -21,6 +21,7 @@ MAX_BYTES = 4 << 20
 """Largest label file."""
 
 _IMAGENET = 1000
+_NUMBERS = "numbers"
 
 # How files of names are called that could belong to any model.
 _GENERAL = tuple(
@@ -83,6 +84,11 @@ class Labels:
     source: str = ""
     passed: tuple[str, ...] = ()
 
+    @property
+    def unnamed(self) -> bool:
+        """Whether nothing names the classes, so that they are called by their numbers."""
+        return self.source == _NUMBERS
+
 
 def find_labels(subject: Subject) -> Labels:
     """The labels of the first reader whose names fit the outputs.
@@ -113,7 +119,7 @@ def find_labels(subject: Subject) -> Labels:
     if classes < 1:
         return Labels(problem=_none(subject, of))
     note = "; ".join(("labels: nothing names the classes, so their numbers do", *passed))
-    return Labels(numbered(classes), Origin.ASSUMED, note, source="numbers", passed=tuple(passed))
+    return Labels(numbered(classes), Origin.ASSUMED, note, source=_NUMBERS, passed=tuple(passed))
 
 
 @cache

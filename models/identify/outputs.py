@@ -14,6 +14,9 @@ from twinlens.models.identify.facts import Origin
 if TYPE_CHECKING:
     from twinlens.engine.formats.answer.answers import Answer
 
+CLASSIFIERS = "Twinlens runs networks that answer with a number for each class."
+"""What helps where a network is something else."""
+
 
 @dataclass(frozen=True)
 class Read:
@@ -70,7 +73,7 @@ def how_read(
     if answer is None:
         raise ModelFileError(
             f"{file.path}: is {answers.refusal}, not a classifier of pictures",
-            hint="Twinlens runs networks that answer with a number for each class.",
+            hint=CLASSIFIERS,
         )
     found = answer.kind
     chosen = fitting_kind(kind, answer.width) if kind else found

@@ -150,10 +150,10 @@ def _convention(
         return _flat(1.0, 128.0, count), "−128 to 127"
     if "int" in file.input_dtype:
         return _flat(1.0, 0.0, count), "0 to 255"
-    if count == 1:
-        return _flat(1 / 255, 0.0, count), "0 to 1"
     if file.usual:
         return dict(file.usual), file.usual_values
+    if count == 1:
+        return _flat(1 / 255, 0.0, count), "0 to 1"
     if subject.background == 1 or file.format == TFLITE.title:
         return _flat(1 / 127.5, 1.0, count), "−1 to 1"
     return ({}, "ImageNet mean, std") if count == 3 else (_flat(1 / 255, 0.0, count), "0 to 1")

@@ -246,6 +246,11 @@ def _of_document(
         asked=asked.recipe,
     )
     labels = find_labels(subject)
+    if described.answers.doubt and labels.unnamed and read.origin is Origin.ASSUMED:
+        raise ModelFileError(
+            f"{path}: is {described.answers.doubt}, not a classifier of pictures",
+            hint="If these are classes, name them: --labels FILE, or NAME.labels.txt beside it.",
+        )
     title = card.title if card else beside.get("title") or inside.get("title") or home.stem
     fed = recipe_of_file(subject, described)
     spec = ModelSpec(

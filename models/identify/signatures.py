@@ -128,6 +128,14 @@ def is_tfjs(start: Start) -> bool:
     return any(word in text for word in words)
 
 
+def is_tfjs_graph(start: Start) -> bool:
+    """TensorFlow.js' ``model.json`` of operators, as Custom Vision and TensorFlow Hub give it."""
+    layers = any(
+        word in start.head for word in (b"layers-model", b'"class_name"', b'"keras_version"')
+    )
+    return is_tfjs(start) and not layers
+
+
 def is_core_ml_pipeline(start: Start) -> bool:
     """A Core ML model of several, as Create ML writes it around Apple's feature extractor."""
     return is_core_ml(start) and bool(start.fields & _CORE_ML_PIPELINES)

@@ -173,7 +173,9 @@ def _closest(
             raise ModelError(f"{parameters.source}: holds {what}", hint=hint)
         raise ModelError(
             f"{parameters.source}: these parameters belong to no network that is known{close}",
-            hint=f"Known are {', '.join(NETWORKS)}; NETWORK:PATH says which one is meant.",
+            hint=f"Known are {', '.join(NETWORKS)}; NETWORK:PATH says which one is meant. What is "
+            "none of them has to bring its layers: as ONNX, TensorFlow Lite, Core ML or a whole "
+            "Keras model.",
         )
     return network, tuple(
         source for other, of, source in found if of is network and other == likeness

@@ -108,7 +108,7 @@ def test_what_is_no_picture_stays_refused(shape: tuple[int, ...], tmp_path: Path
     from helpers.tiny_nets import tiny_classifier
 
     path = tiny_classifier(tmp_path / "net.onnx", 1000, shape=shape)
-    with pytest.raises(ModelFileError, match=f"{len(shape)} axes"):
+    with pytest.raises(ModelFileError, match="is no picture"):
         resolve(path)
 
 

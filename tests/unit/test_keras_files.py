@@ -130,12 +130,12 @@ def test_inception_resnet_adds_a_share_of_its_second_input(tmp_path):
 
 
 def test_a_picture_without_channels_gets_them_in_the_graph(tmp_path):
-    model = sequential(given((3, 4)), layer("Flatten", "flat"), layer("Activation", "y"))
+    model = sequential(given((8, 8)), layer("Flatten", "flat"), layer("Activation", "y"))
     path = h5(tmp_path, model)
-    x = RANDOM.normal(size=(1, 1, 3, 4)).astype(np.float32)
-    assert load_keras(path).inputs == {"x": (1, 1, 3, 4)}
-    np.testing.assert_array_equal(answer(path, x), x.reshape(1, 12))
-    assert described(path).input_shape == (None, 1, 3, 4)
+    x = RANDOM.normal(size=(1, 1, 8, 8)).astype(np.float32)
+    assert load_keras(path).inputs == {"x": (1, 1, 8, 8)}
+    np.testing.assert_array_equal(answer(path, x), x.reshape(1, 64))
+    assert described(path).input_shape == (None, 1, 8, 8)
 
 
 def test_a_sequential_of_the_first_keras_2_is_a_bare_list(tmp_path):

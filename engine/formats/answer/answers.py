@@ -23,6 +23,7 @@ _BOXES = frozenset(
         "PriorBox",
     ]
 )
+_POSES = frozenset(("PosenetDecoderOp",))
 _RECURRENT = frozenset(("LSTM", "GRU", "RNN"))
 _CHOICES = frozenset(("ArgMax", "TopK", "ArgMin"))
 _NAMES = frozenset(("ZipMap",))
@@ -63,6 +64,10 @@ _POINTWISE = frozenset(
 _DESCRIBING = ("embed", "feature", "descriptor")
 _ASIDE = ("aux", "loss_1", "loss1", "loss2", "branch")
 _PLENTY = 100
+_POOLS = frozenset(
+    ("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
+)
+_WIDE = 128
 _MOST_ENDS = 64
 _TELLING = 5
 
@@ -104,6 +109,7 @@ class Answers:
         all: those that could be read as classes, the best first.
         sure: whether nothing but the first could be meant.
         refusal: what the network is instead of a classifier; empty where it is one.
+        doubt: what it would rather be where nothing names its classes; empty where nothing tells.
         titles: names of all outputs, in the file's order.
     """
 
@@ -111,6 +117,7 @@ class Answers:
     sure: bool = True
     refusal: str = ""
     titles: tuple[str, ...] = ()
+    doubt: str = ""
 
     @property
     def best(self) -> Answer | None:
@@ -132,8 +139,9 @@ def answers_of(chart: Chart) -> Answers:
     if len(titles) > _MOST_ENDS:
         return Answers((), refusal=f"no classifier ({len(titles):,} outputs)", titles=titles)
     everything = frozenset[str]().union(*(chart.kinds_before(e.value) for e in chart.ends))
-    if found := everything & _BOXES:
-        return Answers((), refusal=f"a detector (it has {min(found)})", titles=titles)
+    for task, operators in (("a detector", _BOXES), ("a pose estimator", _POSES)):
+        if found := everything & operators:
+            return Answers((), refusal=f"{task} (it has {min(found)})", titles=titles)
     candidates: list[_Candidate] = []
     refusals: list[str] = []
     for end in chart.ends:
@@ -160,7 +168,21 @@ def _chosen(chart: Chart, candidates: list[_Candidate], titles: tuple[str, ...])
         everything = tuple(c.answer for c in ranked)
         return Answers(everything, refusal=f"an embedder ({features})", titles=titles)
     sure = len(ranked) == 1 or best.rank[:_TELLING] != ranked[1].rank[:_TELLING]
-    return Answers(tuple(c.answer for c in ranked), sure, titles=titles)
+    doubt = "an embedder (it ends where features are pooled)" if _pooled(chart, best.answer) else ""
+    return Answers(tuple(c.answer for c in ranked), sure, titles=titles, doubt=doubt)
+
+
+def _pooled(chart: Chart, answer: Answer) -> bool:
+    """Whether an answer is a wide row of pooled features, as before a classifier's last layer.
+
+    Networks that end in a convolution for each class and its average look the same.
+    """
+    last = chart.writer(reached(chart, answer.value, MOVES))
+    if answer.reading.known or last is None or last.kind not in _POOLS:
+        return False
+    before = chart.writer(reached(chart, last.at(0), MOVES | {"Relu", "Clip", "Add"}))
+    rows = before is not None and before.kind in ("Gemm", "MatMul", "FullyConnected")
+    return not rows and (answer.width or 0) >= _WIDE
 
 
 def _together(refusals: list[str], chart: Chart) -> str:

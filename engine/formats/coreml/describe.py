@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
 from twinlens.engine.formats.coreml.chart import chart_of_coreml
 from twinlens.engine.formats.coreml.file import COLORS, CoreMLFile, input_shape
 from twinlens.engine.formats.coreml.importer import biases, scaler_of
 from twinlens.engine.formats.coreml.operation import Constants
 from twinlens.engine.formats.coreml.program import classify_operation, main_block
-from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.described import ModelFile, no_picture, picture_shape
 
 
 def describe_coreml(file: CoreMLFile) -> ModelFile:
@@ -19,6 +20,9 @@ def describe_coreml(file: CoreMLFile) -> ModelFile:
     Raises:
         ModelFileError: damaged, or without one picture in.
     """
+    shape = input_shape(file)
+    if picture_shape(shape) is None:
+        raise ModelFileError(f"{file.path}: {no_picture(file.input.name, shape)}")
     labels = _labels(file)
     answers = answers_of(chart_of_coreml(file))
     best = answers.best
@@ -29,7 +33,7 @@ def describe_coreml(file: CoreMLFile) -> ModelFile:
             metadata[name] = getattr(described, name)
     return ModelFile(
         path=file.path,
-        input_shape=input_shape(file),
+        input_shape=shape,
         output_width=len(labels) or (best.width if best else None),
         answers=answers,
         metadata=metadata,

@@ -13,6 +13,7 @@ from typing import Any
 
 from twinlens.engine.errors import ModelFileError, UnsupportedOperatorError
 from twinlens.engine.formats.coreml.schema import message
+from twinlens.engine.formats.described import no_picture
 from twinlens.engine.formats.tflite.file import file_bytes
 
 MAX_BYTES = 2 << 30
@@ -113,9 +114,7 @@ def input_shape(file: CoreMLFile) -> tuple[int, int, int, int]:
         shape = [int(size) for size in kind.array.shape]
         shape = [1] * (4 - len(shape)) + shape if len(shape) == 3 else shape
     if len(shape) != 4 or shape[0] != 1 or not all(0 < size <= 1 << 16 for size in shape):
-        raise ModelFileError(
-            f"{file.title}: input {file.input.name!r} has shape {shape}, expected a picture"
-        )
+        raise ModelFileError(f"{file.title}: {no_picture(file.input.name, shape)}")
     return shape[0], shape[1], shape[2], shape[3]
 
 

@@ -16,7 +16,7 @@ from twinlens.engine.errors import ModelFileError, ShapeError
 from twinlens.engine.formats.answer.answers import UNKNOWN, answers_of
 from twinlens.engine.formats.answer.graph import chart_of_graph
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.described import ModelFile
+from twinlens.engine.formats.described import ModelFile, no_picture, picture_shape
 from twinlens.engine.formats.keras.config import ModelOf
 from twinlens.engine.formats.keras.file import KerasFile
 from twinlens.engine.formats.keras.importer import (
@@ -27,6 +27,7 @@ from twinlens.engine.formats.keras.importer import (
     parsed,
     width_of,
 )
+from twinlens.engine.formats.usual import LARGE, SMALL, flat, of_keras_applications
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.layers import (
     Add,
@@ -45,33 +46,6 @@ from twinlens.engine.layers.base import Array
 
 FORMAT = "Keras"
 _USUAL_SIZE = 224
-# A factor below this, or a shift beyond it before the factor, is for pixels from 0 to 255.
-_SMALL, _LARGE = 1 / 24, 24.0
-
-_MINUS_ONE = ("−1 to 1", {"scale": 1 / 127.5, "mean": (1.0,) * 3, "std": (1.0,) * 3})
-_CAFFE = (
-    "BGR less the mean pixel",
-    {"color": "BGR", "scale": 1.0, "mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3},
-)
-_TORCH = (
-    "ImageNet mean, std",
-    {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-)
-# By the name of a layer that this network of Keras Applications has; the first that is there
-# counts, for ResNet's names are also some of ResNet-v2's and DenseNet's.
-_NETWORKS = {
-    "conv_dw_1": ("MobileNet", _MINUS_ONE),
-    "block_1_expand": ("MobileNet-v2", _MINUS_ONE),
-    "mixed10": ("Inception-v3", _MINUS_ONE),
-    "mixed_5b": ("Inception-ResNet-v2", _MINUS_ONE),
-    "block2_sepconv1": ("Xception", _MINUS_ONE),
-    "stem_bn1": ("NASNet", _MINUS_ONE),
-    "conv2_block1_preact_bn": ("ResNet-v2", _MINUS_ONE),
-    "conv2_block1_concat": ("DenseNet", _TORCH),
-    "conv2_block1_1_conv": ("ResNet", _CAFFE),
-    "res2a_branch2a": ("ResNet", _CAFFE),
-    "block5_conv3": ("VGG", _CAFFE),
-}
 
 
 def describe_keras(file: KerasFile) -> ModelFile:
@@ -118,14 +92,12 @@ def usual_recipe(model: ModelOf, shape: Sequence[int | None]) -> tuple[str, dict
         names of its layers are from, else pixels from 0 to 1.
     """
     names = {layer.name for layer in all_layers(model)}
-    if 3 in (shape[1], shape[3]):
-        for marker, (network, (values, recipe)) in _NETWORKS.items():
-            if marker in names:
-                return f"{values}, as Keras feeds {network}", dict(recipe)
+    found = of_keras_applications(names) if 3 in (shape[1], shape[3]) else None
+    if found is not None:
+        return found
     channels = 1 if 1 in (shape[1], shape[3]) else 3
-    color = "GRAY" if channels == 1 else "RGB"
-    zeros, ones = (0.0,) * channels, (1.0,) * channels
-    return "0 to 1", {"color": color, "scale": 1 / 255, "mean": zeros, "std": ones}
+    words, values = flat(1 / 255, channels)
+    return words, {"color": "GRAY" if channels == 1 else "RGB", **values}
 
 
 def recipe_of(graph: Graph) -> dict[str, Any]:
@@ -135,18 +107,20 @@ def recipe_of(graph: Graph) -> dict[str, Any]:
     if not found or not slope or len(shape) != 4:
         return {}
     channels = 1 if shape[1] == 1 or shape[3] == 1 else 3
-    scale = 1.0 if slope <= _SMALL or shift / slope >= _LARGE else 1 / 255
+    scale = 1.0 if slope <= SMALL or shift / slope >= LARGE else 1 / 255
     color = "GRAY" if channels == 1 else "RGB"
     return {"color": color, "scale": scale, "mean": (0.0,) * channels, "std": (1.0,) * channels}
 
 
 def _picture(file: KerasFile, model: ModelOf) -> tuple[int | None, ...]:
     """The input's declared shape as the graph takes it."""
-    declared = input_shape(model.layers[model.inputs[0].layer])
+    layer = model.layers[model.inputs[0].layer]
+    declared = input_shape(layer)
+    fed = (None, *declared[1:])  # how many pictures at once does not matter
+    if picture_shape(fed) is None or (len(fed) == 3 and fed[1] != fed[2]):
+        raise ModelFileError(f"{file.path}: {no_picture(layer.name, declared)}")
     if len(declared) == 3:
         return declared[0], 1, declared[1], declared[2]
-    if len(declared) != 4:
-        raise ModelFileError(f"{file.path}: takes {declared}, expected a picture")
     first = any(
         layer.settings.get("data_format") == "channels_first" and layer.kind != "Flatten"
         for layer in all_layers(model)

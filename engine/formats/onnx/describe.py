@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
-from twinlens.engine.formats.described import ModelFile, is_picture
+from twinlens.engine.formats.described import (
+    ModelFile,
+    counted,
+    is_channels_first,
+    no_picture,
+    picture_shape,
+)
 from twinlens.engine.formats.onnx.chart import chart_of_onnx
 from twinlens.engine.formats.onnx.importer import MAX_NODES
+from twinlens.engine.formats.usual import Usual, of_producer, scaled_inside
 
 if TYPE_CHECKING:
     import onnx
+
+    from twinlens.engine.formats.answer.chart import Chart
 
 # Names of TensorProto's types that pictures come in.
 _DTYPES = {
@@ -35,17 +44,20 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
     inputs = [value for value in graph.input if value.name not in trained]
     if len(inputs) != 1 or not graph.output:
         raise ModelFileError(
-            f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs, expected one picture "
+            f"{path}: {counted([value.name for value in inputs], 'input')} and "
+            f"{counted([value.name for value in graph.output], 'output')}, expected one picture "
             "in and one classification out"
         )
     tensor = inputs[0].type.tensor_type
-    shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
-    if not is_picture(shape):
-        raise ModelFileError(
-            f"{path}: input {inputs[0].name!r} has {len(shape)} axes, expected 4 (a picture)"
-        )
-    answers = answers_of(chart_of_onnx(model))
+    # Paddle writes -1 for a size that is left open.
+    declared = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
+    shape = picture_shape(declared)
+    if shape is None:
+        raise ModelFileError(f"{path}: {no_picture(inputs[0].name, declared)}")
+    chart = chart_of_onnx(model)
+    answers = answers_of(chart)
     best = answers.best
+    words, usual = _usual(model, chart, inputs[0].name, shape) or ("", {})
     return ModelFile(
         path=path,
         input_shape=shape,
@@ -54,4 +66,19 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
         metadata={entry.key: entry.value for entry in model.metadata_props},
         input_dtype=_DTYPES.get(tensor.elem_type, "float32"),
         labels=best.names if best else (),
+        usual=usual,
+        usual_values=words,
     )
+
+
+def _usual(
+    model: onnx.ModelProto, chart: Chart, entering: str, shape: tuple[int | None, ...]
+) -> Usual | None:
+    """How such a network is mostly fed; None where nothing tells."""
+    channels = shape[-3 if is_channels_first(shape) else -1]
+    if channels not in (1, 3):
+        return None
+    inside = scaled_inside(chart, entering, channels)
+    if inside is not None or channels == 1:
+        return inside
+    return of_producer(model.producer_name, (node.name for node in model.graph.node))

@@ -21,6 +21,7 @@ _KINDS = {
     **dict.fromkeys(("ADD_N",), "Sum"),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), "Slice"),
     **dict.fromkeys(("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"), "NonMaxSuppression"),
+    "CUSTOM:PosenetDecoderOp": "PosenetDecoderOp",
     "CUSTOM:TFLite_Detection_PostProcess": "NonMaxSuppression",
     "ARG_MAX": "ArgMax",
     "AVERAGE_POOL_2D": "AveragePool",

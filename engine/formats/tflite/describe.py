@@ -16,10 +16,12 @@ import numpy as np
 
 from twinlens.engine.errors import LabelError, ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
-from twinlens.engine.formats.described import ModelFile, is_picture
+from twinlens.engine.formats.answer.chart import Chart
+from twinlens.engine.formats.described import ModelFile, counted, no_picture, picture_shape
 from twinlens.engine.formats.tflite.chart import chart_of_tflite
 from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, channels_first
 from twinlens.engine.formats.tflite.flatbuffer import Table
+from twinlens.engine.formats.usual import Usual, of_keras_applications, scaled_inside
 
 _METADATA = "TFLITE_METADATA"
 _AXIS_LABELS = 2
@@ -27,6 +29,11 @@ _NORMALIZATION = 1
 _PACKED = (zlib.error, lzma.LZMAError)
 _MAX_LABEL_BYTES = 4 << 20
 _MOST = 1_000
+# Operators that hold code for one chip.
+_COMPILED = {
+    "CUSTOM:edgetpu-custom-op": "Google's Edge TPU",
+    "CUSTOM:ethos-u": "Arm's Ethos-U",
+}
 
 
 def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
@@ -41,22 +48,31 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
         LabelError: it has labels that cannot be read.
     """
     if len(file.inputs) != 1 or not file.outputs:
+        names = [[file.tensors[i].name for i in some] for some in (file.inputs, file.outputs)]
         raise ModelFileError(
-            f"{path}: {len(file.inputs)} inputs and {len(file.outputs)} outputs, expected one "
-            "picture in and one classification out"
+            f"{path}: {counted(names[0], 'input')} and {counted(names[1], 'output')}, expected "
+            "one picture in and one classification out"
         )
     entering = file.tensors[file.inputs[0]]
-    sizes = tuple(None if a in entering.open_axes else n for a, n in enumerate(entering.shape))
-    if not is_picture(sizes):
-        raise ModelFileError(
-            f"{path}: input {entering.name!r} has {len(entering.shape)} axes, expected 4 "
-            "(a picture)"
-        )
-    answers = answers_of(chart_of_tflite(file))
+    declared = tuple(None if a in entering.open_axes else n for a, n in enumerate(entering.shape))
+    sizes = picture_shape(declared)
+    if sizes is None:
+        raise ModelFileError(f"{path}: {no_picture(entering.name, declared)}")
+    for operation in file.operations:
+        if operation.kind in _COMPILED:
+            raise ModelFileError(
+                f"{path}: is compiled for {_COMPILED[operation.kind]}, which alone runs it",
+                hint="Use the file that it was compiled from, mostly of the same name without "
+                "_edgetpu or _vela.",
+            )
+    chart = chart_of_tflite(file)
+    answers = answers_of(chart)
     best = answers.best
     if len(sizes) == 4 and not channels_first(entering):
         sizes = (sizes[0], sizes[3], sizes[1], sizes[2])
     metadata = _metadata(file)
+    channels = sizes[1] if len(sizes) == 4 else sizes[0] if sizes[0] in (1, 3) else sizes[-1]
+    words, usual = _usual(file, chart, channels) or ("", {})
     said = {"description": file.description} if file.description else {}
     return ModelFile(
         path=path,
@@ -66,8 +82,20 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
         metadata=said,
         labels=_labels(path, metadata),
         recipe=_recipe(entering, metadata),
+        usual=usual,
+        usual_values=words,
         format="TensorFlow Lite",
     )
+
+
+def _usual(file: TFLiteFile, chart: Chart, channels: int | None) -> Usual | None:
+    """How such a network is mostly fed; None where nothing tells."""
+    if channels not in (1, 3):
+        return None
+    inside = scaled_inside(chart, str(file.inputs[0]), channels)
+    if inside is not None or channels == 1:
+        return inside
+    return of_keras_applications(tensor.name for tensor in file.tensors)
 
 
 def _metadata(file: TFLiteFile) -> Table | None:
