@@ -20,6 +20,7 @@ FEATURES = "a network without its classifier (it gives features of parts of the 
 
 _BOX_NUMBERS = (4, 5, 6, 7)
 _STRIDES = (8, 16, 32, 64)
+_CELLS = 100  # so many positions are more than a line of text has
 _OPEN = 1 << 30
 """Stands for a size that is left open: it is more than one."""
 
@@ -93,9 +94,9 @@ def _of_map(wide: list[int], into: tuple[int, int] | None) -> str:
         return SEGMENTER
     channels = prod(wide) // prod(sides)
     shrink = into[0] / sides[0]
-    if shrink <= 1.5 and channels == 3:
+    if shrink < 1 or (shrink <= 1.5 and channels == 3):
         return "a network that makes pictures"
-    if shrink <= 8.5:
+    if shrink <= 6:  # an eighth is the grid of boxes as often
         return SEGMENTER
     if channels >= 128:
         return FEATURES
@@ -118,23 +119,28 @@ def _of_rows(rows: int, width: int, into: tuple[int, int] | None, positions: boo
     square = any(isqrt(rows - more) ** 2 == rows - more for more in (0, 1, 2) if rows > more)
     if square and width >= 128 and width % 64 == 0:
         return FEATURES
-    return RECOGNISER
+    return DETECTOR if _is_grid(rows, into, single=True) and rows >= _CELLS else RECOGNISER
 
 
-def _is_grid(many: int, into: tuple[int, int] | None) -> bool:
-    """Whether so many boxes are those of a detector's grids, with one or three a cell."""
+def _is_grid(many: int, into: tuple[int, int] | None, *, single: bool = False) -> bool:
+    """Whether so many boxes are those of a detector's grids, with one or three a cell.
+
+    ``single``: whether it may also be one grid, with one box a cell.
+    """
     if into is None or _OPEN in into:
         return False
     cells = [(into[0] // s) * (into[1] // s) for s in _STRIDES]
-    return any(many in (sum(cells[:n]), 3 * sum(cells[:n])) for n in (2, 3, 4) if cells[0])
+    several = [sum(cells[:n]) for n in (2, 3, 4)] if cells[0] else []
+    return many in (*several, *(3 * n for n in several)) or (single and many in cells)
 
 
 def _is_picture(sides: list[int], into: tuple[int, int] | None) -> bool:
-    """Whether two sizes are those of the picture that goes in, or an eighth of them."""
+    """Whether two sizes are those of the picture that goes in, an eighth, or the eightfold."""
     if len(sides) != 2 or into is None or _OPEN in (*into, *sides) or min(sides) < 16:
         return False
-    scaled = sides[0] * into[1] == sides[1] * into[0]
-    return scaled and sides[0] <= into[0] <= 8 * sides[0]
+    if sides[0] * into[1] != sides[1] * into[0]:
+        return False
+    return sides[0] <= into[0] <= 8 * sides[0] or sides[0] in range(into[0], 9 * into[0], into[0])
 
 
 def _sides(own: Sequence[int]) -> tuple[int, int] | None:

@@ -44,9 +44,13 @@ class ModelFile:
     format: str = "ONNX"
 
 
+PACKED = "packed"
+"""Key in ``metadata`` of a mapping that is packed behind a network, as text of JSON or Python."""
+
 # Channels of a picture: grey, colours, colours with alpha.
 _CHANNELS = (1, 3, 4)
 _LEAST_SIDE = 8
+_NARROW = 16  # and a grey one with a side below that is one of sound, where the other is long
 _FEW = 4
 _LONGEST = 4  # of the sides of a picture, the longer is not longer than so many shorter ones
 
@@ -72,10 +76,12 @@ def picture_shape(shape: tuple[int | None, ...]) -> tuple[int | None, ...] | Non
     picture = shape[-3:]
     channels, sides = (picture[0], picture[1:]) if first else (picture[2], picture[:2])
     known = [n for n in sides if n is not None]
+    long = channels == 1 and known and max(known) > _LONGEST * min(known)
     if len(shape) == 4:
-        return None if 1 in known or channels not in (None, *_CHANNELS) else shape
+        sound = long and min(known) < _NARROW
+        return None if sound or 1 in known or channels not in (None, *_CHANNELS) else shape
     # What has three axes is more often a sequence, so sizes have to speak for a picture.
-    if channels == 1 and known and max(known) > _LONGEST * min(known):
+    if long:
         return None  # a batch of one sequence
     fits = channels in _CHANNELS and all(n >= _LEAST_SIDE for n in known)
     return shape if fits else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinlens.engine.formats.described import PACKED
 from twinlens.models.identify.layouts import literal, names_of_text, names_of_value, text_of
 
 Values = dict[str, Any]
@@ -64,9 +65,16 @@ def exports_beside(path: Path) -> Iterator[Export]:
 def values_inside(metadata: Mapping[str, str]) -> Iterator[tuple[str, Values]]:
     """What the metadata of a model file say of feeding it: (tool, plain values)."""
     for tool, read in INSIDE:
-        values = read(metadata)
+        values = read(unpacked_metadata(metadata))
         if values:
             yield tool, values
+
+
+def unpacked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Metadata of a model file, with those of a mapping that is packed into one of them."""
+    if PACKED not in metadata:
+        return metadata
+    return {str(k): str(v) for k, v in _mapping(metadata[PACKED]).items()} | dict(metadata)
 
 
 INNER_FOLDERS = ("onnx", "tflite-model", "tflite", "model", "saved_model")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twinlens.engine.api.labels import fitting
 from twinlens.engine.errors import LabelError
+from twinlens.models.identify.exports import unpacked_metadata
 from twinlens.models.identify.facts import Origin, Subject
 from twinlens.models.identify.layouts import KEYS, by_number, names_in, names_of_text
 from twinlens.models.identify.sidecar import sidecar_path
@@ -177,7 +178,8 @@ def _in_file(subject: Subject) -> Iterator[Names]:
         return
     if subject.described.labels:
         yield Names(subject.described.labels, Origin.FILE, subject.path.name)
-    metadata = {key.lower(): text for key, text in subject.described.metadata.items()}
+    said = unpacked_metadata(subject.described.metadata)
+    metadata = {key.lower(): text for key, text in said.items()}
     for key in KEYS:
         text = metadata.get(key, "")
         names = names_of_text(text) if text.strip().lower() not in _NOTHING else ()

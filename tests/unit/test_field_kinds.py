@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from helpers.tflite_files import File
+from helpers.tflite_files import File, classifier
 from twinlens.engine.api import registry
+from twinlens.engine.api.tasks import task_of
 from twinlens.engine.errors import ModelError, ModelFileError, TwinlensError
 from twinlens.engine.formats.described import picture_shape
 from twinlens.models.identify.kinds import Kind, glance
@@ -113,6 +115,9 @@ def test_a_size_of_less_than_one_is_an_open_one(
         ((1, 1960, 1, 1), None),
         ((1, 1, 187, 1), None),
         ((1, 6, 64, 64), None),
+        ((None, 49, 10, 1), None),
+        ((1, 1, 10, 98), None),
+        ((1, 32, 320, 1), (1, 32, 320, 1)),
         ((1, 64, 64, 2), None),
         ((None, 784), None),
         ((), None),
@@ -276,6 +281,27 @@ def test_open_sizes_do_not_hide_a_segmenter(last: str, engine: str, tmp_path: Pa
         registry.load(resolve(path), engine)
 
 
+@pytest.mark.parametrize(
+    ("picture", "answer", "task"),
+    [
+        ((1, 3, 352, 352), (1, 484, 85), "detector"),
+        ((1, 3, 320, 320), (1, 400, 25), "detector"),
+        ((1, 1, 224, 224), (1, 1, 672, 672), "makes pictures"),
+        ((1, 1, 64, 64), (1, 1, 128, 128), "makes pictures"),
+        ((1, 3, 64, 96), (1, 3, 256, 384), "makes pictures"),
+        ((1, 3, 96, 96), (1, 3, 12, 12), "a detector or segmenter"),
+        ((1, 3, 224, 224), (1, 21, 56, 56), "a segmenter"),
+        ((1, 3, 224, 224), (1, 196, 768), "gives features"),
+        ((1, 3, 64, 64), (1, 40, 31), "text recogniser"),
+    ],
+    ids=str,
+)
+def test_shapes_of_answers_tell_the_task(
+    picture: tuple[int, ...], answer: tuple[int, ...], task: str
+) -> None:
+    assert task in task_of(answer, picture)
+
+
 def custom(path: Path, operator: str, shape: tuple[int, ...]) -> Path:
     file = File()
     x, y = file.tensor("x", (1, 16, 16, 3)), file.tensor("y", shape)
@@ -430,6 +456,33 @@ def test_tensorflow_lite_that_scales_pixels_gets_them_as_it_wants_them(tmp_path:
     (tmp_path / "net.tflite").write_bytes(file.bytes([x], [y]))
     recipe = identify(tmp_path / "net.tflite").known.spec.recipe
     assert (recipe.scale, recipe.mean) == (1.0, (0.0, 0.0, 0.0))
+
+
+def packed(path: Path, name: str, text: str) -> Path:
+    """A TensorFlow Lite classifier of six, and a file in the archive behind it."""
+    path.write_bytes(classifier(names="temp_meta.txt" if name == "temp_meta.txt" else None))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
+    return path
+
+
+SIX = dict(enumerate("abcdef"))
+
+
+@pytest.mark.parametrize("name", ["temp_meta.txt", "metadata.json"])
+def test_what_ultralytics_packs_behind_tensorflow_lite_counts(name: str, tmp_path: Path) -> None:
+    said = {"task": "classify", "imgsz": [8, 8], "stride": 1, "names": SIX}
+    text = json.dumps(said) if name.endswith("json") else repr(said)
+    spec = identify(packed(tmp_path / "net.tflite", name, text)).known.spec
+    assert spec.labels == tuple("abcdef")
+    assert (spec.recipe.scale, spec.recipe.mean) == (pytest.approx(1 / 255), (0.0, 0.0, 0.0))
+    assert not any("assumed" in note for note in spec.notes)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"names": 3}', "{'imgsz': __import__('os')}"])
+def test_what_is_packed_never_blocks(text: str, tmp_path: Path) -> None:
+    spec = identify(packed(tmp_path / "net.tflite", "metadata.json", text)).known.spec
+    assert spec.labels == tuple(f"class {number}" for number in range(6))
 
 
 BY_TOOL = {

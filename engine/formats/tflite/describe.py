@@ -17,7 +17,13 @@ import numpy as np
 from twinlens.engine.errors import LabelError, ModelFileError
 from twinlens.engine.formats.answer.answers import answers_of
 from twinlens.engine.formats.answer.chart import Chart
-from twinlens.engine.formats.described import ModelFile, counted, no_picture, picture_shape
+from twinlens.engine.formats.described import (
+    PACKED,
+    ModelFile,
+    counted,
+    no_picture,
+    picture_shape,
+)
 from twinlens.engine.formats.tflite.chart import chart_of_tflite
 from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, channels_first
 from twinlens.engine.formats.tflite.flatbuffer import Table
@@ -26,6 +32,7 @@ from twinlens.engine.formats.usual import Usual, of_keras_applications, scaled_i
 _METADATA = "TFLITE_METADATA"
 _AXIS_LABELS = 2
 _NORMALIZATION = 1
+_PACKED_NAMES = ("metadata.json", "temp_meta.txt")
 _PACKED = (zlib.error, lzma.LZMAError)
 _MAX_LABEL_BYTES = 4 << 20
 _MOST = 1_000
@@ -74,6 +81,8 @@ def describe_tflite(path: Path, file: TFLiteFile) -> ModelFile:
     channels = sizes[1] if len(sizes) == 4 else sizes[0] if sizes[0] in (1, 3) else sizes[-1]
     words, usual = _usual(file, chart, channels) or ("", {})
     said = {"description": file.description} if file.description else {}
+    packed = _packed(path)
+    said |= {PACKED: packed} if packed else {}
     return ModelFile(
         path=path,
         input_shape=sizes,
@@ -168,4 +177,21 @@ def _labels(path: Path, metadata: Table | None) -> tuple[str, ...]:
         return ()
     except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, *_PACKED) as why:
         raise LabelError(f"{path}: its labels ({names[0]}) cannot be read: {why}") from why
+    if text.lstrip().startswith("{"):
+        return ()  # a mapping, such as Ultralytics puts there
     return tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+def _packed(path: Path) -> str:
+    """What Ultralytics packs behind a network; "" where there is nothing of it."""
+    if not zipfile.is_zipfile(path):
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in _PACKED_NAMES if name in archive.namelist()]
+            if not names or archive.getinfo(names[0]).file_size > _MAX_LABEL_BYTES:
+                return ""
+            with archive.open(names[0]) as stream:
+                return stream.read(_MAX_LABEL_BYTES).decode("utf-8-sig")
+    except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, *_PACKED):
+        return ""  # nothing that has to be there
