@@ -71,6 +71,17 @@ def flat(scale: float, channels: int) -> Usual:
     return "0 to 255" if scale == 1 else "0 to 1", values
 
 
+def symmetric(channels: int) -> Usual:
+    """Pixels from -1 to 1."""
+    ones = (1.0,) * channels
+    return _MINUS_ONE[0], {"scale": 1 / 127.5, "mean": ones, "std": ones}
+
+
+def imagenet() -> Usual:
+    """Less the mean of ImageNet's colours, by their deviation."""
+    return _TORCH[0], dict(_TORCH[1])
+
+
 def scaled_inside(chart: Chart, entering: str, channels: int) -> Usual | None:
     """How pixels come where the network scales them itself; None where it does not.
 

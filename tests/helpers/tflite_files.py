@@ -293,7 +293,7 @@ def classifier(dtype="float32", norm=None, names=None, signature=None):
     """Bytes of a small classifier of 8×8 pixels and 6 classes, random weights."""
     file = File()
     rng = np.random.default_rng(3)
-    quantized = {"scale": 0.02, "zero": -10 if dtype == "int8" else 120}
+    quantized = {"scale": 1 / 128, "zero": 0 if dtype == "int8" else 128}
     extra = quantized if dtype != "float32" else {}
     if signature:
         extra["signature"] = signature

@@ -458,6 +458,40 @@ def test_tensorflow_lite_that_scales_pixels_gets_them_as_it_wants_them(tmp_path:
     assert (recipe.scale, recipe.mean) == (1.0, (0.0, 0.0, 0.0))
 
 
+RANGES = {
+    "pixels of 0 to 1": (1 / 255, -128, 1 / 255, 0.0, False),
+    "pixels of −1 to 1": (1 / 127.5, 0, 1 / 127.5, 128 / 127.5, False),
+    "pixels as they are": (1.0, -128, 1.0, 0.0, False),
+    "a little more than 0 to 1": (1.147 / 255, -128, 1 / 255, 0.0, True),
+    "dark pictures of 0 to 1": (0.8 / 255, -128, 1 / 255, 0.0, True),
+    "a little less than −1 to 1": (1.8 / 255, 0, 1 / 127.5, 1.0, True),
+    "ImageNet": (4.7 / 255, -12, 1 / 255, 0.485, True),
+    "dark pictures of 0 to 255": (201.0 / 255, -128, 1.0, 0.0, True),
+}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("what", RANGES)
+def test_a_range_of_calibration_is_no_scale_of_pixels(
+    what: str, dtype: str, tmp_path: Path
+) -> None:
+    """Bytes are pixels only where their range is one that pixels are scaled to."""
+    scale, zero, right, mean, assumed = RANGES[what]
+    file = File()
+    zero += 128 if dtype == "uint8" else 0
+    x = file.tensor("x", (1, 8, 8, 3), dtype, scale=scale, zero=zero)
+    v, m, y = file.tensor("v", (1, 8, 8, 3)), file.tensor("m", (1, 3)), file.tensor("y", (1, 3))
+    axes = file.tensor("axes", (2,), "int32", [1, 2])
+    file.operator("DEQUANTIZE", [x], [v])
+    file.operator("MEAN", [v, axes], [m], {0: ("B", 0)})
+    file.operator("SOFTMAX", [m], [y], {0: ("f", 1.0)})
+    (tmp_path / "net.tflite").write_bytes(file.bytes([x], [y]))
+    spec = identify(tmp_path / "net.tflite").known.spec
+    assert spec.recipe.scale == pytest.approx(right)
+    assert spec.recipe.mean[0] == pytest.approx(mean)
+    assert any("by the range of its integers, assumed" in note for note in spec.notes) is assumed
+
+
 def packed(path: Path, name: str, text: str) -> Path:
     """A TensorFlow Lite classifier of six, and a file in the archive behind it."""
     path.write_bytes(classifier(names="temp_meta.txt" if name == "temp_meta.txt" else None))

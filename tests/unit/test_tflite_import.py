@@ -164,10 +164,10 @@ def test_the_recipe_of_integers_comes_from_their_scale(tmp_path, dtype):
     path.write_bytes(classifier(dtype))
     recipe = resolve(path, labels=_labels(tmp_path, 6)).spec.recipe
     assert recipe.dtype == "float32"
-    zero, low = (-10, -128) if dtype == "int8" else (120, 0)
+    zero, low = (0, -128) if dtype == "int8" else (128, 0)
     for pixel in (0, 255):
         value = (pixel * recipe.scale - recipe.mean[0]) / recipe.std[0]
-        assert value == pytest.approx((pixel + low - zero) * 0.02, abs=1e-5)
+        assert value == pytest.approx((pixel + low - zero) / 128, abs=1e-5)
 
 
 def test_the_recipe_of_floats_comes_from_the_metadata(tmp_path):

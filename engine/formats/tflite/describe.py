@@ -27,7 +27,14 @@ from twinlens.engine.formats.described import (
 from twinlens.engine.formats.tflite.chart import chart_of_tflite
 from twinlens.engine.formats.tflite.file import Tensor, TFLiteFile, channels_first
 from twinlens.engine.formats.tflite.flatbuffer import Table
-from twinlens.engine.formats.usual import Usual, of_keras_applications, scaled_inside
+from twinlens.engine.formats.usual import (
+    Usual,
+    flat,
+    imagenet,
+    of_keras_applications,
+    scaled_inside,
+    symmetric,
+)
 
 _METADATA = "TFLITE_METADATA"
 _AXIS_LABELS = 2
@@ -36,6 +43,8 @@ _PACKED_NAMES = ("metadata.json", "temp_meta.txt")
 _PACKED = (zlib.error, lzma.LZMAError)
 _MAX_LABEL_BYTES = 4 << 20
 _MOST = 1_000
+# What pixels are scaled to.
+_SPANS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
 # Operators that hold code for one chip.
 _COMPILED = {
     "CUSTOM:edgetpu-custom-op": "Google's Edge TPU",
@@ -101,6 +110,9 @@ def _usual(file: TFLiteFile, chart: Chart, channels: int | None) -> Usual | None
     """How such a network is mostly fed; None where nothing tells."""
     if channels not in (1, 3):
         return None
+    calibrated = _calibrated(file.tensors[file.inputs[0]], channels)
+    if calibrated is not None:
+        return calibrated
     inside = scaled_inside(chart, str(file.inputs[0]), channels)
     if inside is not None or channels == 1:
         return inside
@@ -119,8 +131,8 @@ def _metadata(file: TFLiteFile) -> Table | None:
 def _recipe(entering: Tensor, metadata: Table | None) -> dict[str, Any]:
     """How pixels become real values.
 
-    For a file of integers the pixels are the integers (from -128 on where they are signed), so
-    that scale and zero point say it; for floats the metadata do.
+    For a file of integers the pixels are mostly the integers (from -128 on where they are signed),
+    so that scale and zero point say it; for floats the metadata do.
     """
     shape = entering.shape[-3:]
     channels = shape[2] if shape[2] in (1, 3, 4) else shape[0]
@@ -130,11 +142,9 @@ def _recipe(entering: Tensor, metadata: Table | None) -> dict[str, Any]:
     if dtype is not None and dtype.kind in "iu" and entering.scale is None:
         shift = 128.0 if dtype == np.int8 else 0.0  # pixels themselves: what follows scales them
         return color | {"scale": 1.0, "mean": (shift,) * count, "std": (1.0,) * count}
-    if dtype is not None and dtype.itemsize == 1 and entering.scale is not None:
-        scale = float(entering.scale.reshape(-1)[0])
-        zero = 0 if entering.zero_point is None else int(entering.zero_point.reshape(-1)[0])
-        black = zero + 128 if dtype == np.int8 else zero
-        shift = scale * black
+    if _is_pixels(entering):
+        scale, zero = _quantised(entering)
+        shift = scale * (zero + 128 if dtype == np.int8 else zero)
         return color | {"scale": scale, "mean": (shift,) * count, "std": (1.0,) * count}
     units = [] if metadata is None else _units(metadata)
     for unit in units:
@@ -145,6 +155,53 @@ def _recipe(entering: Tensor, metadata: Table | None) -> dict[str, Any]:
         if mean and std and all(std):
             return color | {"scale": 1.0, "mean": mean, "std": std}
     return {}
+
+
+def _quantised(tensor: Tensor) -> tuple[float, int]:
+    """(scale, zero point) of a tensor of integers."""
+    scale = 1.0 if tensor.scale is None else float(tensor.scale.reshape(-1)[0])
+    return scale, 0 if tensor.zero_point is None else int(tensor.zero_point.reshape(-1)[0])
+
+
+def _range_of(tensor: Tensor) -> tuple[float, float]:
+    """The least and the largest real value that an input of bytes can have."""
+    scale, zero = _quantised(tensor)
+    least = -128 if tensor.dtype == np.int8 else 0
+    return scale * (least - zero), scale * (least + 255 - zero)
+
+
+def _is_pixels(entering: Tensor) -> bool:
+    """Whether the bytes that go in are pixels.
+
+    Their range is the one that the values had on which the network was calibrated; of another
+    width than pixels are scaled to, it says only roughly how those came.
+    """
+    dtype = entering.dtype
+    if dtype is None or dtype.itemsize != 1 or entering.scale is None:
+        return False
+    low, high = _range_of(entering)
+    near = 0.02 * (high - low)
+    return any(abs(low - first) <= near and abs(high - last) <= near for first, last in _SPANS)
+
+
+def _calibrated(entering: Tensor, channels: int) -> Usual | None:
+    """What pixels are scaled to, by the range on which a network was calibrated."""
+    byte = entering.dtype is not None and entering.dtype.itemsize == 1
+    if not byte or entering.scale is None or _is_pixels(entering):
+        return None
+    low, high = _range_of(entering)
+    near = 0.02 * (high - low)
+    if low >= -near and high <= 1.5:
+        words, values = flat(1 / 255, channels)
+    elif low >= -near and high >= 64:
+        words, values = flat(1.0, channels)
+    elif low >= -1.5 and high <= 1.5:
+        words, values = symmetric(channels)
+    elif low >= -3 and high <= 3 and channels == 3:
+        words, values = imagenet()
+    else:
+        return None
+    return f"{words}, by the range of its integers", values
 
 
 def _units(metadata: Table) -> list[Table]:
