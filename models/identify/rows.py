@@ -86,6 +86,14 @@ FILES: tuple[Row, ...] = (
     Row(
         Kind.NOTHING,
         "TensorFlow.js",
+        signs.is_tfjs_graph,
+        refusal=": is a TensorFlow.js graph, which is not read",
+        hint="Convert it: python -m tf2onnx.convert --tfjs model.json --output model.onnx "
+        "(pip install tf2onnx tensorflow); in Custom Vision export it as ONNX.",
+    ),
+    Row(
+        Kind.NOTHING,
+        "TensorFlow.js",
         signs.is_tfjs,
         refusal=": is a TensorFlow.js model, which is not read",
         hint="Convert it: tensorflowjs_converter --input_format=tfjs_layers_model "
@@ -176,8 +184,9 @@ FILES: tuple[Row, ...] = (
         Kind.NOTHING,
         "Core ML pipeline",
         signs.is_core_ml_pipeline,
-        refusal=": is a Core ML pipeline; Create ML's go through Apple's own feature extractor, "
-        "which is part of Apple's systems, not of the file, so that it runs nowhere else",
+        refusal=": is a Core ML pipeline, several models in a row, which is not read; those that "
+        "Create ML trains on pictures go through Apple's own feature extractor, which is part of "
+        "Apple's systems, not of the file, so that they run nowhere else",
         hint="Train a network of its own on the same pictures (Keras, PyTorch), and export that: "
         f"{_EXPORT}",
     ),

@@ -5,6 +5,7 @@ Readers are imported when a file starts as theirs do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ _CORE_ML_PIPELINES = {200, 201, 202}
 _VERSION = 1  # of the specification
 _ONNX_GRAPH, _ONNX_OPSETS = 7, 8
 _MOST_FIELDS = 10_000
+_TFJS_GRAPH = re.compile(rb'graph-model|"modelTopology"\s*:\s*\{\s*"node"')
 
 _PICTURES = (
     b"\xff\xd8\xff",  # JPEG
@@ -130,10 +132,10 @@ def is_tfjs(start: Start) -> bool:
 
 def is_tfjs_graph(start: Start) -> bool:
     """TensorFlow.js' ``model.json`` of operators, as Custom Vision and TensorFlow Hub give it."""
-    layers = any(
-        word in start.head for word in (b"layers-model", b'"class_name"', b'"keras_version"')
+    operators = b"graph-model" in start.head or re.search(
+        rb'"modelTopology"\s*:\s*{\s*"node"', start.head
     )
-    return is_tfjs(start) and not layers
+    return is_tfjs(start) and bool(operators)
 
 
 def is_core_ml_pipeline(start: Start) -> bool:
