@@ -31,6 +31,7 @@ from twinlens.engine.layers.activation import (
 )
 from twinlens.engine.layers.arithmetic import (
     Add,
+    Bitwise,
     Constant,
     Div,
     Dropout,
@@ -42,6 +43,7 @@ from twinlens.engine.layers.arithmetic import (
     Pow,
     Sub,
 )
+from twinlens.engine.layers.attention import Attention
 from twinlens.engine.layers.base import Array, Layer, Shape, cast_like
 from twinlens.engine.layers.conv import (
     Conv2d,
@@ -100,6 +102,7 @@ from twinlens.engine.layers.normalization import (
     LocalResponseNorm,
     RMSNorm,
 )
+from twinlens.engine.layers.order import TopK
 from twinlens.engine.layers.pooling import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from twinlens.engine.layers.quantize import DequantizeLinear, QuantizeLinear
 from twinlens.engine.layers.reduce import (
@@ -118,6 +121,8 @@ from twinlens.engine.layers.reduce import (
     ReduceSumSquare,
 )
 from twinlens.engine.layers.resize import Resize
+from twinlens.engine.layers.sample import GridSample
+from twinlens.engine.layers.scatter import Col2Im, ScatterElements, ScatterND
 from twinlens.engine.layers.select import (
     DepthToSpace,
     Expand,
@@ -157,11 +162,14 @@ __all__ = [
     "Asinh",
     "Atan",
     "Atanh",
+    "Attention",
     "AvgPool2d",
     "BatchNorm2d",
+    "Bitwise",
     "Cast",
     "Ceil",
     "Clip",
+    "Col2Im",
     "Concat",
     "Constant",
     "Conv2d",
@@ -191,6 +199,7 @@ __all__ = [
     "GlobalMaxPool2d",
     "Greater",
     "GreaterOrEqual",
+    "GridSample",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -238,6 +247,8 @@ __all__ = [
     "Reshape",
     "Resize",
     "Round",
+    "ScatterElements",
+    "ScatterND",
     "Shape",
     "SiLU",
     "Sigmoid",
@@ -256,6 +267,7 @@ __all__ = [
     "Tanh",
     "ThresholdedReLU",
     "Tile",
+    "TopK",
     "Transpose",
     "Unsqueeze",
     "Where",

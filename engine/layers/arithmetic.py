@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 
 import numpy as np
 
 from twinlens.engine.layers.base import Array, DType, Layer, Shape
-from twinlens.engine.layers.checks import broadcast, input_count, one_input
+from twinlens.engine.layers.checks import broadcast, choice, input_count, one_input
 
 
 class _Binary(Layer):
@@ -113,6 +113,38 @@ class Mod(_Binary):
         if self.truncated:
             return np.asarray(np.fmod(first, second))
         return np.asarray(np.mod(first, second))
+
+
+_BITS: dict[str, Callable[[Array, Array], Array]] = {
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "left": np.left_shift,
+    "right": np.right_shift,
+}
+
+
+class Bitwise(_Binary):
+    """Two whole numbers joined bit by bit.
+
+    Args:
+        operation: ``"and"``, ``"or"``, ``"xor"``, or ``"left"`` and ``"right"`` for the first
+            shifted by the second.
+
+    Raises:
+        ParameterError: another operation.
+    """
+
+    def __init__(self, operation: str) -> None:
+        self.operation = choice(self.kind, "operation", operation, tuple(_BITS))
+
+    def join(self, first: Array, second: Array) -> Array:
+        """The operation."""
+        return np.asarray(_BITS[self.operation](first, second))
+
+    def describe(self) -> str:
+        """The operation."""
+        return self.operation
 
 
 class Identity(Layer):

@@ -8,9 +8,8 @@ from helpers.networks import described
 from helpers.onnx_nets import Net, mnist, resnet, save
 from twinlens.engine.errors import ModelFileError, ShapeError, UnsupportedOperatorError
 from twinlens.engine.formats import graph_from_onnx, load_onnx
-from twinlens.engine.formats.onnx import describe
+from twinlens.engine.formats.onnx import assembly, describe
 from twinlens.engine.formats.onnx import file as onnx_file
-from twinlens.engine.formats.onnx import importer as onnx_import
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_caps(tmp_path, monkeypatch):
     for ask in (load_onnx, described):
         with pytest.raises(ModelFileError, match="at most 100"):
             ask(path)
-    monkeypatch.setattr(onnx_import, "MAX_NODES", 3)
+    monkeypatch.setattr(assembly, "MAX_NODES", 3)
     with pytest.raises(ModelFileError, match="at most 3"):
         graph_from_onnx(mnist())
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 1 << 30)

@@ -20,7 +20,7 @@ from twinlens.engine.formats.coreml.layer import LayerStep, Net
 from twinlens.engine.formats.coreml.layers import BUILDERS
 from twinlens.engine.formats.coreml.weights import floats
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx.importer import node_list
+from twinlens.engine.formats.onnx.assembly import node_list
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Add, Mul, Sub
 from twinlens.engine.layers.base import Array, Layer

@@ -16,7 +16,7 @@ from twinlens.engine.formats.coreml.layer import Net
 from twinlens.engine.formats.coreml.operation import Constants, OperationStep
 from twinlens.engine.formats.coreml.operations import BUILDERS
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx.importer import node_list
+from twinlens.engine.formats.onnx.assembly import node_list
 from twinlens.engine.graph import Graph
 
 

@@ -37,7 +37,7 @@ from twinlens.engine.formats.keras.layer import TO_PICTURE, Call, Net, Place, Re
 from twinlens.engine.formats.keras.layers import LAYERS
 from twinlens.engine.formats.keras.operators import OPERATORS, operate, operator_of
 from twinlens.engine.formats.keras.weights import Places, named_places, numbered_places
-from twinlens.engine.formats.onnx.importer import node_list
+from twinlens.engine.formats.onnx.assembly import node_list
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers import Reshape
 from twinlens.engine.layers.base import Array, Shape

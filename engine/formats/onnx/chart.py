@@ -10,6 +10,7 @@ import numpy as np
 
 from twinlens.engine.errors import ModelError
 from twinlens.engine.formats.answer.chart import Chart, End, Sizes, Step
+from twinlens.engine.formats.onnx.functions import reads
 from twinlens.engine.formats.onnx.operator import array_of
 from twinlens.engine.layers.base import Array
 
@@ -109,22 +110,11 @@ def cut_onnx(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
         name = waiting.pop()
         if name and name not in needed:
             needed.add(name)
-            waiting += _reads(writers[name]) if name in writers else ()
+            waiting += reads(writers[name]) if name in writers else ()
     for index in reversed(range(len(graph.node))):
         if needed.isdisjoint(graph.node[index].output):
             del graph.node[index]
     return model
-
-
-def _reads(node: Any) -> list[str]:
-    """What a node reads, its branches included, which may read whatever stands outside them."""
-    names = list(node.input)
-    for attribute in node.attribute:
-        for branch in (attribute.g, *attribute.graphs):
-            for inner in branch.node:
-                names += _reads(inner)
-            names += [output.name for output in branch.output]
-    return names
 
 
 def _step(node: Any) -> Step:

@@ -15,7 +15,7 @@ from twinlens.engine.formats.described import (
     picture_shape,
 )
 from twinlens.engine.formats.onnx.chart import chart_of_onnx
-from twinlens.engine.formats.onnx.importer import MAX_NODES
+from twinlens.engine.formats.onnx.functions import MAX_NODES
 from twinlens.engine.formats.usual import Usual, of_producer, scaled_inside
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
 from twinlens.engine.formats.damage import LFS_POINTER, lfs_pointer
+from twinlens.engine.formats.onnx.functions import without_functions
 from twinlens.engine.links import followed, inside
 
 if TYPE_CHECKING:
@@ -65,17 +66,19 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
     if not model.opset_import or not (model.graph.node or model.graph.output):
         raise _not_onnx(path, data)
     _check_text(model, path)
-    return model
+    return without_functions(model, path.name)
 
 
 def _check_text(model: onnx.ModelProto, path: Path) -> None:
     """Refuse names that are no UTF-8: protobuf hands them out as bytes."""
     graph = model.graph
     texts: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
-    for node in graph.node:
+    nodes = [*graph.node, *(node for function in model.functions for node in function.node)]
+    for node in nodes:
         texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
     for named in (*graph.initializer, *graph.input, *graph.output):
         texts.append(named.name)
+    texts += [text for f in model.functions for text in (f.name, f.domain, *f.input, *f.output)]
     for entry in model.metadata_props:
         texts += [entry.key, entry.value]
     for tensor in graph.initializer:

@@ -1,28 +1,21 @@
-"""ONNX operators over pictures: convolutions, pools, normalisation, resampling."""
+"""ONNX operators over pictures: normalisation, resampling, pads, blocks of pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from twinlens.engine.formats.onnx.operator import Operator, attributes, spatial_pair, weight_scale
+from twinlens.engine.formats.onnx.operator import Operator, attributes
 from twinlens.engine.layers import (
     Add,
-    AvgPool2d,
     BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
     DepthToSpace,
-    DepthwiseConv2d,
-    GlobalAvgPool2d,
-    GlobalMaxPool2d,
+    Div,
     Identity,
     InstanceNorm2d,
     LayerNorm,
     LocalResponseNorm,
-    MaxPool2d,
     Mul,
     Pad,
     Reciprocal,
@@ -33,147 +26,53 @@ from twinlens.engine.layers import (
     SpaceToDepth,
     Sqrt,
     Sub,
-    same_padding,
-    transpose_padding,
+    Transpose,
 )
-from twinlens.engine.layers.base import Array, Layer
-
-Pair = tuple[int, int]
-Pads = tuple[int, int, int, int]
-
-
-def conv(operator: Operator) -> None:
-    """Conv: weights and bias are constants; pads may be negative (the input is cut)."""
-    weight, bias = operator.constant(1, "weight"), operator.optional(2, "bias")
-    convolve(operator, operator.input(0), weight, bias, weight_scale(operator, 1, axis=0))
-
-
-def convolve(
-    operator: Operator,
-    source: str,
-    weight: Array,
-    bias: Array | None,
-    scale: Array | None,
-    step: str = "",
-) -> str:
-    """Emit a convolution of a picture, with the settings of the operator.
-
-    Args:
-        operator: the node; its first input has the picture's shape.
-        source: the picture.
-        weight: (outputs, inputs / groups, height, width).
-        bias: (outputs,), or None.
-        scale: steps that the weights were stored with, or None.
-        step: as of ``Operator.emit``.
-
-    Returns:
-        Name of the convolution's value.
-    """
-    source, settings = window(operator, source, weight)
-    groups = settings["groups"]
-    if groups > 1 and groups == operator.shape()[1] and weight.shape[1] == 1:
-        del settings["groups"]
-        multiplier = max(1, weight.shape[0] // groups)
-        layer: Layer = DepthwiseConv2d(
-            weight, bias, multiplier=multiplier, weight_scale=scale, **settings
-        )
-    else:
-        layer = Conv2d(weight, bias, weight_scale=scale, **settings)
-    return operator.emit(layer, source, step=step)
-
-
-def window(operator: Operator, source: str, weight: Array) -> tuple[str, dict[str, Any]]:
-    """(The picture, cut where pads are negative; stride, dilation, groups and pads)."""
-    _check_picture(operator)
-    _check_weight(operator, weight)
-    kernel = (weight.shape[2], weight.shape[3])
-    stride, dilation = _pairs(operator, "strides"), _pairs(operator, "dilations")
-    pads = _window_pads(operator, kernel, stride, dilation)
-    if min(pads) < 0:
-        source = operator.emit(_cut(pads), source, step="pad")
-        pads = (0, 0, 0, 0)
-    groups = operator.attribute("group", 1)
-    return source, {"stride": stride, "dilation": dilation, "groups": groups, "pads": pads}
-
-
-def conv_transpose(operator: Operator) -> None:
-    """ConvTranspose, with explicit pads, ``auto_pad`` or ``output_shape``."""
-    weight = operator.constant(1, "weight")
-    _check_picture(operator)
-    _check_weight(operator, weight)
-    stride, dilation = _pairs(operator, "strides"), _pairs(operator, "dilations")
-    extra = spatial_pair(operator, operator.attribute("output_padding", [0, 0]), 0)
-    auto = operator.attribute("auto_pad", "NOTSET")
-    wanted = operator.attribute("output_shape", [0])[-2:] if _gives_size(operator) else None
-    if wanted is None and auto.startswith("SAME"):
-        wanted = [size * s for size, s in zip(operator.shape()[2:], stride, strict=True)]
-    pads = _explicit_pads(operator) if auto == "NOTSET" else (0, 0, 0, 0)
-    if wanted is not None:
-        axes = [
-            transpose_padding(
-                operator.shape()[axis + 2],
-                weight.shape[axis + 2],
-                stride[axis],
-                dilation[axis],
-                extra[axis],
-                int(wanted[axis]),
-                upper=auto == "SAME_UPPER",
-            )
-            for axis in (0, 1)
-        ]
-        pads = (axes[0][0], axes[1][0], axes[0][1], axes[1][1])
-        extra = (axes[0][2], axes[1][2])
-    layer = ConvTranspose2d(
-        weight,
-        operator.optional(2, "bias"),
-        stride=stride,
-        dilation=dilation,
-        groups=operator.attribute("group", 1),
-        pads=pads,
-        output_padding=extra,
-    )
-    operator.emit(layer, operator.input(0))
-
-
-def max_pool(operator: Operator) -> None:
-    """MaxPool; its second output (indices) is not implemented where something reads it."""
-    if operator.uses_output(1):
-        raise operator.unsupported("its second output (indices) is not implemented")
-    operator.emit(MaxPool2d(**pool_settings(operator)), operator.input(0))
-
-
-def average_pool(operator: Operator) -> None:
-    """AveragePool."""
-    layer = AvgPool2d(
-        **pool_settings(operator),
-        count_include_pad=operator.attribute("count_include_pad", False),
-    )
-    operator.emit(layer, operator.input(0))
-
-
-def global_average_pool(operator: Operator) -> None:
-    """GlobalAveragePool."""
-    operator.emit(GlobalAvgPool2d(), operator.input(0))
-
-
-def global_max_pool(operator: Operator) -> None:
-    """GlobalMaxPool."""
-    operator.emit(GlobalMaxPool2d(), operator.input(0))
+from twinlens.engine.layers.base import Array
 
 
 def batch_normalization(operator: Operator) -> None:
     """BatchNormalization at inference, per channel."""
-    training = operator.attribute("training_mode", False)
-    if training or any(operator.uses_output(index) for index in range(1, 5)):
-        raise operator.unsupported("training mode is not implemented")
+    if any(operator.uses_output(index) for index in range(1, 5)):
+        raise operator.unsupported("statistics as outputs belong to training")
     if not operator.attribute("spatial", True):
         raise operator.unsupported("statistics per pixel (spatial = 0) are not implemented")
     names = ("scale", "bias", "mean", "variance")
     scale, bias, mean, variance = (
         operator.constant(index, name) for index, name in enumerate(names, 1)
     )
+    if operator.attribute("training_mode", False):
+        _own_statistics(operator, scale, bias)
+        return
     layer = BatchNorm2d(scale, bias, mean, variance, **attributes(operator, epsilon=1e-5))
     operator.emit(layer, operator.input(0))
+
+
+def _own_statistics(operator: Operator, scale: Array, bias: Array) -> None:
+    """BatchNormalization by what it is given, as standardised weights are exported."""
+    norm = InstanceNorm2d(scale, bias, **attributes(operator, epsilon=1e-5))
+    shape, x = operator.shape(), operator.input(0)
+    if shape[0] == 1:
+        operator.emit(norm, x)
+        return
+    turned = (1, 0, *range(2, len(shape)))
+    x = operator.emit(Transpose(turned), x, step="channels")
+    moved = operator.shape_of(x)
+    x = operator.emit(Reshape((1, shape[1], -1)), x, step="flat")
+    x = operator.emit(norm, x, step="norm")
+    operator.emit(Transpose(turned), operator.emit(Reshape(moved), x, step="back"))
+
+
+def mean_variance(operator: Operator) -> None:
+    """MeanVarianceNormalization: less the mean, by the deviation, over some axes."""
+    axes, x = operator.attribute("axes", [0, 2, 3]), operator.input(0)
+    mean = operator.emit(ReduceMean(axes), x, step="mean")
+    centred = operator.emit(Sub(), x, mean, step="centred")
+    square = operator.emit(Mul(), centred, centred, step="square")
+    variance = operator.emit(ReduceMean(axes), square, step="variance")
+    deviation = operator.emit(Sqrt(), variance, step="deviation")
+    small = operator.keep(np.float32(1e-9), "small")
+    operator.emit(Div(), centred, operator.emit(Add(), deviation, small, step="divisor"))
 
 
 def instance_normalization(operator: Operator) -> None:
@@ -320,93 +219,14 @@ def pad(operator: Operator) -> None:
     operator.emit(Pad(pads, mode=mode, value=value), operator.input(0))
 
 
-def pool_settings(operator: Operator) -> dict[str, Any]:
-    """Kernel, stride, dilation, pads and ceil mode of a pool."""
-    _check_picture(operator)
-    kernel = spatial_pair(operator, operator.attribute("kernel_shape", [0]), 1)
-    stride, dilation = _pairs(operator, "strides"), _pairs(operator, "dilations")
-    return {
-        "kernel": kernel,
-        "stride": stride,
-        "dilation": dilation,
-        "pads": _window_pads(operator, kernel, stride, dilation),
-        "ceil_mode": operator.attribute("ceil_mode", False),
-    }
-
-
-def _window_pads(operator: Operator, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
-    """Pads (top, left, bottom, right) of a convolution or pool, by its ``auto_pad``."""
-    auto = operator.attribute("auto_pad", "NOTSET")
-    if auto == "NOTSET":
-        return _explicit_pads(operator)
-    if auto == "VALID":
-        return 0, 0, 0, 0
-    if auto not in ("SAME_UPPER", "SAME_LOWER"):
-        raise operator.unsupported(f"auto_pad is {auto!r}")
-    (top, bottom), (left, right) = (
-        same_padding(
-            operator.shape()[axis + 2],
-            kernel[axis],
-            stride[axis],
-            dilation[axis],
-            upper=auto == "SAME_UPPER",
-        )
-        for axis in (0, 1)
-    )
-    return top, left, bottom, right
-
-
-def _explicit_pads(operator: Operator) -> Pads:
-    pads = operator.attribute("pads", [0, 0, 0, 0])
-    if len(pads) != 4:
-        raise operator.unsupported(f"pads are {pads}; (top, left, bottom, right) are required")
-    return pads[0], pads[1], pads[2], pads[3]
-
-
-def _pairs(operator: Operator, attribute: str) -> Pair:
-    given: Sequence[int] | None = operator.attribute(attribute, None)
-    return spatial_pair(operator, given, 1)
-
-
-def _cut(pads: Pads) -> Pad:
-    top, left, bottom, right = pads
-    return Pad([(0, 0), (0, 0), (top, bottom), (left, right)])
-
-
-def _gives_size(operator: Operator) -> bool:
-    return operator.has_attribute("output_shape")
-
-
-def _check_picture(operator: Operator) -> None:
-    if len(operator.shape()) != 4:
-        raise operator.unsupported(
-            f"its input is {operator.shape()}; (batch, channels, height, width) is required"
-        )
-
-
-def _check_weight(operator: Operator, weight: Array) -> None:
-    if weight.ndim != 4:
-        raise operator.unsupported(f"its weight has shape {weight.shape}; 4 axes are required")
-    declared = operator.attribute("kernel_shape", list(weight.shape[2:]))
-    if tuple(declared) != weight.shape[2:]:
-        raise operator.unsupported(
-            f"kernel_shape {declared} is not that of its weight {weight.shape}"
-        )
-
-
 BUILDERS: dict[str, Callable[[Operator], None]] = {
-    "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
-    "Conv": conv,
-    "ConvTranspose": conv_transpose,
     "DepthToSpace": depth_to_space,
-    "GlobalAveragePool": global_average_pool,
-    "GlobalMaxPool": global_max_pool,
     "GroupNormalization": group_normalization,
     "InstanceNormalization": instance_normalization,
     "LayerNormalization": layer_normalization,
     "LRN": lrn,
-    "MaxPool": max_pool,
+    "MeanVarianceNormalization": mean_variance,
     "Pad": pad,
     "RMSNormalization": rms_normalization,
     "Resize": resize,

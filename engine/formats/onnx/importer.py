@@ -6,29 +6,25 @@ once which operators are missing, all of them, with their nodes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from heapq import heappop, heappush
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinlens.engine.cancel import checkpoint
-from twinlens.engine.errors import (
-    ModelError,
-    ModelFileError,
-    ShapeError,
-    UnsupportedOperatorError,
-)
-from twinlens.engine.formats.damage import reading
+from twinlens.engine.errors import ModelFileError, ShapeError
 from twinlens.engine.formats.onnx import images as onnx_images
 from twinlens.engine.formats.onnx import integers as onnx_integers
 from twinlens.engine.formats.onnx import math as onnx_math
+from twinlens.engine.formats.onnx import places as onnx_places
 from twinlens.engine.formats.onnx import select as onnx_select
 from twinlens.engine.formats.onnx import shapes as onnx_shapes
+from twinlens.engine.formats.onnx import tokens as onnx_tokens
+from twinlens.engine.formats.onnx import windows as onnx_windows
+from twinlens.engine.formats.onnx.assembly import Assembly
 from twinlens.engine.formats.onnx.file import read_model
-from twinlens.engine.formats.onnx.operator import Operator, array_of, chain_errors
+from twinlens.engine.formats.onnx.functions import without_functions
+from twinlens.engine.formats.onnx.operator import Operator, array_of
 from twinlens.engine.formats.values import Values
 from twinlens.engine.graph import Graph
 from twinlens.engine.layers.base import DType, Shape
@@ -37,14 +33,16 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 7
-MAX_NODES = 50_000
 
 BUILDERS: dict[str, Callable[[Operator], None]] = {
     **onnx_images.BUILDERS,
     **onnx_integers.BUILDERS,
     **onnx_math.BUILDERS,
+    **onnx_places.BUILDERS,
     **onnx_select.BUILDERS,
     **onnx_shapes.BUILDERS,
+    **onnx_tokens.BUILDERS,
+    **onnx_windows.BUILDERS,
 }
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
@@ -89,130 +87,20 @@ def graph_from_onnx(
 
     Initialisers are not copied where their data allow it.
     """
+    title = name or model.graph.name or "model"
+    model = without_functions(model, title)
     proto = model.graph
-    title = name or proto.name or "model"
     opset = _opset(model, title)
-    steps = _in_order(proto, title)
     values = Values()
     for tensor in proto.initializer:
         values.add_constant(tensor.name, array_of(tensor))
     inputs = _input_shapes(proto, title, input_shapes or {}, open_sizes)
     for key, shape in inputs.items():
         values.add_input(key, shape, _input_dtype(proto, key))
-    _build(steps, title, opset, values, _read_names(proto))
+    assembly = Assembly(title, opset, values, BUILDERS)
+    assembly.add(proto)
+    assembly.check()
     return _finish(model, title, inputs, values)
-
-
-def _build(
-    steps: Sequence[tuple[onnx.NodeProto, str]],
-    title: str,
-    opset: int,
-    values: Values,
-    read: Collection[str],
-) -> None:
-    """Add all nodes' layers; what cannot be is gathered, so that one error names all of it."""
-    missing: dict[str, list[str]] = {}
-    refused: list[tuple[str, UnsupportedOperatorError]] = []
-    unknown: set[str] = set()
-    for node, node_name in steps:
-        checkpoint()
-        kind = _kind(node)
-        if kind not in BUILDERS:
-            missing.setdefault(kind, []).append(node_name)
-            unknown.update(node.output)
-        elif not unknown.isdisjoint(node.input):
-            # What it reads has no shape.
-            unknown.update(node.output)
-        else:
-            operator = Operator(node, node_name, opset, values, read)
-            try:
-                with reading(f"{title}: node {node_name!r} ({node.op_type})"):
-                    BUILDERS[kind](operator)
-            except UnsupportedOperatorError as error:
-                refused.append((kind, error))
-                unknown.update(node.output)
-            except ModelError as error:
-                if missing or refused:
-                    break
-                raise chain_errors(operator, error) from error
-    if missing or refused:
-        raise _lacking(title, missing, refused)
-
-
-def _kind(node: onnx.NodeProto) -> str:
-    """The operator's name, with its domain unless that is the standard one."""
-    return node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
-
-
-def _lacking(
-    title: str,
-    missing: Mapping[str, Sequence[str]],
-    refused: Sequence[tuple[str, UnsupportedOperatorError]],
-) -> UnsupportedOperatorError:
-    """One error for everything that the layers lack, with the engine that may have it."""
-    lines = []
-    if missing:
-        kinds = [f"{kind} at {node_list(nodes)}" for kind, nodes in sorted(missing.items())]
-        lines.append(f"operators that the layers do not implement: {'; '.join(kinds)}")
-    counts = Counter({kind: len(nodes) for kind, nodes in missing.items()})
-    counts.update(kind for kind, _ in refused)
-    lines += [error.message for _, error in refused[:8]]
-    lines += [f"and {len(refused) - 8} more"] if len(refused) > 8 else []
-    foreign = sorted({kind for kind in missing if "::" in kind and not _runs_on_vision(kind)})
-    hint = _ON_VISION if not foreign else f"No engine here has {', '.join(foreign)}."
-    return UnsupportedOperatorError(
-        f"{title}: {'; '.join(lines)}", hint=hint, operators=dict(counts)
-    )
-
-
-def _runs_on_vision(kind: str) -> bool:
-    """Whether ONNX Runtime knows the domain of an operator."""
-    return kind.split("::", maxsplit=1)[0] in ("ai.onnx.ml", "com.microsoft")
-
-
-_ON_VISION = "Runs on Vision (--engine vision), which hands the file to ONNX Runtime as it is."
-
-
-def _read_names(proto: onnx.GraphProto) -> frozenset[str]:
-    """Names of the values that a node reads or the model gives."""
-    read = {name for node in proto.node for name in node.input}
-    return frozenset(read | {output.name for output in proto.output})
-
-
-def _in_order(proto: onnx.GraphProto, title: str) -> list[tuple[onnx.NodeProto, str]]:
-    """All nodes with unique names, each behind those that it reads; the file's order otherwise.
-
-    Raises:
-        ModelFileError: a value is written twice, or nodes wait for each other; names them.
-    """
-    names = _node_names(proto)
-    writers: dict[str, int] = {}
-    for place, node in enumerate(proto.node):
-        for output in node.output:
-            if output and writers.setdefault(output, place) != place:
-                raise ModelFileError(f"{title}: two nodes write {output!r}")
-    waiting: dict[int, list[int]] = {}
-    needed = []
-    for place, node in enumerate(proto.node):
-        before = {writers[name] for name in node.input if name in writers}
-        needed.append(len(before))
-        for one in before:
-            waiting.setdefault(one, []).append(place)
-    ready = [place for place, count in enumerate(needed) if count == 0]
-    order: list[int] = []
-    while ready:
-        place = heappop(ready)
-        order.append(place)
-        for reader in waiting.get(place, ()):
-            needed[reader] -= 1
-            if needed[reader] == 0:
-                heappush(ready, reader)
-    if len(order) < len(names):
-        stuck = [name for name, count in zip(names, needed, strict=True) if count]
-        raise ModelFileError(
-            f"{title}: its nodes read each other in a circle, at or before {node_list(stuck)}"
-        )
-    return [(proto.node[place], names[place]) for place in order]
 
 
 def _input_dtype(proto: onnx.GraphProto, name: str) -> DType:
@@ -235,14 +123,6 @@ def _finish(
     return values.graph(title, inputs, outputs, metadata)
 
 
-def node_list(names: Sequence[str]) -> str:
-    """Some nodes by name, for errors."""
-    word = "node" if len(names) == 1 else "nodes"
-    shown = ", ".join(repr(name) for name in names[:8])
-    rest = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"{word} {shown}{rest}"
-
-
 def _opset(model: onnx.ModelProto, title: str) -> int:
     import onnx
 
@@ -255,23 +135,6 @@ def _opset(model: onnx.ModelProto, title: str) -> int:
             f"{OLDEST_OPSET} to {newest} are known"
         )
     return int(max(versions))
-
-
-def _node_names(proto: onnx.GraphProto) -> list[str]:
-    """A unique name for each node: its own, or its operator and position."""
-    if len(proto.node) > MAX_NODES:
-        raise ModelFileError(
-            f"{proto.name}: has {len(proto.node):,} nodes; at most {MAX_NODES:,} are read"
-        )
-    taken: set[str] = set()
-    names = []
-    for position, node in enumerate(proto.node):
-        name = node.name or f"{node.op_type}_{position}"
-        while name in taken:
-            name += f"_{position}"
-        taken.add(name)
-        names.append(name)
-    return names
 
 
 def _input_shapes(

@@ -12,8 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twinlens.engine.formats.onnx.images import convolve, pool_settings, window
 from twinlens.engine.formats.onnx.operator import Operator, attributes
+from twinlens.engine.formats.onnx.windows import (
+    convolve,
+    emit_window,
+    pool_settings,
+    window,
+)
 from twinlens.engine.layers import (
     Add,
     AvgPool2d,
@@ -109,11 +114,11 @@ def conv_integer(operator: Operator) -> None:
     """ConvInteger: weights are constants, the picture's zero point may be found while it runs."""
     weight = operator.constant(1, "weight")
     zero = operator.optional(3, "weight's zero point")
-    source, settings = window(operator, operator.input(0), weight)
+    source, weight, settings = window(operator, operator.input(0), weight)
     if zero is not None and zero.size == 1:
         zero = zero.reshape(())
     inputs = [source, operator.input(2)] if operator.has(2) else [source]
-    operator.emit(ConvInteger(weight, zero, **settings), *inputs)
+    emit_window(operator, ConvInteger(weight, zero, **settings), *inputs)
 
 
 def matmul_integer(operator: Operator) -> None:

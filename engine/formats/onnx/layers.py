@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
+from twinlens.engine.formats.onnx import write_places, write_windows
 from twinlens.engine.formats.onnx.weights import weights
-from twinlens.engine.formats.onnx.writer import Writer
+from twinlens.engine.formats.onnx.writer import Writer, integers
 from twinlens.engine.graph import Node
 from twinlens.engine.layers import (
     CELU,
@@ -27,11 +28,14 @@ from twinlens.engine.layers import (
     Asinh,
     Atan,
     Atanh,
+    Attention,
     AvgPool2d,
     BatchNorm2d,
+    Bitwise,
     Cast,
     Ceil,
     Clip,
+    Col2Im,
     Concat,
     Constant,
     Conv2d,
@@ -60,6 +64,7 @@ from twinlens.engine.layers import (
     GlobalMaxPool2d,
     Greater,
     GreaterOrEqual,
+    GridSample,
     HardSigmoid,
     HardSwish,
     Identity,
@@ -105,6 +110,8 @@ from twinlens.engine.layers import (
     Resize,
     RMSNorm,
     Round,
+    ScatterElements,
+    ScatterND,
     Sigmoid,
     Sign,
     SiLU,
@@ -122,13 +129,13 @@ from twinlens.engine.layers import (
     Tanh,
     ThresholdedReLU,
     Tile,
+    TopK,
     Transpose,
     Unsqueeze,
     Where,
     Xor,
 )
-from twinlens.engine.layers.base import Array, Layer, Shape
-from twinlens.engine.layers.reduce import Reduce
+from twinlens.engine.layers.base import Layer
 
 WriteLayer = Callable[[Writer, Node, Any], None]
 
@@ -142,111 +149,6 @@ def _plain(operator: str, *settings: str) -> WriteLayer:
         to.node(operator, node.inputs, **{name: getattr(layer, name) for name in settings})
 
     return write
-
-
-def _conv(to: Writer, node: Node, layer: Conv2d) -> None:
-    to.node(
-        "Conv",
-        [*node.inputs, *weights(to, node, layer)],
-        kernel_shape=layer.kernel,
-        strides=layer.stride,
-        dilations=layer.dilation,
-        group=layer.groups,
-        pads=layer.pads,
-    )
-
-
-def _conv_transpose(to: Writer, node: Node, layer: ConvTranspose2d) -> None:
-    bias = "" if layer.bias is None else to.parameter("bias", layer.bias)
-    to.node(
-        "ConvTranspose",
-        [*node.inputs, to.parameter("weight", layer.weight), bias],
-        kernel_shape=layer.kernel,
-        strides=layer.stride,
-        dilations=layer.dilation,
-        group=layer.groups,
-        pads=layer.pads,
-        output_padding=layer.output_padding,
-    )
-
-
-def _pool(to: Writer, node: Node, layer: MaxPool2d | AvgPool2d) -> None:
-    mean = isinstance(layer, AvgPool2d)
-    pads, ceil_mode = _edges(to.shape(node), layer)
-    if any(pad >= layer.kernel[side % 2] for side, pad in enumerate(pads)):
-        _pool_of_padded(to, node, layer)
-        return
-    inputs = list(node.inputs)
-    counted = isinstance(layer, AvgPool2d) and layer.count_include_pad
-    if counted and pads != layer.pads:
-        # The layer's own pads are counted and the wider ones are not, so that they part.
-        inner = layer.pads
-        ends = to.parameter("pads", _integers([0, 0, *inner[:2], 0, 0, *inner[2:]]))
-        inputs = [to.node("Pad", [*inputs, ends], step="pad")]
-        pads = (0, 0, pads[2] - inner[2], pads[3] - inner[3])
-        counted = False
-    to.node(
-        "AveragePool" if mean else "MaxPool",
-        inputs,
-        kernel_shape=layer.kernel,
-        strides=layer.stride,
-        # ONNX Runtime 1.32 refuses them on average pools of integers, even when they are 1.
-        dilations=None if layer.dilation == (1, 1) else layer.dilation,
-        pads=pads,
-        ceil_mode=int(ceil_mode),
-        count_include_pad=int(counted) if mean else None,
-    )
-
-
-def _pool_of_padded(to: Writer, node: Node, layer: MaxPool2d | AvgPool2d) -> None:
-    """A dilated pool whose pads are as wide as its kernel, which ONNX Runtime refuses in pools."""
-    shape, stored = to.shape(node), to.dtype(node.inputs[0])
-    grid = layer.output_shape(shape)[2:]
-    sides = [0, 0]
-    for axis in (0, 1):
-        extent = layer.dilation[axis] * (layer.kernel[axis] - 1) + 1
-        reached = (grid[axis] - 1) * layer.stride[axis] + extent
-        sides[axis] = max(0, reached - shape[axis + 2] - layer.pads[axis])
-    ends = to.parameter("pads", _integers([0, 0, *layer.pads[:2], 0, 0, *sides]))
-    value = 0.0 if isinstance(layer, AvgPool2d) else -np.inf
-    if stored.kind in "iu":
-        value = np.iinfo(stored).min
-    filled = to.parameter("value", np.asarray(value, stored))
-    padded = to.node("Pad", [*node.inputs, ends, filled], step="pad")
-    mean = isinstance(layer, AvgPool2d)
-    pooled = to.node(
-        "AveragePool" if mean else "MaxPool",
-        [padded],
-        step="mean" if mean else "",
-        kernel_shape=layer.kernel,
-        strides=layer.stride,
-        dilations=layer.dilation,
-    )
-    if not isinstance(layer, AvgPool2d):
-        return
-    area = np.float32(layer.kernel[0] * layer.kernel[1])
-    with np.errstate(all="ignore"):
-        share = area / layer.counts(shape).astype(np.float32)
-    to.node("Mul", [pooled, to.parameter("share", share)])
-
-
-def _edges(shape: Shape, layer: MaxPool2d | AvgPool2d) -> tuple[tuple[int, ...], bool]:
-    """Pads and ceil mode of a pool.
-
-    Readers of ONNX do not agree on leaving out windows that start beyond the input. Where rounding
-    up would make one, the windows are given by wider pads instead.
-    """
-    pads, beyond = list(layer.pads), False
-    grid = layer.output_shape(shape)[2:]
-    for axis in (0, 1):
-        size, stride = shape[axis + 2] + layer.pads[axis], layer.stride[axis]
-        extent = layer.dilation[axis] * (layer.kernel[axis] - 1) + 1
-        room = size + layer.pads[axis + 2] - extent
-        beyond = beyond or -(-room // stride) + 1 > grid[axis]
-        pads[axis + 2] = max(pads[axis + 2], (grid[axis] - 1) * stride + extent - size)
-    if not layer.ceil_mode or not beyond:
-        return layer.pads, layer.ceil_mode
-    return tuple(pads), False
 
 
 def _linear(to: Writer, node: Node, layer: Linear) -> None:
@@ -282,34 +184,6 @@ def _instance_norm(to: Writer, node: Node, layer: InstanceNorm2d) -> None:
     to.node("InstanceNormalization", [*node.inputs, *arrays], epsilon=layer.epsilon)
 
 
-def _local_response(to: Writer, node: Node, layer: LocalResponseNorm) -> None:
-    if layer.size % 2:
-        alpha, beta, bias = layer.alpha, layer.beta, layer.bias
-        to.node("LRN", node.inputs, size=layer.size, alpha=alpha, beta=beta, bias=bias)
-        return
-    # ONNX Runtime 1.32 takes odd sizes only; a mean over channels is an average pool of rows.
-    (x,) = node.inputs
-    shape = to.shape(node)
-    before = (layer.size - 1) // 2
-    rows = to.parameter("rows", _integers([shape[0], 1, shape[1], -1]))
-    squares = to.node("Reshape", [to.node("Mul", [x, x], step="squares"), rows], step="rows")
-    mean = to.node(
-        "AveragePool",
-        [squares],
-        step="mean",
-        kernel_shape=(layer.size, 1),
-        pads=(before, 0, layer.size - 1 - before, 0),
-        count_include_pad=1,
-    )
-    mean = to.node("Reshape", [mean, to.parameter("shape", _integers(shape))], step="planes")
-    numbers = {"alpha": layer.alpha, "bias": layer.bias, "beta": layer.beta}
-    names = [to.parameter(name, np.float32(number)) for name, number in numbers.items()]
-    scaled = to.node("Mul", [mean, names[0]], step="scaled")
-    total = to.node("Add", [scaled, names[1]], step="sum")
-    power = to.node("Pow", [total, names[2]], step="power")
-    to.node("Div", [x, power])
-
-
 def _clip(to: Writer, node: Node, layer: Clip) -> None:
     stored = to.dtype(node.inputs[0])
     names = []
@@ -334,90 +208,6 @@ def _silu(to: Writer, node: Node, layer: SiLU) -> None:
     if layer.alpha != 1:
         scaled = to.node("Mul", [x, to.parameter("alpha", np.float32(layer.alpha))], step="scaled")
     to.node("Mul", [x, to.node("Sigmoid", [scaled], step="gate")])
-
-
-def _reduce(to: Writer, node: Node, layer: Reduce) -> None:
-    if layer.axes == ():
-        inputs = [*node.inputs, *node.inputs] if layer.kind == "ReduceSumSquare" else node.inputs
-        to.node(_REDUCED_BY_NONE.get(layer.kind, "Identity"), inputs)
-        return
-    axes = "" if layer.axes is None else to.parameter("axes", _integers(layer.axes))
-    to.node(layer.kind, [*node.inputs, axes], keepdims=int(layer.keep_dims))
-
-
-_REDUCED_BY_NONE = {
-    "ReduceL1": "Abs",
-    "ReduceL2": "Abs",
-    "ReduceLogSum": "Log",
-    "ReduceSumSquare": "Mul",
-}
-
-
-def _extreme(to: Writer, node: Node, layer: ArgMax | ArgMin) -> None:
-    to.node(
-        layer.kind,
-        node.inputs,
-        axis=layer.axis,
-        keepdims=int(layer.keep_dims),
-        select_last_index=int(layer.last),
-    )
-
-
-def _cum_sum(to: Writer, node: Node, layer: CumSum) -> None:
-    axis = to.parameter("axis", _integers(layer.axis))
-    exclusive, reverse = int(layer.exclusive), int(layer.reverse)
-    to.node("CumSum", [*node.inputs, axis], exclusive=exclusive, reverse=reverse)
-
-
-def _slice(to: Writer, node: Node, layer: Slice) -> None:
-    settings = {
-        "starts": layer.starts,
-        "ends": layer.ends,
-        "axes": layer.axes,
-        "steps": layer.steps,
-    }
-    names = [to.parameter(name, _integers(values)) for name, values in settings.items()]
-    to.node("Slice", [*node.inputs, *names])
-
-
-def _gather(to: Writer, node: Node, layer: Gather | GatherElements | GatherND) -> None:
-    import onnx
-
-    data, places = node.inputs
-    if to.dtype(places) != np.int64:
-        # GatherND takes nothing else, the others not all integers.
-        whole = onnx.TensorProto.INT64
-        places = to.node("Cast", [places], step="places", to=whole)
-    if isinstance(layer, GatherND):
-        to.node("GatherND", [data, places], batch_dims=layer.batch_dims)
-    else:
-        to.node(layer.kind, [data, places], axis=layer.axis)
-
-
-def _expand(to: Writer, node: Node, layer: Expand) -> None:
-    to.node("Expand", [*node.inputs, to.parameter("shape", _integers(layer.shape))])
-
-
-def _tile(to: Writer, node: Node, layer: Tile) -> None:
-    to.node("Tile", [*node.inputs, to.parameter("repeats", _integers(layer.repeats))])
-
-
-def _depth_to_space(to: Writer, node: Node, layer: DepthToSpace) -> None:
-    to.node("DepthToSpace", node.inputs, blocksize=layer.block, mode=layer.mode)
-
-
-def _space_to_depth(to: Writer, node: Node, layer: SpaceToDepth) -> None:
-    if layer.mode == "DCR":
-        to.node("SpaceToDepth", node.inputs, blocksize=layer.block)
-        return
-    # ONNX has the other order of channels from opset 26 on.
-    n, channels, height, width = to.shape(node)
-    side = layer.block
-    parts = _integers([n, channels, height // side, side, width // side, side])
-    x = to.node("Reshape", [*node.inputs, to.parameter("parts", parts)], step="parts")
-    x = to.node("Transpose", [x], step="moved", perm=(0, 1, 3, 5, 2, 4))
-    shape = _integers(layer.output_shape(to.shape(node)))
-    to.node("Reshape", [x, to.parameter("shape", shape)])
 
 
 def _cast(to: Writer, node: Node, layer: Cast) -> None:
@@ -453,7 +243,7 @@ def _layer_norm(to: Writer, node: Node, layer: LayerNorm) -> None:
 def _rms_norm(to: Writer, node: Node, layer: RMSNorm) -> None:
     (x,) = node.inputs
     rank = len(to.shape(node))
-    axes = to.parameter("axes", _integers(range(layer.axis % rank, rank)))
+    axes = to.parameter("axes", integers(range(layer.axis % rank, rank)))
     square = to.node("Mul", [x, x], step="square")
     mean = to.node("ReduceMean", [square, axes], step="mean")
     epsilon = to.parameter("epsilon", np.float32(layer.epsilon))
@@ -462,42 +252,69 @@ def _rms_norm(to: Writer, node: Node, layer: RMSNorm) -> None:
     to.node("Mul", [scaled, to.parameter("scale", layer.scale)])
 
 
+def _attention(to: Writer, node: Node, layer: Attention) -> None:
+    """As operators of opset 20, which do not have it as one."""
+    scores = _scores(to, node, layer)
+    weights = to.node("Softmax", [scores], step="softmax", axis=-1)
+    if len(node.inputs) == 4:
+        # Where nothing counts, softmax divides 0 by 0.
+        nothing = to.node("IsNaN", [weights], step="nothing")
+        none = to.parameter("none", np.float32(0))
+        weights = to.node("Where", [nothing, none, weights], step="weights")
+    if layer.heads is None:
+        to.node("MatMul", [weights, _by_head(to, node, layer, 2)])
+        return
+    answer = to.node("MatMul", [weights, _by_head(to, node, layer, 2)], step="answer")
+    answer = to.node("Transpose", [answer], step="tokens", perm=(0, 2, 1, 3))
+    shape = layer.output_shape(*(to.shape(node, at) for at in range(len(node.inputs))))
+    to.node("Reshape", [answer, to.parameter("shape", integers(shape))])
+
+
+def _scores(to: Writer, node: Node, layer: Attention) -> str:
+    """What softmax gets."""
+    q, k = (_by_head(to, node, layer, place) for place in (0, 1))
+    shape = to.shape(node)
+    size = shape[-1] // (layer.heads or 1)
+    scale = 1 / sqrt(size) if layer.scale is None else layer.scale
+    q = to.node("Mul", [q, to.parameter("scale", np.float32(scale))], step="scaled")
+    k = to.node("Transpose", [k], step="turned", perm=(0, 1, 3, 2))
+    scores = to.node("MatMul", [q, k], step="scores")
+    if layer.softcap:
+        cap = to.parameter("cap", np.float32(layer.softcap))
+        bent = to.node("Tanh", [to.node("Div", [scores, cap], step="small")], step="bent")
+        scores = to.node("Mul", [bent, cap], step="capped")
+    if len(node.inputs) == 4:
+        mask = node.inputs[3]
+        if to.dtype(mask).kind == "b":
+            never = to.parameter("never", np.float32(-np.inf))
+            return to.node("Where", [mask, scores, never], step="masked")
+        scores = to.node("Add", [scores, mask], step="masked")
+    return scores
+
+
+def _by_head(to: Writer, node: Node, layer: Attention, place: int) -> str:
+    """An input as (N, heads of q, L, size)."""
+    letter, x, shape = "qkv"[place], node.inputs[place], to.shape(node, place)
+    heads = layer.heads if place == 0 else layer.kv_heads
+    if heads is not None:
+        parts = to.parameter(f"{letter}_parts", integers([*shape[:2], heads, shape[2] // heads]))
+        x = to.node("Reshape", [x, parts], step=f"{letter}_parts")
+        x = to.node("Transpose", [x], step=f"{letter}_heads", perm=(0, 2, 1, 3))
+        shape = (shape[0], heads, shape[1], shape[2] // heads)
+    wanted = layer.heads or to.shape(node)[1]
+    if shape[1] == wanted:
+        return x
+    column = to.parameter(f"{letter}_axis", integers([2]))
+    x = to.node("Unsqueeze", [x, column], step=f"{letter}_one")
+    times = (shape[0], shape[1], wanted // shape[1], *shape[2:])
+    x = to.node("Expand", [x, to.parameter(f"{letter}_times", integers(times))], step=f"{letter}s")
+    whole = to.parameter(f"{letter}_whole", integers((shape[0], wanted, *shape[2:])))
+    return to.node("Reshape", [x, whole], step=f"{letter}_whole")
+
+
 def _dynamic(to: Writer, node: Node, layer: DynamicQuantizeLinear) -> None:
     place = ("values", "scale", "zero_point").index(layer.part)
     to.node("DynamicQuantizeLinear", node.inputs, output_of=(place, 3))
-
-
-def _conv_integer(to: Writer, node: Node, layer: ConvInteger) -> None:
-    zero = layer.weight_zero_point
-    if zero is None or zero.ndim == 0:
-        _convolve_integers(to, node, layer, layer.weight, zero)
-        return
-    # ONNX Runtime 1.32 has one zero point for all weights: the others' share is taken off again.
-    product = _convolve_integers(to, node, layer, layer.weight, None, step="product")
-    ones = np.ones_like(layer.weight)
-    sums = _convolve_integers(to, node, layer, ones, None, step="sums")
-    zeros = to.parameter("zeros", zero.astype(np.int32).reshape(-1, 1, 1))
-    to.node("Sub", [product, to.node("Mul", [sums, zeros], step="share")])
-
-
-def _convolve_integers(
-    to: Writer, node: Node, layer: ConvInteger, weight: Array, zero: Array | None, step: str = ""
-) -> str:
-    inputs = [node.inputs[0], to.parameter("weight", weight), *node.inputs[1:]]
-    if zero is not None:
-        none = np.zeros((), to.dtype(node.inputs[0]))
-        inputs += [] if len(node.inputs) == 2 else [to.parameter("zero_point", none)]
-        inputs.append(to.parameter("weight_zero_point", zero))
-    return to.node(
-        "ConvInteger",
-        inputs,
-        step=step,
-        kernel_shape=weight.shape[2:],
-        strides=layer.stride,
-        dilations=layer.dilation,
-        group=layer.groups,
-        pads=layer.pads,
-    )
 
 
 def _dropout(to: Writer, node: Node, layer: Dropout) -> None:
@@ -508,16 +325,8 @@ def _constant(to: Writer, node: Node, layer: Constant) -> None:
     to.node("Identity", [to.parameter("value", layer.value)])
 
 
-def _pad(to: Writer, node: Node, layer: Pad) -> None:
-    pads = [before for before, _ in layer.pads] + [after for _, after in layer.pads]
-    value = ""
-    if layer.mode == "constant" and layer.value != 0:
-        value = to.parameter("value", np.asarray(layer.value, to.dtype(node.inputs[0])))
-    to.node("Pad", [*node.inputs, to.parameter("pads", _integers(pads)), value], mode=layer.mode)
-
-
 def _reshape(to: Writer, node: Node, layer: Reshape) -> None:
-    shape = to.parameter("shape", _integers(layer.shape))
+    shape = to.parameter("shape", integers(layer.shape))
     to.node("Reshape", [*node.inputs, shape], allowzero=int(layer.allow_zero))
 
 
@@ -525,7 +334,7 @@ def _squeeze(to: Writer, node: Node, layer: Squeeze) -> None:
     if layer.axes == ():
         to.node("Identity", node.inputs)
         return
-    axes = "" if layer.axes is None else to.parameter("axes", _integers(layer.axes))
+    axes = "" if layer.axes is None else to.parameter("axes", integers(layer.axes))
     to.node("Squeeze", [*node.inputs, axes])
 
 
@@ -533,50 +342,11 @@ def _unsqueeze(to: Writer, node: Node, layer: Unsqueeze) -> None:
     if layer.axes == ():
         to.node("Identity", node.inputs)
         return
-    to.node("Unsqueeze", [*node.inputs, to.parameter("axes", _integers(layer.axes))])
+    to.node("Unsqueeze", [*node.inputs, to.parameter("axes", integers(layer.axes))])
 
 
 def _transpose(to: Writer, node: Node, layer: Transpose) -> None:
     to.node("Transpose", node.inputs, perm=layer.permutation)
-
-
-def _resize(to: Writer, node: Node, layer: Resize) -> None:
-    region = scales = sizes = ""
-    if layer.coordinates == "tf_crop_and_resize" and layer.region is not None:
-        ends = np.asarray(layer.region, np.float32).T.reshape(-1)
-        region = to.parameter("region", ends)
-    if layer.scales is not None:
-        rank = len(to.shape(node))
-        axes = range(rank) if layer.axes is None else [axis % rank for axis in layer.axes]
-        lengths = [to.shape(node)[axis] for axis in axes]
-        rounded = [_scale(*pair) for pair in zip(layer.scales, lengths, strict=True)]
-        scales = to.parameter("scales", np.asarray(rounded, np.float32))
-    if layer.sizes is not None:
-        sizes = to.parameter("sizes", _integers(layer.sizes))
-    to.node(
-        "Resize",
-        [*node.inputs, region, scales, sizes],
-        axes=layer.axes,
-        mode=layer.mode,
-        coordinate_transformation_mode=layer.coordinates,
-        nearest_mode=layer.nearest_mode,
-        cubic_coeff_a=layer.cubic_a,
-        exclude_outside=int(layer.exclude_outside),
-        antialias=int(layer.antialias),
-        extrapolation_value=layer.extrapolation_value,
-        # Without sizes there is no aspect to keep, and ONNX Runtime says so.
-        keep_aspect_ratio_policy=layer.keep_aspect if sizes else None,
-    )
-
-
-def _scale(scale: float, size: int) -> np.float32:
-    """A factor in single precision that gives the same output size."""
-    single = np.float32(scale)
-    wanted = floor(size * scale)
-    if floor(size * float(single)) != wanted:
-        away = np.float32(np.inf) if floor(size * float(single)) < wanted else np.float32(0)
-        single = np.nextafter(single, away)
-    return single
 
 
 def _quantize(to: Writer, node: Node, layer: QuantizeLinear) -> None:
@@ -610,10 +380,6 @@ def _affine(to: Writer, node: Node, layer: QuantizeLinear | DequantizeLinear) ->
     ]
 
 
-def _integers(values: Any) -> Any:
-    return np.asarray(values, np.int64)
-
-
 # A layer is written by its own entry, or by that of the nearest class that it derives from.
 WRITERS: dict[type, WriteLayer] = {
     Abs: _plain("Abs"),
@@ -621,27 +387,30 @@ WRITERS: dict[type, WriteLayer] = {
     Acosh: _plain("Acosh"),
     Add: _plain("Add"),
     And: _plain("And"),
-    ArgMax: _extreme,
-    ArgMin: _extreme,
+    ArgMax: write_places.extreme,
+    ArgMin: write_places.extreme,
     Asin: _plain("Asin"),
     Asinh: _plain("Asinh"),
     Atan: _plain("Atan"),
     Atanh: _plain("Atanh"),
-    AvgPool2d: _pool,
+    Attention: _attention,
+    AvgPool2d: write_windows.pool,
     BatchNorm2d: _batch_norm,
+    Bitwise: write_places.bitwise,
     CELU: _plain("Celu", "alpha"),
     Cast: _cast,
     Ceil: _plain("Ceil"),
     Clip: _clip,
+    Col2Im: write_windows.col_to_im,
     Concat: _plain("Concat", "axis"),
     Constant: _constant,
-    Conv2d: _conv,
-    ConvInteger: _conv_integer,
-    ConvTranspose2d: _conv_transpose,
+    Conv2d: write_windows.conv,
+    ConvInteger: write_windows.conv_integer,
+    ConvTranspose2d: write_windows.conv_transpose,
     Cos: _plain("Cos"),
     Cosh: _plain("Cosh"),
-    CumSum: _cum_sum,
-    DepthToSpace: _depth_to_space,
+    CumSum: write_places.cum_sum,
+    DepthToSpace: write_windows.depth_to_space,
     DequantizeLinear: _dequantize,
     Div: _plain("Div"),
     Dropout: _dropout,
@@ -651,18 +420,19 @@ WRITERS: dict[type, WriteLayer] = {
     Equal: _plain("Equal"),
     Erf: _plain("Erf"),
     Exp: _plain("Exp"),
-    Expand: _expand,
+    Expand: write_places.expand,
     Flatten: _plain("Flatten", "axis"),
     Floor: _plain("Floor"),
     GELU: _plain("Gelu", "approximate"),
-    Gather: _gather,
-    GatherElements: _gather,
-    GatherND: _gather,
+    Gather: write_places.gather,
+    GatherElements: write_places.gather,
+    GatherND: write_places.gather,
     Gemm: _gemm,
     GlobalAvgPool2d: _plain("GlobalAveragePool"),
     GlobalMaxPool2d: _plain("GlobalMaxPool"),
     Greater: _plain("Greater"),
     GreaterOrEqual: _plain("GreaterOrEqual"),
+    GridSample: write_windows.grid_sample,
     HardSigmoid: _plain("HardSigmoid", "alpha", "beta"),
     HardSwish: _plain("HardSwish"),
     Identity: _plain("Identity"),
@@ -674,12 +444,12 @@ WRITERS: dict[type, WriteLayer] = {
     Less: _plain("Less"),
     LessOrEqual: _plain("LessOrEqual"),
     Linear: _linear,
-    LocalResponseNorm: _local_response,
+    LocalResponseNorm: write_windows.local_response,
     Log: _plain("Log"),
     LogSoftmax: _plain("LogSoftmax", "axis"),
     MatMul: _plain("MatMul"),
     MatMulInteger: _plain("MatMulInteger"),
-    MaxPool2d: _pool,
+    MaxPool2d: write_windows.pool,
     Maximum: _plain("Max"),
     Minimum: _plain("Min"),
     Mish: _plain("Mish"),
@@ -689,43 +459,46 @@ WRITERS: dict[type, WriteLayer] = {
     Not: _plain("Not"),
     Or: _plain("Or"),
     PReLU: _prelu,
-    Pad: _pad,
+    Pad: write_windows.pad,
     Pow: _plain("Pow"),
     QuantizeLinear: _quantize,
     RMSNorm: _rms_norm,
     ReLU: _plain("Relu"),
     Reciprocal: _plain("Reciprocal"),
-    ReduceL1: _reduce,
-    ReduceL2: _reduce,
-    ReduceLogSum: _reduce,
-    ReduceLogSumExp: _reduce,
-    ReduceMax: _reduce,
-    ReduceMean: _reduce,
-    ReduceMin: _reduce,
-    ReduceProd: _reduce,
-    ReduceSum: _reduce,
-    ReduceSumSquare: _reduce,
+    ReduceL1: write_places.reduce,
+    ReduceL2: write_places.reduce,
+    ReduceLogSum: write_places.reduce,
+    ReduceLogSumExp: write_places.reduce,
+    ReduceMax: write_places.reduce,
+    ReduceMean: write_places.reduce,
+    ReduceMin: write_places.reduce,
+    ReduceProd: write_places.reduce,
+    ReduceSum: write_places.reduce,
+    ReduceSumSquare: write_places.reduce,
     Reshape: _reshape,
-    Resize: _resize,
+    Resize: write_windows.resize,
     Round: _plain("Round"),
     SELU: _plain("Selu", "alpha", "gamma"),
+    ScatterElements: write_places.scatter,
+    ScatterND: write_places.scatter,
     SiLU: _silu,
     Sigmoid: _plain("Sigmoid"),
     Sign: _plain("Sign"),
     Sin: _plain("Sin"),
     Sinh: _plain("Sinh"),
-    Slice: _slice,
+    Slice: write_places.slice_of,
     Softmax: _plain("Softmax", "axis"),
     Softplus: _plain("Softplus"),
     Softsign: _plain("Softsign"),
-    SpaceToDepth: _space_to_depth,
+    SpaceToDepth: write_windows.space_to_depth,
     Sqrt: _plain("Sqrt"),
     Squeeze: _squeeze,
     Sub: _plain("Sub"),
     Tan: _plain("Tan"),
     Tanh: _plain("Tanh"),
     ThresholdedReLU: _plain("ThresholdedRelu", "alpha"),
-    Tile: _tile,
+    TopK: write_places.top_k,
+    Tile: write_places.tile,
     Transpose: _transpose,
     Unsqueeze: _unsqueeze,
     Where: _plain("Where"),

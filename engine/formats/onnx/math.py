@@ -22,6 +22,7 @@ from twinlens.engine.layers import (
     Asinh,
     Atan,
     Atanh,
+    Bitwise,
     Cast,
     Ceil,
     Clip,
@@ -184,6 +185,37 @@ def _limit(operator: Operator) -> tuple[Layer, str] | None:
     return None
 
 
+_BITS = {"BitwiseAnd": "and", "BitwiseOr": "or", "BitwiseXor": "xor"}
+
+
+def bits(operator: Operator) -> None:
+    """BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseNot and BitShift."""
+    first = operator.input(0)
+    if operator.type == "BitwiseNot":
+        dtype = operator.dtype()
+        ones = np.asarray(-1 if dtype.kind == "i" else np.iinfo(dtype).max, dtype)
+        operator.emit(Bitwise("xor"), first, operator.keep(ones, "ones"))
+        return
+    operation = _BITS.get(operator.type) or operator.attribute("direction", "").lower()
+    operator.emit(Bitwise(operation), first, operator.input(1))
+
+
+def shrink(operator: Operator) -> None:
+    """Shrink: towards 0 by the bias, 0 where the size is at most lambd."""
+    given = attributes(operator, lambd=0.5, bias=0.0)
+    dtype, x = operator.dtype(), operator.input(0)
+    numbers = {"low": -given["lambd"], "high": given["lambd"], "bias": given["bias"], "zero": 0}
+    low, high, bias, zero = (
+        operator.keep(np.asarray(number, dtype), name) for name, number in numbers.items()
+    )
+    below = operator.emit(Less(), x, low, step="below")
+    above = operator.emit(Greater(), x, high, step="above")
+    less = operator.emit(Sub(), x, bias, step="less")
+    more = operator.emit(Add(), x, bias, step="more")
+    rest = operator.emit(Where(), above, less, zero, step="rest")
+    operator.emit(Where(), below, more, rest)
+
+
 def mod(operator: Operator) -> None:
     """Mod."""
     layer = Mod(truncated=operator.attribute("fmod", False))
@@ -241,16 +273,21 @@ def matmul(operator: Operator) -> None:
     two_inputs_layer(operator)
 
 
-def gemm(operator: Operator) -> None:
-    """Gemm; with a constant matrix and bias it is a Linear layer."""
+def product(operator: Operator) -> None:
+    """Gemm."""
+    gemm(operator)
+
+
+def gemm(operator: Operator, step: str = "") -> str:
+    """Emit Gemm as a step; with a constant matrix and bias it is a Linear layer."""
     alpha, beta = attributes(operator, alpha=1.0, beta=1.0).values()
     transpose_a = operator.attribute("transA", False)
     transpose_b = operator.attribute("transB", False)
     bias = _linear_bias(operator, transpose_b) if operator.is_constant(1) else None
     if bias is None or len(operator.shape()) != 2:
         layer = Gemm(alpha=alpha, beta=beta, transpose_a=transpose_a, transpose_b=transpose_b)
-        operator.emit(layer, *(operator.input(i) for i in range(3) if operator.has(i)))
-        return
+        inputs = (operator.input(i) for i in range(3) if operator.has(i))
+        return operator.emit(layer, *inputs, step=step)
     matrix = operator.constant(1, "matrix")
     weight = matrix if transpose_b else np.ascontiguousarray(matrix.T)
     source = operator.input(0)
@@ -260,7 +297,7 @@ def gemm(operator: Operator) -> None:
     if alpha != 1.0:
         weight, scale = weight * weight.dtype.type(alpha), None
     bias = bias * bias.dtype.type(beta) if operator.has(2) else None
-    operator.emit(Linear(weight, bias, weight_scale=scale), source)
+    return operator.emit(Linear(weight, bias, weight_scale=scale), source, step=step)
 
 
 def _linear_bias(operator: Operator, transpose_b: bool) -> Array | None:
@@ -334,11 +371,31 @@ def quantize_linear(operator: Operator) -> None:
 
 def dequantize_linear(operator: Operator) -> None:
     """DequantizeLinear, per tensor or per axis; of a constant it gives a constant."""
+    if operator.attribute("block_size", 0) and operator.is_constant(0):
+        _dequantize_blocks(operator)
+        return
     scale, zero_point = _affine(operator)
     axis = operator.attribute("axis", 1)
     if operator.is_constant(0) and operator.constant(0, "integers").dtype.itemsize == 1:
         operator.note_steps(Steps(scale, axis % max(1, len(operator.shape()))))
     operator.emit(DequantizeLinear(scale, zero_point, axis=axis), operator.input(0))
+
+
+def _dequantize_blocks(operator: Operator) -> None:
+    """Constant weights with a scale for each block of them along an axis."""
+    stored, scale = operator.constant(0, "integers"), operator.constant(1, "scale")
+    zero = operator.constant(2, "zero point") if operator.has(2) else np.zeros_like(scale)
+    block, axis = operator.attribute("block_size", 0), operator.attribute("axis", 1)
+    sizes = [-(-n // block) if at == axis % stored.ndim else n for at, n in enumerate(stored.shape)]
+    if block < 1 or not -stored.ndim <= axis < stored.ndim or list(scale.shape) != sizes:
+        raise operator.unsupported(
+            f"scales of {scale.shape} for {stored.shape} in blocks of {block}"
+        )
+    each, less = (
+        np.take(array.astype(np.float32), np.arange(stored.shape[axis]) // block, axis)
+        for array in (scale, zero)
+    )
+    operator.emit_constant((stored.astype(np.float32) - less) * each)
 
 
 def _affine(operator: Operator) -> tuple[Array, Array | None]:
@@ -361,6 +418,7 @@ BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(_SIMPLE, one_input_layer),
     **dict.fromkeys(_BINARY, two_inputs_layer),
     **dict.fromkeys(_JOINS, many_inputs),
+    **dict.fromkeys((*_BITS, "BitwiseNot", "BitShift"), bits),
     "Cast": cast,
     "CastLike": cast,
     "Clip": clip,
@@ -368,11 +426,12 @@ BUILDERS: dict[str, Builder] = {
     "com.microsoft::DequantizeLinear": dequantize_linear,
     "com.microsoft::QuantizeLinear": quantize_linear,
     "Einsum": einsum,
-    "Gemm": gemm,
+    "Gemm": product,
     "LogSoftmax": softmax,
     "MatMul": matmul,
     "Mod": mod,
     "QuantizeLinear": quantize_linear,
+    "Shrink": shrink,
     "Softmax": softmax,
     "Where": where,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -265,19 +265,6 @@ def weight_scale(operator: Operator, index: int, axis: int) -> Array | None:
         return None
     outputs = operator.shape(index)[axis]
     return np.broadcast_to(steps.scale.reshape(-1), (outputs,)).copy()
-
-
-def spatial_pair(operator: Operator, values: Sequence[int] | None, default: int) -> tuple[int, int]:
-    """(vertical, horizontal) of an attribute, both ``default`` where it is left out.
-
-    Raises:
-        UnsupportedOperatorError: it is not for two spatial axes.
-    """
-    if values is None:
-        return default, default
-    if len(values) != 2:
-        raise operator.unsupported(f"{len(values)} spatial axes; 2 are required")
-    return int(values[0]), int(values[1])
 
 
 def chain_errors(operator: Operator, error: ModelError) -> ModelError:

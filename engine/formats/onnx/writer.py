@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinlens.engine.errors import ModelError
+from twinlens.engine.formats.values import Names
 from twinlens.engine.graph import Graph, Node
 from twinlens.engine.graph.types import input_types
 from twinlens.engine.layers import DequantizeLinear, Layer, QuantizeLinear
@@ -45,6 +46,7 @@ class Writer:
         self.opset = _opset(graph)
         self._writers = {node.output: node for node in graph.nodes}
         self._place = ("", "")
+        self._called = Names()
 
     def quantiser_domain(self, stored: DType) -> str | None:
         """Domain of what quantises to a type: opset 20 has none of 16 bits."""
@@ -104,6 +106,8 @@ class Writer:
             listed.pop()
         given = {key: value for key, value in attributes.items() if value is not None}
         place, count = output_of
+        # Nodes of the graph may be called as steps are.
+        name = self._called.unique(name)
         names = [output if at == place else self.unique(f"{output}/unread") for at in range(count)]
         self.nodes.append(onnx.helper.make_node(operator, listed, names, name=name, **given))
         return output
@@ -113,7 +117,8 @@ class Writer:
         import onnx
 
         output = self.unique(f"{self._place[0]}.{name}")
-        node = onnx.helper.make_node(operator, list(inputs), [output], name=output, **attributes)
+        name = self._called.unique(output)
+        node = onnx.helper.make_node(operator, list(inputs), [output], name=name, **attributes)
         self.nodes.append(node)
         return output
 
@@ -140,6 +145,11 @@ class Writer:
         shaped = np.ascontiguousarray(array).reshape(array.shape)
         self.initializers.append(onnx.numpy_helper.from_array(shaped, name))
         return shaped.dtype
+
+
+def integers(values: Any) -> Array:
+    """Whole numbers as operators take them."""
+    return np.asarray(values, np.int64)
 
 
 def _opset(graph: Graph) -> int:

@@ -19,7 +19,7 @@ from twinlens.engine.errors import (
     UnsupportedOperatorError,
 )
 from twinlens.engine.formats.damage import reading
-from twinlens.engine.formats.onnx.importer import node_list
+from twinlens.engine.formats.onnx.assembly import node_list
 from twinlens.engine.formats.tflite.file import (
     Operation,
     TFLiteFile,
