@@ -80,6 +80,11 @@ def all_layers() -> Graph:
         "elements": rng.integers(0, 4, (1, 4, 2, 2)),
         "points": np.array([[0, 1], [0, -1]]),
         "two": np.float32(2),
+        "point_rows": array(2, 2, 17),
+        "fresh": array(1, 4, 2, 2),
+        "places_2": np.array([[1]]),
+        "columns": array(1, 4, 6),
+        "key": array(1, 3, 34),
         "square": array(4, 4),
         "bytes": rng.integers(0, 255, (4, 3)).astype(np.uint8),
     }
@@ -175,7 +180,25 @@ def _more(array) -> list[tuple[str, kinds.Layer, tuple[str, ...]]]:
     row = add("row", kinds.DynamicQuantizeLinear(), "flat")
     more = add("more", kinds.MatMulInteger(), row, "bytes", small[2], small[2])
     real = add("real", kinds.Mul(), add("cast", kinds.Cast("float32"), more), small[1])
+    placed = add("placed", kinds.ScatterElements(1, "add"), "picture", "elements", "fresh")
+    placed = add("pointed", kinds.ScatterND("max"), placed, "points", "point_rows")
+    best = add("best", kinds.TopK(2, 1, largest=False), placed)
+    best_at = add("best_at", kinds.TopK(2, 1, part="places"), placed)
+    masked = add("masked", kinds.Bitwise("and"), best_at, "places_2")
+    points_at = add("grid", kinds.Reshape((1, -1, 2, 2)), best)
+    sampled = add(
+        "sampled", kinds.GridSample("cubic", "border", align_corners=True), placed, points_at
+    )
+    folded = add("folded", kinds.Col2Im((3, 2), (2, 1), pads=(1, 0, 0, 0)), "columns")
+    tokens = add("tokens", kinds.Reshape((1, 2, -1)), sampled)
+    attended = add("attended", kinds.Attention(2, 1, scale=0.5, softcap=3.0), tokens, "key", "key")
     total = add("total", kinds.ReduceMean(), chosen)
+    for number, value in enumerate(
+        (attended, folded, add("masked_f", kinds.Cast("float32"), masked))
+    ):
+        total = add(
+            f"sum{number}", kinds.Add(), total, add(f"mean{number}", kinds.ReduceMean(), value)
+        )
     total = add("total2", kinds.Add(), total, add("point_sum", kinds.ReduceSum(), points))
     total = add("total3", kinds.Add(), total, add("again_mean", kinds.ReduceMean(), "again"))
     total = add("total4", kinds.Add(), total, add("spot_f", kinds.Cast("float32"), "spot"))

@@ -155,6 +155,7 @@ PAIRS = {
     "GatherElements": (kinds.GatherElements(-1), np.broadcast_to(PLACES[0], (1, 4, 7, 3))),
     "GatherND": (kinds.GatherND(1), np.array([[[1, 2], [0, -1]]])),
     "MatMul": (kinds.MatMul(), np.ones((1, 4, 9, 2), np.float32)),
+    "GridSample": (kinds.GridSample("cubic", "reflection"), np.full((1, 2, 3, 2), 0.3, np.float32)),
     "Einsum": (kinds.Einsum("...w,wk->...k"), np.ones((9, 2), np.float32)),
 }
 EXACT = {
@@ -181,6 +182,9 @@ EXACT = {
     | st.builds(kinds.LayerNorm, _array(4, 7, 9), axis=st.just(1), epsilon=st.just(1e-3)),
     "Slice": _slice(),
     "SpaceToDepth": st.builds(kinds.SpaceToDepth, st.just(1)),
+    "TopK": st.builds(
+        kinds.TopK, SIZE, AXIS, part=st.sampled_from(["values", "places"]), largest=FLAG
+    ),
     "Tile": st.builds(kinds.Tile, st.tuples(SIZE, SIZE, SIZE, SIZE)),
     "AvgPool2d": _pool(kinds.AvgPool2d, count_include_pad=FLAG) | _wide_mean(),
     "BatchNorm2d": st.builds(kinds.BatchNorm2d, *[_array(CHANNELS)] * 4, epsilon=POSITIVE),
@@ -391,6 +395,75 @@ def test_layers_of_two_inputs_come_back(name):
     assert_as_onnx_runtime(graph)
 
 
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
+def test_scatters_and_folded_windows_come_back(reduction):
+    nodes = [
+        Node("e", kinds.ScatterElements(-2, reduction), ("x", "places", "values"), "e"),
+        Node("n", kinds.ScatterND(reduction), ("e", "points", "rows"), "n"),
+        Node("r", kinds.Reshape((1, 4, 63)), ("n",), "r"),
+        Node(
+            "f", kinds.Col2Im((8, 8), (2, 1), stride=(1, 2), dilation=(1, 2), pads=(1, 2, 1, 3)),
+            ("r",), "y",
+        ),
+    ]  # fmt: skip
+    rng = np.random.default_rng(0)
+    constants = {
+        "places": np.arange(8).reshape(1, 4, 2, 1) % 7,
+        "values": rng.uniform(0.5, 2, (1, 4, 2, 1)).astype(np.float32),
+        "points": np.array([[0, -1, 2], [0, 1, -1]], np.int32),
+        "rows": rng.uniform(0.5, 2, (2, 9)).astype(np.float32),
+    }
+    graph = Graph("net", {"x": SHAPE}, ["y"], nodes, constants=constants)
+    back = _there_and_back(graph)
+    for one, other in zip(_answers(graph), _answers(back), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert_as_onnx_runtime(graph)
+
+
+@pytest.mark.parametrize("mask", [None, "truth", "added", "nothing"])
+@pytest.mark.parametrize("heads", [(None, None), (4, 2), (2, 2)])
+def test_attention_gives_the_same_answers(heads, mask):
+    rng = np.random.default_rng(0)
+    nodes = [Node("t", kinds.Reshape((1, 4, 7, 9)), ("x",), "q")]
+    shapes = [(1, 2, 5, 9), (1, 2, 5, 3)]
+    if heads[0] is not None:
+        nodes = [Node("t", kinds.Reshape((1, 7, 36)), ("x",), "q")]
+        wide = 36 * heads[1] // heads[0]
+        shapes = [(1, 5, wide), (1, 5, 6 * heads[1])]
+    constants = {
+        name: rng.uniform(-1, 1, shape).astype(np.float32)
+        for name, shape in zip("kv", shapes, strict=True)
+    }
+    masks = {
+        "truth": rng.random((7, 5)) < 0.5,
+        "added": rng.uniform(-2, 2, (1, 1, 7, 5)).astype(np.float32),
+        "nothing": np.zeros((7, 5), bool),
+    }
+    inputs = ["q", "k", "v"]
+    if mask is not None:
+        constants["m"] = masks[mask]
+        inputs.append("m")
+    layer = kinds.Attention(*heads, softcap=2.0 if mask else 0.0)
+    nodes.append(Node("a", layer, tuple(inputs), "y"))
+    graph = Graph("net", {"x": SHAPE}, ["y"], nodes, constants=constants)
+    if mask == "nothing":
+        assert not _answers(graph)[0].any()
+    for one, other in zip(_answers(graph), _answers(_there_and_back(graph)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert_as_onnx_runtime(graph)
+
+
+@pytest.mark.parametrize("operation", ["and", "or", "xor", "left", "right"])
+def test_bits_come_back(operation):
+    nodes = [
+        Node("c", kinds.Cast(np.uint8), ("x",), "c"),
+        Node("b", kinds.Bitwise(operation), ("c", "two"), "y"),
+    ]
+    constants = {"two": np.array([2, 1, 3] * 3, np.uint8)}
+    graph = Graph("net", {"x": SHAPE}, ["y"], nodes, constants=constants)
+    assert_same_graph(graph, _there_and_back(graph))
+
+
 def test_layers_of_truth_values_come_back():
     nodes = [
         Node("less", kinds.Less(), ("x", "c"), "less"),
@@ -476,6 +549,7 @@ def test_every_layer_can_be_written():
     written = set(EXACT) | set(OTHERWISE) | set(PAIRS) | {"Constant", "Gemm"}
     written |= {"QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger"}
     written |= {"And", "Or", "Xor", "Not", "Where"}
+    written |= {"ScatterElements", "ScatterND", "Col2Im", "Attention", "Bitwise"}
     layers = {
         name
         for name in kinds.__all__

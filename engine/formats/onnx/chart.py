@@ -12,6 +12,7 @@ from twinlens.engine.errors import ModelError
 from twinlens.engine.formats.answer.chart import Chart, End, Sizes, Step
 from twinlens.engine.formats.onnx.functions import reads
 from twinlens.engine.formats.onnx.operator import array_of
+from twinlens.engine.formats.onnx.steps import REAL, add_real
 from twinlens.engine.layers.base import Array
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def chart_of_onnx(model: onnx.ModelProto) -> Chart:
 def cut_onnx(model: onnx.ModelProto, value: str) -> onnx.ModelProto:
     """Leave of a model what a value is computed by, and make that its only output; in place."""
     graph = model.graph
+    if value.endswith(REAL):
+        add_real(model, value)
     if [output.name for output in graph.output] == [value]:
         return model
     declared = next((v for v in (*graph.output, *graph.value_info) if v.name == value), None)

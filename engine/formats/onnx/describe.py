@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinlens.engine.errors import ModelFileError
-from twinlens.engine.formats.answer.answers import answers_of
+from twinlens.engine.formats.answer.answers import Answer, Answers, answers_of
 from twinlens.engine.formats.described import (
     ModelFile,
     counted,
@@ -16,6 +17,7 @@ from twinlens.engine.formats.described import (
 )
 from twinlens.engine.formats.onnx.chart import chart_of_onnx
 from twinlens.engine.formats.onnx.functions import MAX_NODES
+from twinlens.engine.formats.onnx.steps import REAL, steps_of
 from twinlens.engine.formats.usual import Usual, of_producer, scaled_inside
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def describe_onnx(path: Path, model: onnx.ModelProto) -> ModelFile:
     if shape is None:
         raise ModelFileError(f"{path}: {no_picture(inputs[0].name, declared)}")
     chart = chart_of_onnx(model)
-    answers = answers_of(chart)
+    answers = _real(model, answers_of(chart))
     best = answers.best
     words, usual = _usual(model, chart, inputs[0].name, shape) or ("", {})
     return ModelFile(
@@ -82,3 +84,15 @@ def _usual(
     if inside is not None or channels == 1:
         return inside
     return of_producer(model.producer_name, (node.name for node in model.graph.node))
+
+
+def _real(model: onnx.ModelProto, answers: Answers) -> Answers:
+    """The same answers, where they are integers as the real numbers that those are worth."""
+    steps = steps_of(model)
+
+    def real(answer: Answer) -> Answer:
+        if answer.value not in steps:
+            return answer
+        return replace(answer, value=answer.value + REAL, output="")
+
+    return replace(answers, all=tuple(map(real, answers.all))) if steps else answers
