@@ -74,6 +74,7 @@ def record_of_model(found: Identified) -> dict[str, Any]:
             "shape": list(declared.input_shape if declared else spec.recipe.input_shape),
             "dtype": declared.input_dtype if declared else spec.recipe.dtype,
         },
+        "batch": _batch(found),
         "outputs": model.outputs,
         "recipe": spec.recipe.to_dict(),
         "read": spec.output,
@@ -84,6 +85,22 @@ def record_of_model(found: Identified) -> dict[str, Any]:
         "problem": found.problem.message if found.problem else None,
         "engines": _engines(found),
     }
+
+
+def _batch(found: Identified) -> dict[str, Any]:
+    """How many pictures the network takes at once, and how many of them the layers compute."""
+    from twinlens.engine.errors import TwinlensError
+    from twinlens.engine.graph import one_picture
+
+    shape = found.known.described.input_shape if found.known.described else ()
+    if len(shape) != 4 or (shape[0] or 1) == 1:
+        return {"pictures": 1, "computed": 1, "kept": ""}
+    try:
+        batch = one_picture(found.graph)
+    except TwinlensError:  # the engines say so
+        return {"pictures": shape[0], "computed": shape[0], "kept": ""}
+    computed = batch.pictures if batch.kept else 1
+    return {"pictures": batch.pictures, "computed": computed, "kept": batch.kept}
 
 
 def _engines(found: Identified) -> dict[str, dict[str, Any]]:
@@ -120,6 +137,7 @@ def _lines(record: dict[str, Any]) -> list[str]:
     rows = [
         ("format", f"{record['format']}, {record['bytes']:,} bytes"),
         ("input", f"{shape}, {record['input']['dtype']}"),
+        *_batch_row(record["batch"]),
         ("outputs", outputs),
         *((part, f"{text}, {origins.get(part, '')}") for part, text in _fed(recipe)),
         ("read as", record["read"]),
@@ -136,6 +154,16 @@ def _lines(record: dict[str, Any]) -> list[str]:
         ),
     ]
     return [f"{record['title']} ({record['path']})", *(f"{key:12}{text}" for key, text in rows)]
+
+
+def _batch_row(batch: dict[str, Any]) -> list[tuple[str, str]]:
+    count = batch["pictures"]
+    if count == 1:
+        return []
+    if batch["computed"] == 1:
+        return [("batch", f"{count} pictures at once; the layers compute one")]
+    why = f": {batch['kept']} keeps them together" if batch["kept"] else ""
+    return [("batch", f"{count} pictures at once, all of them computed{why}")]
 
 
 def _fed(recipe: Recipe) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ Goes in: what is true of a network whatever computes it. Stays out: kernels (`en
 """
 
 from twinlens.engine.graph.arrays import Named, named_arrays, with_arrays
+from twinlens.engine.graph.batch import Batch, one_picture
 from twinlens.engine.graph.builder import Builder
 from twinlens.engine.graph.graph import Graph
 from twinlens.engine.graph.node import Node
@@ -15,6 +16,7 @@ from twinlens.engine.graph.plan import Plan, Step
 from twinlens.engine.graph.types import value_types
 
 __all__ = [
+    "Batch",
     "Builder",
     "Graph",
     "Named",
@@ -22,6 +24,7 @@ __all__ = [
     "Plan",
     "Step",
     "named_arrays",
+    "one_picture",
     "optimize",
     "part_activations",
     "value_types",

@@ -12,7 +12,7 @@ from twinlens.engine.layers.base import Array, DType, Layer, Shape
 from twinlens.engine.layers.checks import broadcast, choice, input_count, one_input
 
 
-class _Binary(Layer):
+class Binary(Layer):
     """Two inputs joined sample by sample; shapes broadcast by NumPy's rule."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -34,7 +34,7 @@ class _Binary(Layer):
         return prod(self.output_shape(*inputs))
 
 
-class Add(_Binary):
+class Add(Binary):
     """``first + second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -42,7 +42,7 @@ class Add(_Binary):
         return np.asarray(first + second)
 
 
-class Sub(_Binary):
+class Sub(Binary):
     """``first - second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -50,7 +50,7 @@ class Sub(_Binary):
         return np.asarray(first - second)
 
 
-class Mul(_Binary):
+class Mul(Binary):
     """``first * second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -58,7 +58,7 @@ class Mul(_Binary):
         return np.asarray(first * second)
 
 
-class Div(_Binary):
+class Div(Binary):
     """``first / second``; integers divide towards zero, as in ONNX."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -71,7 +71,7 @@ class Div(_Binary):
         return np.asarray(floor + off.astype(floor.dtype))
 
 
-class Pow(_Binary):
+class Pow(Binary):
     """``first ** second``, in the first's type."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -82,7 +82,7 @@ class Pow(_Binary):
         return np.asarray(np.power(base, second)).astype(first.dtype, copy=False)
 
 
-class Maximum(_Binary):
+class Maximum(Binary):
     """The larger of both; not a number where one is not."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -90,7 +90,7 @@ class Maximum(_Binary):
         return np.asarray(np.maximum(first, second))
 
 
-class Minimum(_Binary):
+class Minimum(Binary):
     """The smaller of both; not a number where one is not."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -98,7 +98,7 @@ class Minimum(_Binary):
         return np.asarray(np.minimum(first, second))
 
 
-class Mod(_Binary):
+class Mod(Binary):
     """What remains of ``first / second``.
 
     Args:
@@ -124,7 +124,7 @@ _BITS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-class Bitwise(_Binary):
+class Bitwise(Binary):
     """Two whole numbers joined bit by bit.
 
     Args:

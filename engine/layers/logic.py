@@ -16,7 +16,7 @@ _TRUTH = np.dtype(bool)
 _TYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
 
-class _Truth(Layer):
+class Truth(Layer):
     """Two inputs joined to truth values; shapes broadcast by NumPy's rule."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -38,7 +38,7 @@ class _Truth(Layer):
         """The operation itself."""
 
 
-class Equal(_Truth):
+class Equal(Truth):
     """``first == second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -46,7 +46,7 @@ class Equal(_Truth):
         return np.equal(first, second)
 
 
-class Greater(_Truth):
+class Greater(Truth):
     """``first > second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -54,7 +54,7 @@ class Greater(_Truth):
         return np.greater(first, second)
 
 
-class GreaterOrEqual(_Truth):
+class GreaterOrEqual(Truth):
     """``first >= second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -62,7 +62,7 @@ class GreaterOrEqual(_Truth):
         return np.greater_equal(first, second)
 
 
-class Less(_Truth):
+class Less(Truth):
     """``first < second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -70,7 +70,7 @@ class Less(_Truth):
         return np.less(first, second)
 
 
-class LessOrEqual(_Truth):
+class LessOrEqual(Truth):
     """``first <= second``."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -78,7 +78,7 @@ class LessOrEqual(_Truth):
         return np.less_equal(first, second)
 
 
-class And(_Truth):
+class And(Truth):
     """Whether both hold."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -86,7 +86,7 @@ class And(_Truth):
         return np.logical_and(first, second)
 
 
-class Or(_Truth):
+class Or(Truth):
     """Whether one or both hold."""
 
     def join(self, first: Array, second: Array) -> Array:
@@ -94,7 +94,7 @@ class Or(_Truth):
         return np.logical_or(first, second)
 
 
-class Xor(_Truth):
+class Xor(Truth):
     """Whether exactly one holds."""
 
     def join(self, first: Array, second: Array) -> Array:

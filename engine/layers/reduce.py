@@ -150,7 +150,7 @@ def _squares(x: Array, axes: Shape, keep_dims: bool) -> Array:
     return np.asarray(np.sum(np.square(x), axis=axes, keepdims=keep_dims, dtype=x.dtype))
 
 
-class _Place(Layer):
+class Place(Layer):
     """Place of an extreme along one axis, as int64.
 
     Args:
@@ -194,7 +194,7 @@ class _Place(Layer):
         return f"axis {self.axis}"
 
 
-class ArgMax(_Place):
+class ArgMax(Place):
     """Place of the largest sample along an axis, as int64."""
 
     def find(self, x: Array) -> Array:
@@ -202,7 +202,7 @@ class ArgMax(_Place):
         return np.asarray(np.argmax(x, self.axis))
 
 
-class ArgMin(_Place):
+class ArgMin(Place):
     """Place of the smallest sample along an axis, as int64."""
 
     def find(self, x: Array) -> Array:

@@ -114,6 +114,9 @@ def recipe_of_file(subject: Subject, file: ModelFile) -> Fed:
     sized = height is not None and width is not None
     given = _merged(subject, channels or 3, sized=sized)
     notes = [*given.notes]
+    if file.metadata.get("Image.ColorSpaceGamma", "").strip().lower() == "linear":
+        # Windows ML, whose metadata these are, takes nothing but sRGB either.
+        notes.append("colours: the model asks for linear light, and is fed sRGB")
     if not sized and "size" not in given.origins:
         notes.append("input size: 224, assumed")
     values: dict[str, Any] = {"width": width or 224, "height": height or 224, "layout": layout}

@@ -28,3 +28,11 @@ def test_image_metadata_say_how_a_model_is_fed(tmp_path: Path) -> None:
     }
     recipe = resolve(picture_net(tmp_path / "net.onnx", metadata=metadata)).spec.recipe
     assert (recipe.color, recipe.scale, recipe.mean) == ("BGR", 1.0, (0.0, 0.0, 0.0))
+
+
+def test_linear_light_is_told(tmp_path: Path) -> None:
+    for gamma in ("Linear", "SRGB"):
+        metadata = {"Image.BitmapPixelFormat": "Rgb8", "Image.ColorSpaceGamma": gamma}
+        notes = resolve(picture_net(tmp_path / f"{gamma}.onnx", metadata=metadata)).spec.notes
+        told = [note for note in notes if "linear light" in note]
+        assert len(told) == (gamma == "Linear")

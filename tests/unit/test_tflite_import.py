@@ -1,5 +1,6 @@
 """TensorFlow Lite files as graphs: every operator against LiteRT's recorded answers, and errors."""
 
+import json
 import zipfile
 
 import numpy as np
@@ -322,3 +323,32 @@ def test_integers_are_written_where_they_fit_with_their_zero(steps, dtype):
     assert (None if found is None else names[found.data_type]) == dtype
     (back,) = graph_from_onnx(model).nodes
     np.testing.assert_array_equal(back.layer.weight, weight)
+
+
+@pytest.mark.parametrize(
+    ("member", "write"),
+    [
+        ("metadata.json", json.dumps),
+        ("TFLITE_ULTRALYTICS_METADATA.json", json.dumps),
+        ("temp_meta.txt", str),
+    ],
+)
+def test_what_ultralytics_writes_behind_the_file_counts(tmp_path, member, write):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(classifier())
+    names = {n: f"it's a kind {n}" for n in range(6)}
+    values = {"task": "classify", "stride": 1, "imgsz": [8, 8], "names": names}
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, write(values))
+    spec = resolve(path).spec
+    assert spec.labels == tuple(names.values())
+    assert (spec.recipe.scale, spec.recipe.mean) == (pytest.approx(1 / 255), (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("text", ["{" * 5000, "[1, 2]", "__import__('os')", "\0", '{"names": 3}'])
+def test_what_is_no_metadata_behind_the_file_is_left_alone(tmp_path, text):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(classifier())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("metadata.json", text)
+    assert len(resolve(path, labels=_labels(tmp_path, 6)).spec.labels) == 6

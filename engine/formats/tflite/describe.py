@@ -39,7 +39,7 @@ from twinlens.engine.formats.usual import (
 _METADATA = "TFLITE_METADATA"
 _AXIS_LABELS = 2
 _NORMALIZATION = 1
-_PACKED_NAMES = ("metadata.json", "temp_meta.txt")
+_PACKED_NAMES = ("metadata.json", "TFLITE_ULTRALYTICS_METADATA.json", "temp_meta.txt")
 _PACKED = (zlib.error, lzma.LZMAError)
 _MAX_LABEL_BYTES = 4 << 20
 _MOST = 1_000
@@ -240,15 +240,18 @@ def _labels(path: Path, metadata: Table | None) -> tuple[str, ...]:
 
 
 def _packed(path: Path) -> str:
-    """What Ultralytics packs behind a network; "" where there is nothing of it."""
+    """What Ultralytics packs behind a network; "" where there is nothing of it.
+
+    Of several the last counts, as with its own reader.
+    """
     if not zipfile.is_zipfile(path):
         return ""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in _PACKED_NAMES if name in archive.namelist()]
-            if not names or archive.getinfo(names[0]).file_size > _MAX_LABEL_BYTES:
+            entries = [entry for entry in archive.infolist() if entry.filename in _PACKED_NAMES]
+            if not entries or entries[-1].file_size > _MAX_LABEL_BYTES:
                 return ""
-            with archive.open(names[0]) as stream:
+            with archive.open(entries[-1]) as stream:
                 return stream.read(_MAX_LABEL_BYTES).decode("utf-8-sig")
     except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, *_PACKED):
         return ""  # nothing that has to be there

@@ -8,7 +8,7 @@ from functools import cache
 
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, Runner
 from twinlens.engine.errors import EngineError
-from twinlens.engine.graph import Graph, optimize
+from twinlens.engine.graph import Graph, one_picture, optimize
 from twinlens.engine.targets.cpu.run.classifier import ID, TITLE
 from twinlens.engine.targets.cpu.run.reference import ReferenceRunner
 
@@ -61,7 +61,9 @@ class LayersCpuEngine:
                 f"{self.title} computes in {', '.join(PRECISIONS)}, not in {options.precision!r}"
             )
         expected = network.spec.recipe.input_shape
-        return self._runner(optimize(network.graph), expected, network.spec, options)
+        return self._runner(
+            optimize(one_picture(network.graph).graph), expected, network.spec, options
+        )
 
     def _runner(
         self, graph: Graph, expected: tuple[int, ...], model: ModelSpec, options: EngineOptions

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.errors import EngineError, EngineUnavailableError, TwinlensError
-from twinlens.engine.graph import optimize
+from twinlens.engine.graph import one_picture, optimize
 from twinlens.engine.targets.gpu.run.adapters import TITLE, choose, list_adapters, without_wgpu
 from twinlens.engine.targets.quantized import without_pairs
 
@@ -71,5 +71,5 @@ class LayersGpuEngine:
         from twinlens.engine.targets.gpu.run.runner import GpuRunner
 
         expected = network.spec.recipe.input_shape
-        graph = optimize(network.graph)
+        graph = optimize(one_picture(network.graph).graph)
         return GpuRunner(without_pairs(graph)[0], expected, adapter, options.precision)
