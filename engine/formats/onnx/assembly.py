@@ -57,13 +57,7 @@ class Assembly:
         """
         read = read_names(graph)
         for node, name in in_order(graph, self._title):
-            checkpoint()
-            self._count += 1
-            if self._count > MAX_NODES:
-                raise ModelFileError(
-                    f"{self._title}: its loops come to more than {MAX_NODES:,} nodes, which is "
-                    "more than is read"
-                )
+            self._one_more()
             if not self._add(node, prefix + name, read):
                 break
 
@@ -75,6 +69,16 @@ class Assembly:
         """
         if self._missing or self._refused:
             raise _lacking(self._title, self._missing, self._refused)
+
+    def _one_more(self) -> None:
+        """Count a node, or a round of a loop, which may have none."""
+        checkpoint()
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise ModelFileError(
+                f"{self._title}: its loops come to more than {MAX_NODES:,} nodes, which is "
+                "more than is read"
+            )
 
     def _add(self, node: onnx.NodeProto, name: str, read: Collection[str]) -> bool:
         """Add one node; False where what is missing makes the rest hard to judge."""
@@ -124,6 +128,7 @@ class Assembly:
         gathered: list[list[str]] = []
         number = 0
         while on and (rounds is None or number < int(rounds.reshape(-1)[0])):
+            self._one_more()
             given = [
                 operator.keep(np.asarray(number, np.int64), f"round_{number}"),
                 operator.keep(np.asarray(True), f"going_{number}"),
