@@ -132,6 +132,18 @@ def windows_over_rows():
 
 
 @case
+def windows_that_keep_to_slices():
+    """Convolutions of volumes with a kernel of 1 along an axis, as lambda networks have."""
+    s = Small()
+    x = s.add("Reshape", "x", s.const([1, 2, 2, H, W]))
+    x = s.add("Conv", x, s.weight(3, 2, 1, 3, 3), s.weight(3), pads=[0, 1, 1, 0, 1, 1])
+    x = s.add("Transpose", x, perm=[0, 1, 3, 4, 2])
+    x = s.add("Conv", x, s.weight(4, 3, 3, 2, 1), strides=[2, 1, 1], pads=[1, 0, 0, 1, 1, 0])
+    x = s.add("Conv", x, s.weight(4, 4, 2, 1, 1), dilations=[2, 1, 1])
+    return s.model(s.add("ReduceMean", x, axes=[4], keepdims=0))
+
+
+@case
 def powers_of_windows():
     s = Small(18)
     x = s.add("LpPool", "x", kernel_shape=[2, 3], strides=[1, 2], pads=[1, 0, 0, 1], p=2)

@@ -146,7 +146,7 @@ def test_weights_do_not_go_through_the_functions():
 @pytest.mark.parametrize("shape", [(1, 3, 4, 8, 8), (1, 3, 2, 8, 8)])
 @pytest.mark.parametrize("kind", ["Conv", "MaxPool", "AveragePool"])
 def test_volumes_are_told_as_such(shape, kind):
-    weights = [helper.make_tensor("w", 1, (2, 3, 1, 1, 1), [0.0] * 6)] if kind == "Conv" else []
+    weights = [helper.make_tensor("w", 1, (2, 3, 2, 2, 2), [0.0] * 48)] if kind == "Conv" else []
     more = {} if kind == "Conv" else {"kernel_shape": [1, 1, 1]}
     node = helper.make_node(kind, ["x", "w"] if weights else ["x"], ["y"], **more)
     graph = helper.make_graph(

@@ -25,7 +25,9 @@ from twinlens.engine.layers import (
     ReduceL1,
     ReduceL2,
     ReduceSum,
+    Reshape,
     Squeeze,
+    Transpose,
     Unsqueeze,
     same_padding,
     transpose_padding,
@@ -39,6 +41,9 @@ Pads = tuple[int, int, int, int]
 def conv(operator: Operator) -> None:
     """Conv: weights and bias are constants; pads may be negative (the input is cut)."""
     weight, bias = operator.constant(1, "weight"), operator.optional(2, "bias")
+    if len(operator.shape()) == 5 and weight.ndim == 5 and 1 in weight.shape[2:]:
+        _convolve_slices(operator, weight, bias)
+        return
     convolve(operator, operator.input(0), weight, bias, weight_scale(operator, 1, axis=0))
 
 
@@ -74,6 +79,45 @@ def convolve(
     else:
         layer = Conv2d(weight, bias, weight_scale=scale, **settings)
     return emit_window(operator, layer, source, step=step)
+
+
+def _convolve_slices(operator: Operator, weight: Array, bias: Array | None) -> None:
+    """A convolution of a volume that keeps to slices of it, as lambda networks have: of pictures.
+
+    Raises:
+        UnsupportedOperatorError: it moves along all three axes.
+    """
+    stride, dilation = (operator.attribute(key, [1, 1, 1]) for key in ("strides", "dilations"))
+    pads = operator.attribute("pads", [0] * 6)
+    explicit = operator.attribute("auto_pad", "NOTSET") == "NOTSET" and min(pads) >= 0
+    still = [
+        axis
+        for axis in range(3)
+        if weight.shape[axis + 2] == stride[axis] == 1 and pads[axis] == pads[axis + 3] == 0
+    ]
+    if not still or not explicit:
+        lifted(operator, operator.input(0))  # says what is required
+    axis = still[-1]
+    first, second = (at for at in range(3) if at != axis)
+    n, channels, *sizes = operator.shape()
+    x = operator.emit(
+        Transpose((0, axis + 2, 1, first + 2, second + 2)), operator.input(0), step="slices"
+    )
+    flat = Reshape((n * sizes[axis], channels, sizes[first], sizes[second]), allow_zero=True)
+    layer = Conv2d(
+        weight.squeeze(axis + 2),
+        bias,
+        stride=(stride[first], stride[second]),
+        dilation=(dilation[first], dilation[second]),
+        groups=operator.attribute("group", 1),
+        pads=(pads[first], pads[second], pads[first + 3], pads[second + 3]),
+    )
+    x = operator.emit(layer, operator.emit(flat, x, step="pictures"), step="conv")
+    outputs, height, width = operator.shape_of(x)[1:]
+    back = Reshape((n, sizes[axis], outputs, height, width), allow_zero=True)
+    order = {axis + 2: 1, first + 2: 3, second + 2: 4}
+    turned = Transpose((0, 2, *(order[at] for at in (2, 3, 4))))
+    operator.emit(turned, operator.emit(back, x, step="volume"))
 
 
 def window(operator: Operator, source: str, weight: Array) -> tuple[str, Array, dict[str, Any]]:
