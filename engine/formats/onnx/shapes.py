@@ -6,6 +6,7 @@ Every shape is known at import, so that what a classifier computes from shapes i
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,12 @@ def constant_of_shape(operator: Operator) -> None:
     """ConstantOfShape with a shape that is known at import."""
     shape = [int(size) for size in operator.constant(0, "shape").reshape(-1)]
     value = np.asarray(operator.attribute("value", np.zeros(1, np.float32))).reshape(-1)
-    if value.size != 1 or any(size < 0 for size in shape) or np.prod(shape) > _LARGEST:
+    if value.size != 1 or any(size < 0 for size in shape):
         raise operator.unsupported(f"shape {shape} of {value.size} values")
-    operator.emit_constant(np.full(shape, value[0], value.dtype))
+    if prod(shape) > _MOST_FILLED:
+        raise operator.unsupported(f"shape {shape}; at most {_MOST_FILLED:,} numbers are filled in")
+    # One number seen everywhere: a short file cannot ask for memory.
+    operator.emit_constant(np.broadcast_to(value[0], shape))
 
 
 def range_of(operator: Operator) -> None:
@@ -131,6 +135,7 @@ def non_zero(operator: Operator) -> None:
 
 
 _LARGEST = 1 << 20
+_MOST_FILLED = 1 << 24
 
 BUILDERS: dict[str, Callable[[Operator], None]] = {
     "Concat": concat,
