@@ -42,6 +42,11 @@ def cancel_scope(token: Cancellable | None) -> Iterator[None]:
         _token.reset(before)
 
 
+def current_token() -> Cancellable | None:
+    """The token that ``checkpoint`` looks at on this thread; None where no scope is in force."""
+    return _token.get()
+
+
 def is_cancelled() -> bool:
     """Whether the work of this thread is to end; False where no scope is in force."""
     token = _token.get()

@@ -8,11 +8,13 @@ TwinlensError                     what a person is shown; ``hint`` says what to 
 │   ├── ShapeError                shapes that do not fit each other
 │   ├── ParameterError            parameters missing, extra or of the wrong size
 │   ├── LabelError                labels that do not match the outputs
+│   ├── DistrustedError           it ended an engine's process earlier; a person is asked first
 │   └── DownloadError             a model cannot be fetched, or is not what was asked for
 │       └── DownloadCancelledError   a person stopped it; what has arrived is kept
 ├── EngineError                   an engine cannot do its work
 │   ├── EngineUnavailableError    the engine does not exist here; says why
 │   └── InferenceError            the engine failed while it ran
+│       └── EngineStoppedError    the process that it ran in ended, hung or took too much memory
 ├── SourceError                   a camera, file, stream or screen fails (raised by the app)
 └── CancelledError                nobody waits for the work any more; never shown to a person
 """
@@ -77,6 +79,10 @@ class LabelError(ModelError):
     """Labels do not match the model's outputs."""
 
 
+class DistrustedError(ModelError):
+    """The model ended the process of an engine earlier; a person is asked before it runs again."""
+
+
 class DownloadError(ModelError):
     """A model cannot be fetched, or what came is not what was asked for."""
 
@@ -95,6 +101,10 @@ class EngineUnavailableError(EngineError):
 
 class InferenceError(EngineError):
     """The engine failed while it ran."""
+
+
+class EngineStoppedError(InferenceError):
+    """The process that an engine ran in ended, hung, or took more memory than it may."""
 
 
 class SourceError(TwinlensError):

@@ -13,7 +13,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from twinlens.engine.cancel import cancel_scope
 from twinlens.engine.errors import CancelledError
@@ -35,6 +36,7 @@ class CancelToken:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._children: weakref.WeakSet[CancelToken] = weakref.WeakSet()
+        self._acts: list[Callable[[], object]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -45,9 +47,30 @@ class CancelToken:
         """Ask the work, and every part of it, to end; returns at once."""
         with self._lock:
             self._event.set()
-            children = list(self._children)
+            children, acts = list(self._children), list(self._acts)
         for child in children:
             child.cancel()
+        for act in acts:
+            act()
+
+    @contextmanager
+    def cancelling(self, act: Callable[[], object]) -> Iterator[None]:
+        """Have something called when it is cancelled while the body runs; at once if it is.
+
+        Args:
+            act: ends what the body waits for; called from any thread, must neither block nor
+                raise.
+        """
+        with self._lock:
+            self._acts.append(act)
+            cancelled = self._event.is_set()
+        try:
+            if cancelled:
+                act()
+            yield
+        finally:
+            with self._lock:
+                self._acts.remove(act)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Sleep until it is cancelled, or time is up; returns whether it is cancelled."""

@@ -1,0 +1,198 @@
+"""The one owner of hosts: a loader of networks that runs each in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from twinlens.app.core.hosts.distrust import Distrust
+from twinlens.app.core.hosts.engines import HostedRunner, Stopped, load_in
+from twinlens.app.core.hosts.keeper import Keeper
+from twinlens.app.core.hosts.process import HostGoneError, HostProcess, memory_limit
+from twinlens.app.core.hosts.records import choice_of
+from twinlens.app.core.session.engines import EngineChoice
+from twinlens.engine.api.protocol import EngineOptions, Network, Runner
+from twinlens.engine.cancel import checkpoint
+from twinlens.engine.errors import CancelledError, EngineError
+
+_log = logging.getLogger(__name__)
+
+MOST = 8
+"""Hosts at a time; no spare one is kept beyond."""
+
+
+class Hosts:
+    """Engine hosts: one for each network that serves, and one that waits.
+
+    Args:
+        memory: bytes of its own that a host may have; None is what suits the machine.
+        command: what starts a host; None is this interpreter.
+        distrust: remembers models that ended their host; None forgets.
+        spare: keep one that waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: int | None = None,
+        command: Sequence[str] | None = None,
+        distrust: Distrust | None = None,
+        spare: bool = True,
+    ) -> None:
+        self._memory = memory_limit() if memory is None else memory
+        self._command = command
+        self.distrust = distrust
+        self._keep_spare = spare
+        self._lock = threading.Lock()
+        self._spare: HostProcess | None = None
+        self._measuring: dict[HostProcess, int] = {}
+        self._stopping = False
+        self.keeper = Keeper()
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the first one on this thread, which must be the process's main one."""
+        if self._keep_spare:
+            self._spare = self.keeper.adopt(self._make(self.keeper.notice))
+
+    def request_stop(self) -> None:
+        """End all; returns at once. Whoever waits for one gets CancelledError."""
+        self._stopping = True
+        self.keeper.request_stop()
+
+    def stop(self, within_s: float = 1.0) -> bool:
+        """End all and wait for it; False where one has not ended by then."""
+        self._stopping = True
+        return self.keeper.stop(within_s)
+
+    # --- engines -------------------------------------------------------------------------------
+
+    def load(self, network: Network, engine_id: str, options: EngineOptions) -> Runner:
+        """Load a network in a host of its own, which ends with the runner; a ``Loader``.
+
+        Raises:
+            DistrustedError: the model ended its host earlier today.
+            EngineError: no host can be started, or it stopped.
+            CancelledError, TwinlensError: as ``registry.load``.
+        """
+        self._check(network)
+        host = self._take()
+        try:
+            runner = load_in(host, network, engine_id, options, closed=_end, stopped=self._remember)
+        except BaseException:
+            _end(host)
+            raise
+        finally:
+            self._replace()
+        return runner
+
+    def measure(self, network: Network, engine_id: str, options: EngineOptions) -> Runner:
+        """Load a network in a host that it shares with others that are measured; a ``Loader``.
+
+        Raises:
+            As ``load``.
+        """
+        self._check(network)
+        host = self._shared()
+        try:
+            runner = load_in(
+                host, network, engine_id, options, closed=self._leave, stopped=self._remember
+            )
+        except BaseException:
+            self._leave(host)
+            raise
+        finally:
+            self._replace()
+        return runner
+
+    def choices(self) -> list[EngineChoice]:
+        """All engines with what they offer here, as a host finds them.
+
+        Raises:
+            EngineError: the host stopped.
+        """
+        host = self._take()
+        try:
+            record, _ = host.ask("choices")
+        except HostGoneError as gone:
+            if gone.ended_by_us:
+                raise CancelledError("nobody waits for it any more") from gone
+            raise EngineError(f"the engines cannot be asked: their process {gone.why}") from gone
+        finally:
+            _end(host)
+            self._replace()
+        return [choice_of(engine) for engine in record.get("engines", [])]
+
+    # --- hosts ---------------------------------------------------------------------------------
+
+    def _check(self, network: Network) -> None:
+        if self.distrust is not None:
+            self.distrust.check(network)
+        checkpoint()
+
+    def _remember(self, stopped: Stopped) -> None:
+        _log.warning("%s on %s: its host %s", stopped.network.name, stopped.engine_id, stopped.why)
+        if self.distrust is not None:
+            self.distrust.add(stopped.network, stopped.why)
+
+    def _make(self, notice: Callable[[], None]) -> HostProcess:
+        return HostProcess("engines", memory=self._memory, command=self._command, notice=notice)
+
+    def _start(self) -> HostProcess:
+        if self._stopping:
+            raise CancelledError("the program ends")
+        try:
+            return self.keeper.start(self._make)
+        except OSError as why:
+            if self._stopping:
+                raise CancelledError("the program ends") from why
+            raise EngineError(
+                f"no process can be started for the engine: {why}",
+                hint="The system is short of memory, processes or files.",
+            ) from why
+
+    def _take(self) -> HostProcess:
+        with self._lock:
+            host, self._spare = self._spare, None
+        return host if host is not None and host.alive else self._start()
+
+    def _replace(self) -> None:
+        """Have a spare one again, unless there are many already; returns before it is warm."""
+        with self._lock:
+            lacks = self._spare is None or not self._spare.alive
+            if not (lacks and self._keep_spare) or self._stopping or self.keeper.alive >= MOST:
+                return
+            try:
+                self._spare = self._start()
+            except (EngineError, CancelledError) as why:
+                _log.info("no spare host: %s", why)
+
+    def _shared(self) -> HostProcess:
+        """A host for one more that is measured; it counts as used from now on."""
+        with self._lock:
+            free = [h for h in self._measuring if h.alive and not h.busy]
+            if free:
+                self._measuring[free[0]] += 1
+                return free[0]
+        host = self._take()
+        with self._lock:
+            self._measuring[host] = 1
+        return host
+
+    def _leave(self, host: HostProcess) -> None:
+        with self._lock:
+            left = self._measuring.get(host, 1) - 1
+            if left > 0 and host.alive:
+                self._measuring[host] = left
+                return
+            self._measuring.pop(host, None)
+        host.end(on_purpose=True)
+
+
+def _end(host: HostProcess) -> None:
+    host.end(on_purpose=True)
+
+
+__all__ = ["MOST", "HostedRunner", "Hosts"]

@@ -1,0 +1,164 @@
+"""The thread that keeps hosts: starts them, watches over those that are waited for, buries them.
+
+It alone starts them, since Linux ends a child with the *thread* that started it. It counts its own
+waking moments, so that a computer that was asleep, or a clock that was set, makes nobody overdue.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from twinlens.app.core.hosts.process import HostProcess, Overdue, worked_s
+from twinlens.app.core.workers import CancelToken, Worker
+
+TICK_S = 0.1
+_QUIET_TICKS = 20
+_NAP_S = 5.0
+_WORKS = 0.3
+_LONGER = 8
+
+
+class Keeper:
+    """Keeps hosts until ``stop``."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._hosts: list[HostProcess] = []
+        self._tasks: list[Callable[[], object]] = []
+        self._asleep = self._stopping = False
+        self._worker = Worker("twinlens-hosts", self._run, wake=self._wake)
+        self._worker.start()
+
+    @property
+    def hosts(self) -> tuple[HostProcess, ...]:
+        """Those that were not buried yet."""
+        with self._changed:
+            return tuple(self._hosts)
+
+    @property
+    def alive(self) -> int:
+        """How many run, and are to go on."""
+        return sum(host.alive for host in self.hosts)
+
+    def start(self, make: Callable[[Callable[[], None]], HostProcess]) -> HostProcess:
+        """Start a host on this thread; raises what starting it does.
+
+        Args:
+            make: starts it; gets what it calls when somebody begins to wait for it.
+        """
+        made: Future[HostProcess] = Future()
+
+        def act() -> None:
+            try:
+                made.set_result(self.adopt(make(self.notice)))
+            except OSError as why:
+                made.set_exception(why)
+
+        with self._changed:
+            if self._stopping:
+                raise OSError("no host is started any more")
+            self._tasks.append(act)
+            self._changed.notify_all()
+        return made.result()
+
+    def adopt(self, host: HostProcess) -> HostProcess:
+        """Keep a host that somebody else has started."""
+        with self._changed:
+            self._hosts.append(host)
+            late = self._stopping
+            self._changed.notify_all()
+        if late:
+            host.end(on_purpose=True)
+        return host
+
+    def notice(self) -> None:
+        """Somebody begins to wait for a host."""
+        if self._asleep:
+            self._wake()
+
+    def request_stop(self) -> None:
+        """End all hosts, and start no more; returns at once."""
+        with self._changed:
+            self._stopping = True
+            hosts = tuple(self._hosts)
+            self._changed.notify_all()
+        for host in hosts:
+            host.end(on_purpose=True)
+
+    def stop(self, within_s: float) -> bool:
+        """End all hosts and wait for their end; False where one has not ended by then."""
+        self.request_stop()
+        deadline_s = time.monotonic() + within_s
+        self._worker.request_stop()
+        self._worker.join(deadline_s)
+        for host in self.hosts:
+            host.bury(max(0.0, deadline_s - time.monotonic()))
+        return not any(host.running for host in self.hosts)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self, token: CancelToken) -> None:
+        quiet = 0
+        before_s = time.monotonic()
+        while self._go_on(token):
+            with self._changed:
+                # Who is waited for, or is to be buried, is looked at ten times a second; where
+                # there is nobody for a while, hardly ever.
+                self._asleep = quiet > _QUIET_TICKS
+                # Looked at once more: whoever did not see it asleep is seen here.
+                busy = any(host.waiting is not None for host in self._hosts)
+                if not self._tasks:
+                    self._changed.wait(_NAP_S if self._asleep and not busy else TICK_S)
+                self._asleep = False
+                tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task()
+            after_s = time.monotonic()
+            # Longer than two turns: this process did not run either.
+            quiet = 0 if self._look(min(after_s - before_s, 2 * TICK_S)) else quiet + 1
+            before_s = after_s
+
+    def _go_on(self, token: CancelToken) -> bool:
+        with self._changed:
+            left = self._tasks or (self._stopping and self._hosts)
+            return not token.cancelled or bool(left)
+
+    def _look(self, passed_s: float) -> bool:
+        """Look after every host; whether there was something to look after."""
+        active = False
+        for host in self.hosts:
+            waiting = host.waiting
+            if waiting is not None:
+                active = True
+                waiting.waited_s += passed_s
+                if waiting.worked_s is None:
+                    waiting.worked_s = worked_s(host.pid)
+                if waiting.waited_s > waiting.allowed_s and host.alive:
+                    _end_overdue(host, waiting)
+            if not host.alive:
+                active = True
+                if host.bury():
+                    with self._changed:
+                        self._hosts.remove(host)
+        return active
+
+
+def _end_overdue(host: HostProcess, waiting: Overdue) -> None:
+    """End a host that is overdue; one that computes, or gets no processor, has a while longer."""
+    now_s, before_s = worked_s(host.pid), waiting.worked_s
+    if now_s is not None and before_s is not None:
+        works = now_s - before_s > _WORKS * waiting.waited_s
+        if works and waiting.waited_s < _LONGER * waiting.allowed_s:
+            return
+    host.end(_overdue(waiting.limit_s, waiting.waited_s))
+
+
+def _overdue(limit_s: float | None, allowed_s: float) -> str:
+    if limit_s is None:
+        return f"gave no sign of life for {allowed_s:.0f} s"
+    return f"did not answer within {allowed_s:.1f} s"
