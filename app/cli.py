@@ -59,8 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run the command line as a process of its own: hear signals, and leave by the one way out."""
+    from twinlens.app.core.hosts.child import FROZEN_FLAG, serve_forever
+    from twinlens.app.core.hosts.early import begin_for
     from twinlens.app.core.way_out import WAY_OUT
 
+    if sys.argv[1:2] == [FROZEN_FLAG]:
+        serve_forever(sys.argv[2])
+    begin_for(sys.argv[1:], tuple(COMMANDS))
     WAY_OUT.install()
     try:
         code = main()

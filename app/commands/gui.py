@@ -11,6 +11,8 @@ from pathlib import Path
 
 from twinlens.app.commands.display import no_window_reason
 from twinlens.app.commands.options import add_model_options, add_precision_options
+from twinlens.app.core.hosts.early import IN_ONE_PROCESS, take_first
+from twinlens.app.core.hosts.hosts import window_hosts
 from twinlens.app.core.way_out import WAY_OUT
 
 SOURCE_HELP = (
@@ -25,6 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, engine=None)
     add_precision_options(parser)
     parser.add_argument("--terminal", action="store_true", help="no window: show it in here")
+    parser.add_argument(
+        IN_ONE_PROCESS,
+        action="store_true",
+        help="run engines in the window's own process, which a fault of theirs ends",
+    )
     parser.add_argument("--settings", type=Path, help="settings file (default: the user's)")
 
 
@@ -42,6 +49,7 @@ def execute(args: argparse.Namespace) -> int:
     from twinlens.app.core.settings import SettingsStore
     from twinlens.app.qt.main import run_window
 
+    hosts = None if args.one_process else window_hosts(take_first())
     return run_window(
         args.source,
         args.model,
@@ -54,4 +62,5 @@ def execute(args: argparse.Namespace) -> int:
         adapter=args.adapter,
         output_name=args.output_name,
         output_kind=args.output_kind,
+        hosts=hosts,
     )

@@ -33,7 +33,7 @@ def build_overlays(
     """
     # An answer that rests would stand on pictures that it does not belong to.
     answered = result is not None
-    if not state.answering:
+    if not state.answering or state.info is None:
         result = None
     return Overlays(
         label=label_overlay(result, settings.threshold) if result else None,

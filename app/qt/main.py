@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from PySide6.QtCore import QLoggingCategory, Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
+from twinlens.app.core.hosts.hosts import Hosts
 from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
+from twinlens.app.core.session.session import Session
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.way_out import WAY_OUT
@@ -32,6 +37,9 @@ from twinlens.models.identify.resolve import (
     default_problem,
     resolve,
 )
+
+_log = logging.getLogger(__name__)
+_HOSTS_WITHIN_S = 0.4
 
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter, in seconds.
@@ -55,6 +63,7 @@ def run_window(
     adapter: str | None = None,
     output_name: str = "",
     output_kind: str = "",
+    hosts: Hosts | None = None,
 ) -> int:
     """Show the window until it is closed; returns the exit status.
 
@@ -70,6 +79,7 @@ def run_window(
         adapter: words of a GPU adapter; None means the remembered one.
         output_name: the output of ``model`` that classifies; empty for the one that is found.
         output_kind: what the outputs of ``model`` are; empty for what is found.
+        hosts: where engines run; they end with the window. None runs them in this process.
 
     Raises:
         EngineError: there is no engine of that id, or it lacks that precision.
@@ -83,8 +93,11 @@ def run_window(
     saved = settings.load()
     later = frozenset() if saved.auto_engine else SLOW_TO_ASK - {engine or saved.engine}
     asked = Asked(labels, output_name, output_kind) if model else Asked()
-    window = make_window(settings, asked=asked, later=later)
+    window = make_window(settings, asked=asked, later=later, hosts=hosts)
     _listen(window, application)
+    if hosts is not None:
+        # What waits for one of them ends with it.
+        window.leaving.connect(hosts.request_stop)
     if threads is not None:
         window.remember(threads=threads)
     if calibration is not None:
@@ -102,12 +115,21 @@ def run_window(
     else:
         window.start(source, model, engine)
     if later:
-        window.choose.ask_engines(engine_choices)
+        window.choose.ask_engines(engine_choices if hosts is None else hosts.choices)
     try:
         application.exec()
     finally:
-        window.stop()
+        end(window, hosts)
     return 0
+
+
+def end(window: MainWindow, hosts: Hosts | None) -> None:
+    """End all that runs; what waits for a host ends with it, so they go first."""
+    if hosts is not None:
+        hosts.request_stop()
+    window.stop()
+    if hosts is not None and not hosts.stop(_HOSTS_WITHIN_S):
+        _log.info("a host did not end within %s s", _HOSTS_WITHIN_S)
 
 
 def _listen(window: MainWindow, application: QApplication) -> None:
@@ -168,7 +190,11 @@ class Asked:
 
 
 def make_window(
-    settings: SettingsStore, *, asked: Asked | None = None, later: Collection[str] = ()
+    settings: SettingsStore,
+    *,
+    asked: Asked | None = None,
+    later: Collection[str] = (),
+    hosts: Hosts | None = None,
 ) -> MainWindow:
     """Make the window with the real engines, sources and models.
 
@@ -176,6 +202,7 @@ def make_window(
         settings: where settings are remembered.
         asked: of the model that is given; None where nothing is.
         later: ids of engines that ``choose.ask_engines`` asks afterwards.
+        hosts: where engines run; None runs them in this process.
     """
 
     def tell(banner: Banner) -> None:
@@ -183,15 +210,26 @@ def make_window(
 
     window = MainWindow(
         settings,
-        engine_choices(later),
+        engine_choices(later) if hosts is None else hosts.choices(later),
         lambda text: _make_source(text, window),
         lambda name: _resolve(name, asked or Asked(), tell),
+        **({} if hosts is None else _in_hosts(hosts)),
     )
     calls = Deliveries(window.surprises.report, window)
     still = QImage(str(picture_path("start.jpg")))
     if not still.isNull():
         window.stage.show_image(still)
     return window
+
+
+def _in_hosts(hosts: Hosts) -> dict[str, Any]:
+    """How a window is made whose engines run in hosts."""
+    distrust = hosts.distrust
+    return {
+        "make_session": partial(Session, loader=hosts.load),
+        "load": hosts.measure,
+        "forgive": distrust.forgive if distrust is not None else lambda network: None,
+    }
 
 
 def _offer_new_cameras(window: MainWindow) -> Callable[[], None]:

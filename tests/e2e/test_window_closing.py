@@ -35,6 +35,7 @@ def check(ending: Ending) -> None:
     assert ending.errors == ""
     assert ending.code == 0
     assert ending.kept
+    assert ending.left == ()
     assert ending.ended_s <= ENDED_S
     assert ending.gone_s <= GONE_S
 

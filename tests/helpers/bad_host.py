@@ -90,4 +90,4 @@ def misbehave(act: str) -> np.ndarray[Any, Any] | None:
 
 if __name__ == "__main__":
     registry.get_engine = lambda engine_id: BadEngine()  # type: ignore[assignment,return-value]
-    child.main(sys.argv[1])
+    child.serve_forever(sys.argv[1])

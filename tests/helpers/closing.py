@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import psutil
 
 from helpers.big_nets import resnet50
 from helpers.model_server import model_server
@@ -25,9 +26,12 @@ from twinlens.engine.formats import onnx_bytes
 _PROBE = Path(__file__).with_name("closing_probe.py")
 _REACHED_S = 120.0
 _LONGEST_S = 30.0
+_LEFT_S = 2.0
 
+#: What is reached in a function of the engine's is reached where that runs in the window's process.
+_INSIDE = ("loading", "compiling", "calibrating")
 STATES = (
-    *("live", "loading", "compiling", "calibrating", "proving"),
+    *("live", "loading", "compiling", "calibrating", "proving", "hosted"),
     *("bench", "crossover", "pulling", "stream"),
 )
 WAYS = ("close", "SIGINT", "SIGTERM", "SIGHUP")
@@ -43,6 +47,7 @@ class Ending:
         code: exit status; negative for a signal.
         errors: what stood on standard error.
         kept: whether what was changed just before is in the settings file.
+        left: processes of the window's that were still there 2 s after the request.
     """
 
     gone_s: float
@@ -50,6 +55,7 @@ class Ending:
     code: int
     errors: str
     kept: bool
+    left: tuple[int, ...] = ()
 
 
 def big_model(folder: Path) -> Path:
@@ -89,6 +95,8 @@ def _surroundings(state: str, folder: Path, model: Path) -> Iterator[tuple[list[
         source, engine = "clip", "vision"
         if state == "stream":
             source = stack.enter_context(_silent_stream())
+        if state in _INSIDE:
+            words.append("--one-process")
         if state in ("loading", "compiling"):
             words += ["--model", str(model)]
         if state in ("compiling", "calibrating", "proving"):
@@ -138,10 +146,13 @@ def end(
         try:
             _wait_until_reached(process, errors)
             time.sleep(after_s)
+            started = psutil.Process(process.pid).children(recursive=True)
             asked_s = time.monotonic()
             for _ in range(times):
                 _ask(process, way)
             gone_s, ended_s = _watch(process, screen, asked_s)
+            rest_s = max(0.0, _LEFT_S - (time.monotonic() - asked_s))
+            left = tuple(each.pid for each in psutil.wait_procs(started, rest_s)[1])
         finally:
             if process.poll() is None:
                 process.kill()
@@ -150,7 +161,7 @@ def end(
                 if stream is not None:
                     stream.close()
     text = errors.read_text(encoding="utf-8", errors="replace")
-    return Ending(gone_s, ended_s, process.returncode, text, _kept(folder / "settings.json"))
+    return Ending(gone_s, ended_s, process.returncode, text, _kept(folder / "settings.json"), left)
 
 
 def _wait_until_reached(process: subprocess.Popen[bytes], errors: Path) -> None:

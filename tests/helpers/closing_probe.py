@@ -80,6 +80,10 @@ def _pull(window: Any) -> None:
 #: By state: what begins it once the window answers, and how it is known that it is there.
 POLLED: dict[str, tuple[Callable[[Any], object], Callable[[Any], bool]]] = {
     "live": (lambda window: None, lambda window: True),
+    "hosted": (
+        lambda window: window.choose.model(os.environ["PROBE_MODEL"]),
+        lambda window: window.session.state.loading is not None,
+    ),
     "proving": (
         lambda window: window.intake.open(Path(os.environ["PROBE_MODEL"])),
         _proving,

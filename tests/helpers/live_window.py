@@ -91,6 +91,11 @@ class LiveWindow:
         words = self._errors.read_text(encoding="utf-8", errors="replace")
         return f"{how}\n{words[-_MOST_WORDS:]}"
 
+    @property
+    def pid(self) -> int:
+        """The window's process."""
+        return self._process.pid
+
     def press(self, key: str) -> None:
         subprocess.run(["xdotool", "key", key], env=self._env, check=True, timeout=20)
 
@@ -144,14 +149,30 @@ class LiveWindow:
 
 @contextmanager
 def live_window(
-    folder: Path, *, source: object, model: object = "", engine: str, size: str = "1280x720"
+    folder: Path,
+    *,
+    source: object,
+    model: object = "",
+    engine: str,
+    size: str = "1280x720",
+    hosts: bool = False,
 ) -> Iterator[LiveWindow]:
-    """Start the window on a source and wait until it answers."""
+    """Start the window on a source and wait until it answers.
+
+    Args:
+        folder: an empty one.
+        source: in the text form of ``open_source``.
+        model: catalog name or path; empty for the embedded one.
+        engine: its id.
+        size: of the screen.
+        hosts: whether engines run in processes of their own.
+    """
     with xvfb(f"{size}x24") as screen, (folder / "stderr.txt").open("w") as errors:
         # A processor that plays a GPU takes it from the picture; what the window makes of the
         # others is looked at here.
         env = screen | {"VK_DRIVER_FILES": os.devnull, "PYTHONFAULTHANDLER": "1"}
         words = [sys.executable, _PROBE, folder / "settings.json", source, model, engine]
+        words += ["hosts"] if hosts else []
         with running(
             words,
             stdin=subprocess.PIPE,

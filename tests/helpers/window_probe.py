@@ -1,8 +1,8 @@
 """Runs the real window and reports what it did; started by tests as a process of its own.
 
-Usage: ``python window_probe.py SETTINGS SOURCE MODEL ENGINE``. Commands come as lines on standard
-input (``drop PATH``, ``source TEXT``, ``shot PATH``, ``report``, ``quit``); answers go out as JSON
-lines.
+Usage: ``python window_probe.py SETTINGS SOURCE MODEL ENGINE [HOSTS]``. Commands come as lines on
+standard input (``drop PATH``, ``source TEXT``, ``engine ID``, ``shot PATH``, ``report``, ``quit``);
+answers go out as JSON lines. With ``hosts`` engines run in processes of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from PySide6.QtCore import QEventLoop, QMimeData, QObject, QPoint, QPointF, Qt, 
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
+from twinlens.app.core.hosts.hosts import window_hosts
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.way_out import WAY_OUT
-from twinlens.app.qt.main import make_application, make_window
+from twinlens.app.qt.main import end, make_application, make_window
 
 
 class Commands(QObject):
@@ -70,6 +71,7 @@ class Probe:
             "sources": sorted({source for source, _ in self.frames}),
             "in_order": self.frames == sorted(self.frames),
             "engines": self.engines,
+            "hosts": self.hosts(),
             "rss": psutil.Process().memory_info().rss,
             "captured": stats.captured,
             "dropped": stats.dropped,
@@ -85,6 +87,14 @@ class Probe:
             "wizard": self.wizard(),
             "sheet": type(self.window.sheet).__name__ if self.window.sheet else "",
         }
+
+    def hosts(self) -> dict[str, int | None]:
+        """Processes of what serves."""
+        serving = self.window.session._worker.serving
+        host = getattr(serving.runner, "host", None) if serving else None
+        player = self.window.session._deck._current
+        source = getattr(player.source, "host", None) if player else None
+        return {"engine": host.pid if host else None, "source": source.pid if source else None}
 
     def wizard(self) -> dict[str, Any] | None:
         desk = self.window.intake.desk
@@ -124,8 +134,9 @@ def say(record: dict[str, Any]) -> None:
 
 def main() -> int:
     settings, source, model, engine = sys.argv[1:5]
+    hosts = window_hosts(None) if sys.argv[5:] == ["hosts"] else None
     application = make_application()
-    window = make_window(SettingsStore(Path(settings)))
+    window = make_window(SettingsStore(Path(settings)), hosts=hosts)
     probe = Probe(window)
     commands = Commands()
 
@@ -135,6 +146,8 @@ def main() -> int:
             probe.drop(Path(rest))
         elif word == "source":
             window.choose.source(rest)
+        elif word == "engine":
+            window.choose.engine(rest)
         elif word == "shot":
             window.grab().save(rest)
             say({"event": "shot"})
@@ -153,7 +166,7 @@ def main() -> int:
     window.show()
     window.start(source, model or None, engine)
     code = application.exec()
-    window.stop()
+    end(window, hosts)
     return int(code)
 
 

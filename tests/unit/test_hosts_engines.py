@@ -359,21 +359,22 @@ def test_a_model_that_ended_its_host_is_asked_about_for_a_day(tmp_path: Path) ->
     with hosts(command=BAD, distrust=distrust) as owner:
         with pytest.raises(EngineStoppedError):
             owner.load(network, CPU, OPTIONS)
-        with pytest.raises(DistrustedError, match="abort load stopped its engine today"):
+        with pytest.raises(DistrustedError, match="abort load stopped Layers CPU today"):
             owner.load(network, CPU, OPTIONS)
-        assert owner.keeper.alive == 0
+        until(lambda: owner.keeper.alive == 0)
+        distrust.check(network, "vision")  # which may do better
         owner.load(good, CPU, OPTIONS).close()  # as large, but another
         again = Distrust(file, lambda: now[0])
         with pytest.raises(DistrustedError):
-            again.check(network)
+            again.check(network, CPU)
         now[0] += 23 * 3600
         with pytest.raises(DistrustedError):
-            again.check(network)
+            again.check(network, CPU)
         now[0] += 2 * 3600
-        again.check(network)
+        again.check(network, CPU)
         now[0] -= 20 * 3600
         distrust.forgive(network)
-        Distrust(file, lambda: now[0]).check(network)
+        Distrust(file, lambda: now[0]).check(network, CPU)
         with pytest.raises(EngineStoppedError):
             owner.load(network, CPU, OPTIONS)
 
@@ -387,15 +388,41 @@ def test_a_model_that_was_given_up_is_trusted(tmp_path: Path) -> None:
         with pytest.raises(CancelledError):
             owner.load(network, CPU, OPTIONS)
         timer.join()
-    distrust.check(network)
+    distrust.check(network, CPU)
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_a_model_that_ran_well_is_suspected_at_the_second_time() -> None:
+    distrust = Distrust(None)
+    made, network = bad("abort run", distrust=distrust)
+    with made as owner:
+        for _ in range(2):
+            runner = owner.load(network, CPU, OPTIONS)
+            for _ in range(3):
+                runner.run(picture())
+            with pytest.raises(EngineStoppedError):
+                runner.run(picture())
+        with pytest.raises(DistrustedError):
+            owner.load(network, CPU, OPTIONS)
+
+
+@posix
+def test_a_model_whose_host_somebody_else_killed_is_trusted() -> None:
+    distrust = Distrust(None)
+    with hosts(distrust=distrust) as owner:
+        for _ in range(3):
+            runner = owner.load(small(), CPU, OPTIONS)
+            os.kill(runner.host.pid, signal.SIGKILL)
+            with pytest.raises(EngineStoppedError):
+                runner.run(picture())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": [1, 2]}', '{"a": ["x", 2, 3]}'])
 def test_what_is_kept_and_damaged_is_forgotten(tmp_path: Path, text: str) -> None:
     file = tmp_path / "distrusted.json"
     file.write_text(text)
-    Distrust(file).check(small())
+    Distrust(file).check(small(), CPU)
 
 
 def test_hosts_that_cannot_be_started_are_one_error() -> None:

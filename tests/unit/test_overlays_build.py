@@ -24,7 +24,7 @@ from twinlens.app.overlays import (
 from twinlens.app.views.words import FIGURE_SPACE, fixed, percent, short_label
 
 INFO = SourceInfo("clip", "clip", 8, 8, 30.0, live=False)
-STATE = SessionState(make_network(), "vision", source_info=INFO)
+STATE = SessionState(make_network(), "vision", FakeRunner().info, source_info=INFO)
 STATS = Stats(camera_fps=29.93, answers_fps=58.4, latency_p50_ms=6.42, latency_p95_ms=9.0)
 
 
@@ -153,3 +153,11 @@ def test_an_answer_that_rests_is_not_shown_and_nothing_is_dimmed() -> None:
     loading = replace(state, loading="Net · vision")
     notice = build_overlays(result_of(), STATS, Settings(), loading).notice
     assert notice == Notice("Loading Net · vision", busy=True, dim=False)
+
+
+def test_an_answer_goes_with_the_engine_that_stopped() -> None:
+    """It would stand on pictures that it does not belong to."""
+    state = replace(STATE, info=None, loading="Net · Vision")
+    overlays = build_overlays(result_of(), STATS, Settings(top5=True), state)
+    assert (overlays.label, overlays.top, overlays.status) == (None, None, None)
+    assert overlays.notice == Notice("Loading Net · Vision", busy=True)

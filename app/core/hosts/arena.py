@@ -16,10 +16,10 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
 _PAGE = mmap.ALLOCATIONGRANULARITY
@@ -107,6 +107,8 @@ class Arena:
         Raises:
             ValueError: it does not fit.
         """
+        import numpy as np  # late: the first host is started before anything large is imported
+
         kind = np.dtype(dtype)
         count = int(np.prod(shape, dtype=np.int64))
         if self._map is None or offset < 0 or offset + count * kind.itemsize > self.size:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from twinlens.app.core.hosts.messages import VERSION, Record, Wire
 
@@ -27,6 +27,9 @@ ROLES = {
     "source": "twinlens.app.sources.hosted_child",
 }
 """By name: the module whose ``serve`` answers."""
+
+FROZEN_FLAG = "--twinlens-host"
+"""How a frozen program (one file without an interpreter beside it) is told to be a host."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -108,9 +111,13 @@ class Link:
             os._exit(0)  # Nobody is left to hear it.
 
 
-def main(text: str | None = None) -> None:
-    """Serve until nobody asks any more; never returns."""
-    settings = HostSettings(**json.loads(text if text is not None else sys.argv[1]))
+def serve_forever(text: str) -> NoReturn:
+    """Be a host with these settings, until nobody asks any more.
+
+    Args:
+        text: as ``HostSettings.text`` has made it.
+    """
+    settings = HostSettings(**json.loads(text))
     link = Link(_own_streams(), settings)
     _leave_signals_to_the_parent()
     parent_lives = _watch_parent(settings.parent)
@@ -208,4 +215,4 @@ def _limit(memory: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_forever(sys.argv[1])

@@ -36,11 +36,15 @@ class Stopped:
         network: the model that it ran or loaded.
         engine_id: on which engine.
         why: in a few words.
+        answers: how many it had given before.
+        from_outside: somebody else ended it.
     """
 
     network: Network
     engine_id: str
     why: str
+    answers: int = 0
+    from_outside: bool = False
 
 
 def load_in(
@@ -99,23 +103,25 @@ class _Call:
         self.host, self.title = host, engine_title(engine_id)
         self._network, self._engine_id = network, engine_id
         self._stopped = stopped
+        self.answers = 0
 
     def __call__(
         self, op: str, fields: Record, payload: bytes = b"", *, limit_s: float | None = None
     ) -> tuple[Record, bytearray]:
+        outside = False
         try:
-            return self.host.ask(op, fields, payload, limit_s=limit_s)
+            answer = self.host.ask(op, fields, payload, limit_s=limit_s)
+            self.answers += op == "run"
+            return answer
         except HostGoneError as gone:
             if gone.ended_by_us:
                 raise CancelledError(f"{self.title}: nobody waits for it any more") from gone
-            why = gone.why
+            why, outside = gone.why, gone.from_outside
         except EngineStoppedError as error:  # it says itself that its memory does not do
             why = error.message
         self.host.end(why)
-        self._stopped(Stopped(self._network, self._engine_id, why))
-        raise EngineStoppedError(
-            f"{self.title} stopped: its process {why}", hint=f"It ran {self._network.spec.title}."
-        )
+        self._stopped(Stopped(self._network, self._engine_id, why, self.answers, outside))
+        raise EngineStoppedError(f"{self.title} stopped: its process {why}")
 
 
 class HostedRunner:
@@ -143,6 +149,11 @@ class HostedRunner:
     def host(self) -> HostProcess:
         """Where it runs."""
         return self._call.host
+
+    @property
+    def lives(self) -> bool:
+        """Whether its host runs."""
+        return self.host.alive
 
     @property
     def info(self) -> RunnerInfo:

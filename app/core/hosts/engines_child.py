@@ -14,6 +14,7 @@ from twinlens.app.core.hosts.child import Link
 from twinlens.app.core.hosts.messages import Record, field
 from twinlens.app.core.hosts.parcel import open_parcel
 from twinlens.app.core.hosts.records import choice_record, error_record, info_record, options_of
+from twinlens.app.core.session.engines import engine_choices
 from twinlens.engine.api import registry
 from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, Runner
 from twinlens.engine.errors import EngineError, EngineStoppedError, InferenceError, TwinlensError
@@ -119,10 +120,9 @@ class EnginesChild:
         return {}, b""
 
     def _choices(self, record: Record, payload: bytearray) -> tuple[Record, bytes]:
-        del record, payload
-        from twinlens.app.core.session.engines import engine_choices
-
-        return {"engines": [choice_record(choice) for choice in engine_choices()]}, b""
+        del payload
+        choices = engine_choices(field(record, "later", list))
+        return {"engines": [choice_record(choice) for choice in choices]}, b""
 
     def _profile(self, record: Record, payload: bytearray) -> tuple[Record, bytes]:
         """Switch the reporting of times on or off, and give the last ones."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 
 from twinlens.app.core.hosts.distrust import Distrust
 from twinlens.app.core.hosts.engines import HostedRunner, Stopped, load_in
 from twinlens.app.core.hosts.keeper import Keeper
 from twinlens.app.core.hosts.process import HostGoneError, HostProcess, memory_limit
 from twinlens.app.core.hosts.records import choice_of
-from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.engines import SLOW_TO_ASK, EngineChoice
 from twinlens.engine.api.protocol import EngineOptions, Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError, EngineError
@@ -52,10 +52,15 @@ class Hosts:
 
     # --- life ----------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Start the first one on this thread, which must be the process's main one."""
+    def begin(self, first: HostProcess | None = None) -> None:
+        """Have a spare one from now on.
+
+        Args:
+            first: one that was started already; None starts one on this thread, which must be the
+                process's main one.
+        """
         if self._keep_spare:
-            self._spare = self.keeper.adopt(self._make(self.keeper.notice))
+            self._spare = self.keeper.adopt(first or self._make())
 
     def request_stop(self) -> None:
         """End all; returns at once. Whoever waits for one gets CancelledError."""
@@ -77,7 +82,7 @@ class Hosts:
             EngineError: no host can be started, or it stopped.
             CancelledError, TwinlensError: as ``registry.load``.
         """
-        self._check(network)
+        self._check(network, engine_id)
         host = self._take()
         try:
             runner = load_in(host, network, engine_id, options, closed=_end, stopped=self._remember)
@@ -94,7 +99,7 @@ class Hosts:
         Raises:
             As ``load``.
         """
-        self._check(network)
+        self._check(network, engine_id)
         host = self._shared()
         try:
             runner = load_in(
@@ -107,38 +112,43 @@ class Hosts:
             self._replace()
         return runner
 
-    def choices(self) -> list[EngineChoice]:
+    def choices(self, later: Collection[str] = ()) -> list[EngineChoice]:
         """All engines with what they offer here, as a host finds them.
+
+        Args:
+            later: ids of those that are not asked yet, see ``engine_choices``. Where all that are
+                slow to ask are among them, the host goes on to be the spare one.
 
         Raises:
             EngineError: the host stopped.
         """
         host = self._take()
         try:
-            record, _ = host.ask("choices")
+            record, _ = host.ask("choices", {"later": sorted(later)})
         except HostGoneError as gone:
             if gone.ended_by_us:
                 raise CancelledError("nobody waits for it any more") from gone
             raise EngineError(f"the engines cannot be asked: their process {gone.why}") from gone
         finally:
-            _end(host)
+            if not (set(later) >= SLOW_TO_ASK and self._give_back(host)):
+                _end(host)
             self._replace()
         return [choice_of(engine) for engine in record.get("engines", [])]
 
     # --- hosts ---------------------------------------------------------------------------------
 
-    def _check(self, network: Network) -> None:
+    def _check(self, network: Network, engine_id: str) -> None:
         if self.distrust is not None:
-            self.distrust.check(network)
+            self.distrust.check(network, engine_id)
         checkpoint()
 
     def _remember(self, stopped: Stopped) -> None:
         _log.warning("%s on %s: its host %s", stopped.network.name, stopped.engine_id, stopped.why)
         if self.distrust is not None:
-            self.distrust.add(stopped.network, stopped.why)
+            self.distrust.add(stopped)
 
-    def _make(self, notice: Callable[[], None]) -> HostProcess:
-        return HostProcess("engines", memory=self._memory, command=self._command, notice=notice)
+    def _make(self) -> HostProcess:
+        return HostProcess("engines", memory=self._memory, command=self._command)
 
     def _start(self) -> HostProcess:
         if self._stopping:
@@ -157,6 +167,14 @@ class Hosts:
         with self._lock:
             host, self._spare = self._spare, None
         return host if host is not None and host.alive else self._start()
+
+    def _give_back(self, host: HostProcess) -> bool:
+        """Let a host be the spare one, if it can be."""
+        with self._lock:
+            if self._spare is not None or not host.alive or not self._keep_spare:
+                return False
+            self._spare = host
+            return True
 
     def _replace(self) -> None:
         """Have a spare one again, unless there are many already; returns before it is warm."""
@@ -191,8 +209,23 @@ class Hosts:
         host.end(on_purpose=True)
 
 
+def window_hosts(first: HostProcess | None) -> Hosts:
+    """Hosts for a window; on its main thread.
+
+    Args:
+        first: one that was started already.
+    """
+    # late: the cache's folder, which only those ask for who keep something
+    from twinlens.engine.targets.cache import folder
+
+    kept = folder()
+    hosts = Hosts(distrust=Distrust(None if kept is None else kept / "stopped.json"))
+    hosts.begin(first)
+    return hosts
+
+
 def _end(host: HostProcess) -> None:
     host.end(on_purpose=True)
 
 
-__all__ = ["MOST", "HostedRunner", "Hosts"]
+__all__ = ["MOST", "HostedRunner", "Hosts", "window_hosts"]

@@ -43,17 +43,13 @@ class Keeper:
         """How many run, and are to go on."""
         return sum(host.alive for host in self.hosts)
 
-    def start(self, make: Callable[[Callable[[], None]], HostProcess]) -> HostProcess:
-        """Start a host on this thread; raises what starting it does.
-
-        Args:
-            make: starts it; gets what it calls when somebody begins to wait for it.
-        """
+    def start(self, make: Callable[[], HostProcess]) -> HostProcess:
+        """Have a host started by the keeper's thread; raises what starting it does."""
         made: Future[HostProcess] = Future()
 
         def act() -> None:
             try:
-                made.set_result(self.adopt(make(self.notice)))
+                made.set_result(self.adopt(make()))
             except OSError as why:
                 made.set_exception(why)
 
@@ -66,6 +62,7 @@ class Keeper:
 
     def adopt(self, host: HostProcess) -> HostProcess:
         """Keep a host that somebody else has started."""
+        host.notice = self.notice
         with self._changed:
             self._hosts.append(host)
             late = self._stopping

@@ -10,24 +10,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twinlens.app.core.hosts.arena import Arena
-from twinlens.app.core.hosts.child import HostSettings
+from twinlens.app.core.hosts.child import FROZEN_FLAG, HostSettings
 from twinlens.app.core.hosts.messages import VERSION, MessageError, Record, Wire, field
-from twinlens.app.core.hosts.records import error_of
 
 _log = logging.getLogger(__name__)
-
-FROZEN_FLAG = "--twinlens-host"
-"""How a frozen program (one file without an interpreter beside it) is told to be a host."""
 
 START_S = 30.0
 """How long the interpreter of a host may take to start."""
 SILENCE_S = 3.0
 """How long a host that works may be silent."""
 _WORDS = 300
+_FROM_OUTSIDE = {getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")}
 _ENDED_WITHIN_S = 1.0
 
 
@@ -37,12 +34,14 @@ class HostGoneError(Exception):
     Args:
         why: in a few words, for a person (``"was killed"``).
         ended_by_us: it was ended on purpose: nobody waits for it any more.
+        from_outside: somebody else ended it, by no fault of what it ran.
     """
 
-    def __init__(self, why: str, *, ended_by_us: bool = False) -> None:
+    def __init__(self, why: str, *, ended_by_us: bool = False, from_outside: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.ended_by_us = ended_by_us
+        self.from_outside = from_outside
 
 
 class Overdue:
@@ -67,7 +66,11 @@ class HostProcess:
         role: what it does, see ``child.ROLES``.
         memory: bytes of its own that it may have; 0 is no limit.
         command: what starts it in place of this interpreter; tests bring their own.
+
+    Attributes:
         notice: called when somebody begins to wait for it; must not block.
+        ready: it has imported what it needs.
+        waiting: how long somebody has waited for it; None where nobody does.
     """
 
     def __init__(
@@ -76,17 +79,16 @@ class HostProcess:
         *,
         memory: int = 0,
         command: Sequence[str] | None = None,
-        notice: Any = lambda: None,
     ) -> None:
         self.role = role
         self.ready = False
         self.waiting: Overdue | None = None
-        self._notice = notice
+        self.notice: Callable[[], object] = lambda: None
         self._memory = memory
         self._greeted = False
         self._count = 0
         self._why: str | None = None
-        self._on_purpose = False
+        self._on_purpose = self._from_outside = False
         self._asking = threading.Lock()
         self.arena = Arena.make()
         self._errors = tempfile.TemporaryFile(prefix="twinlens-")  # noqa: SIM115
@@ -154,7 +156,7 @@ class HostProcess:
             self.waiting = Overdue(limit_s)
             if not self._greeted:
                 self.waiting.allowed_s = START_S
-            self._notice()
+            self.notice()
             try:
                 with contextlib.suppress(OSError):  # it has ended: the answer says so
                     self._wire.send({"n": self._count, "op": op, **(fields or {})}, payload)
@@ -168,7 +170,7 @@ class HostProcess:
             self.waiting = Overdue(None)
             if not self._greeted:
                 self.waiting.allowed_s = START_S
-            self._notice()
+            self.notice()
             try:
                 while not self.ready:
                     self._hear()
@@ -204,6 +206,9 @@ class HostProcess:
             if record.get("n") != number:
                 continue
             if "error" in record:
+                # late: the first host is started before anything large is imported
+                from twinlens.app.core.hosts.records import error_of
+
                 raise error_of(field(record, "error", dict))
             return field(record, "done", dict), payload
 
@@ -212,7 +217,9 @@ class HostProcess:
         try:
             message = self._wire.receive()
             if message is None:
-                raise HostGoneError(self._words(), ended_by_us=self._on_purpose)
+                raise HostGoneError(
+                    self._words(), ended_by_us=self._on_purpose, from_outside=self._from_outside
+                )
             record = message[0]
             if "hello" in record:
                 if record["hello"] != VERSION:
@@ -241,7 +248,8 @@ class HostProcess:
         last = self._last_words()
         if code >= 0:
             return f"ended with status {code}" + (f": {last}" if last else "")
-        if code == -signal.SIGKILL:
+        self._from_outside = -code in _FROM_OUTSIDE
+        if -code == getattr(signal, "SIGKILL", 9):
             return "was killed, perhaps by the system for want of memory"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"was ended by {name}" + (f": {last}" if last else "")

@@ -48,11 +48,13 @@ class Rescue:
     Attributes:
         goes_on: what happens instead, for a person.
         options: ask the same engine for this; None leaves it as it is.
+        engine_id: ask this engine; empty leaves it as it is.
         model: use this model, by name; empty is the default. None leaves it as it is.
     """
 
     goes_on: str
     options: EngineOptions | None = None
+    engine_id: str = ""
     model: str | None = None
 
 
@@ -66,7 +68,11 @@ INSTEAD = {
 
 
 def rescue(
-    state: SessionState, choice: EngineChoice | None, *, tried: Collection[str] = ()
+    state: SessionState,
+    choice: EngineChoice | None,
+    *,
+    tried: Collection[str] = (),
+    others: Sequence[EngineChoice] = (),
 ) -> Rescue:
     """What to try after a load has failed.
 
@@ -74,9 +80,13 @@ def rescue(
         state: the session's.
         choice: the engine that was asked for.
         tried: those of ``INSTEAD`` that were tried already.
+        others: engines that may do what this one did not; of an engine that stopped those that
+            were not tried yet, of a model that is at fault none.
     """
     if state.info is not None:
         return Rescue("The engine that ran before goes on.")
+    if others:
+        return Rescue(f"{others[0].title} is tried instead.", engine_id=others[0].id)
     # Nothing has ever answered. A precision needs more than a model does, so it goes first.
     if choice is not None and state.options.precision != choice.precisions[0]:
         first = choice.precisions[0]

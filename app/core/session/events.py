@@ -49,10 +49,16 @@ class LoadFailed:
     Attributes:
         what: model and engine, for display.
         error: why, and what to do.
+        network: the model that was asked for; None where no engine is at fault.
+        engine_id: the engine that was asked for.
+        options: what was asked of it.
     """
 
     what: str
     error: TwinlensError
+    network: Network | None = None
+    engine_id: str = ""
+    options: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +67,14 @@ class InferenceFailed(LoadFailed):
 
     Attributes:
         reverted: the engine that answered before has taken over again.
+        serves: what answers now in its place, or is loaded for it, for display; empty where the
+            engine that failed goes on.
+        again: the engine has stopped, nothing else is at hand, and it is loaded again.
     """
 
     reverted: bool = False
+    serves: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)

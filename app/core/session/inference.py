@@ -30,7 +30,13 @@ from twinlens.app.core.session.slot import LatestSlot
 from twinlens.app.core.session.types import Frame, Reading
 from twinlens.app.core.workers import CancelToken, Workers
 from twinlens.engine.api.protocol import Network
-from twinlens.engine.errors import ImageError, InferenceError, TwinlensError
+from twinlens.engine.errors import (
+    CancelledError,
+    EngineStoppedError,
+    ImageError,
+    InferenceError,
+    TwinlensError,
+)
 
 _log = logging.getLogger(__name__)
 _SHELF_SIZE = 3
@@ -52,6 +58,8 @@ class InferenceWorker:
         news: gets results and events.
         reading: how frames are read at first.
         reverted: called with the request that serves again after a newer engine failed.
+        stranded: called with the request of an engine that stopped for good while nothing else
+            was at hand; returns whether it is loaded again.
         clock: the clock of ``Frame.captured_s``.
     """
 
@@ -61,6 +69,7 @@ class InferenceWorker:
         reading: Reading,
         *,
         reverted: Callable[[LoadRequest], None],
+        stranded: Callable[[LoadRequest], bool] = lambda request: False,
         clock: Clock = time.perf_counter,
     ) -> None:
         self._changed = threading.Condition()
@@ -69,6 +78,7 @@ class InferenceWorker:
         self.latency = LatencyStats()
         self._news = news
         self._reverted = reverted
+        self._stranded = stranded
         self._clock = clock
         self._reading = reading
         self._incoming: Loaded | None = None
@@ -172,9 +182,13 @@ class InferenceWorker:
         """Take a runner from the shelf; a fresh request empties it, files may have changed."""
         with self._changed:
             if not request.fresh:
-                return self._shelf.pop(request, None)
-            stale = list(self._shelf.values())
-            self._shelf.clear()
+                kept = self._shelf.pop(request, None)
+                if kept is None or _lives(kept):
+                    return kept
+                stale = [kept]
+            else:
+                stale = list(self._shelf.values())
+                self._shelf.clear()
         _close(stale)
         return None
 
@@ -280,6 +294,8 @@ class InferenceWorker:
         except ImageError as error:
             self._report_unreadable(frame, error)
             return
+        except CancelledError:
+            return  # It is being ended, and so are we.
         except TwinlensError as error:
             self._fail(frame, reading, error)
             return
@@ -301,25 +317,56 @@ class InferenceWorker:
     def _fail(self, frame: Frame, reading: Reading, error: TwinlensError) -> None:
         with self._changed:
             failed = self._serving
-            safe = self._previous or (self._shelf.popitem()[1] if self._shelf else None)
+            kept = [self._previous] if self._previous else []
+            while self._shelf:
+                kept.append(self._shelf.popitem()[1])
+            safe = next((loaded for loaded in kept if _lives(loaded)), None)
             self._previous = None
+            self._shelf.update(
+                {k.request: k for k in reversed(kept) if k is not safe and _lives(k)}
+            )
             if safe is not None:
                 self._serving = safe
         if failed is None or (safe is None and self._reported_engine):
             return
         self._reported_engine = True
-        self._news.put_event(InferenceFailed(failed.request.what, error, reverted=safe is not None))
+        again = safe is None and isinstance(error, EngineStoppedError) and self._retire(failed)
+        request = failed.request
+        self._news.put_event(
+            InferenceFailed(
+                request.what,
+                error,
+                request.network,
+                request.engine_id,
+                request.options,
+                reverted=safe is not None,
+                serves=safe.request.what if safe is not None else "",
+                again=again,
+            )
+        )
         if safe is not None:
             _close([failed])
             self._serve(safe)
             self._reverted(safe.request)
             self._answer(frame, reading, again=True)
 
+    def _retire(self, failed: Loaded) -> bool:
+        """Let nothing serve, since what did has stopped; whether it is loaded again."""
+        with self._changed:
+            self._serving = self._pipeline = None
+        _close([failed])
+        return self._stranded(failed.request)
+
     def _report_unreadable(self, frame: Frame, error: TwinlensError) -> None:
         """A source whose frames cannot be read is no fault of the engine; reported once."""
         if self._reported_source != frame.source_id:
             self._reported_source = frame.source_id
             self._news.put_event(InferenceFailed("frame", error))
+
+
+def _lives(loaded: Loaded) -> bool:
+    """Whether a runner can still answer: one in a process of its own may have ended unseen."""
+    return bool(getattr(loaded.runner, "lives", True))
 
 
 def _close(loaded: list[Loaded]) -> None:

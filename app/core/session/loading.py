@@ -201,7 +201,9 @@ class EngineLoader:
                 return  # Nobody waits for this one any more.
             self._wanted = None
         self._failed(request)
-        self._news.put_event(LoadFailed(request.what, error))
+        self._news.put_event(
+            LoadFailed(request.what, error, request.network, request.engine_id, request.options)
+        )
 
 
 def _unexpected(request: LoadRequest, error: Exception) -> TwinlensError:

@@ -114,7 +114,11 @@ class Session:
         self._started = False
         self._news = NewsBox(on_news)
         self._worker = InferenceWorker(
-            self._news, Reading(smoothing=smoothing), reverted=self._on_reverted, clock=clock
+            self._news,
+            Reading(smoothing=smoothing),
+            reverted=self._on_reverted,
+            stranded=self._on_stranded,
+            clock=clock,
         )
         self._engines = EngineLoader(
             loader or load_from_registry,
@@ -205,6 +209,11 @@ class Session:
         with self._lock:
             self._request(replace(self._wanted, network=network, fresh=True))
 
+    def use(self, network: Network, engine_id: str, options: EngineOptions) -> None:
+        """Swap model and engine warm, as ``use_engine`` does."""
+        with self._lock:
+            self._request(LoadRequest(network, engine_id, options, fresh=True))
+
     def use_source(self, source: Source) -> None:
         """Swap the source; the old one plays until the new one has opened.
 
@@ -279,6 +288,15 @@ class Session:
         with self._lock:
             if self._wanted is request and newest is not None:
                 self._wanted = newest.request
+
+    def _on_stranded(self, request: LoadRequest) -> bool:
+        """Nothing serves any more: load the same again, unless something else is being loaded."""
+        with self._lock:
+            if self._engines.wanted is None:
+                self._wanted = request
+                self._engines.request(request)
+                return True
+            return False
 
     def _on_reverted(self, request: LoadRequest) -> None:
         with self._lock:

@@ -17,12 +17,13 @@ from twinlens.app.core.session.choosing import (
     what_to_remember,
 )
 from twinlens.app.core.session.engines import EngineChoice
-from twinlens.app.core.session.events import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.session.events import EngineReady, InferenceFailed, LoadFailed, SourceFailed
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import Settings, following
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.ports import BackgroundPort, BannerPort, SessionPort, SettingsPort
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network
+from twinlens.engine.errors import DistrustedError, EngineStoppedError
 
 
 class Choose(QObject):
@@ -36,6 +37,7 @@ class Choose(QObject):
         engines: all engines, usable or not, in the order of the switch.
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
+        forgive: lets a model run again that ended its engine's process; called on another thread.
 
     Attributes:
         engines: all engines, usable or not.
@@ -69,6 +71,8 @@ class Choose(QObject):
         make_source: Callable[[str], Source],
         resolve: Callable[[str], Network],
         parent: QObject | None = None,
+        *,
+        forgive: Callable[[Network], object] = lambda network: None,
     ) -> None:
         super().__init__(parent)
         self._live, self._memory, self._banners = live, settings, banners
@@ -80,6 +84,8 @@ class Choose(QObject):
         # next start.
         self._asked_model: tuple[Network, str, Callable[[], object] | None] | None = None
         self._rescued: list[str] = []
+        self._stopped: set[str] = set()
+        self._forgive = forgive
         self.serving: EngineReady | None = None
         self._agreements = Agreements()
 
@@ -243,6 +249,7 @@ class Choose(QObject):
     def ready(self, event: EngineReady) -> None:
         """An engine answers: it is what the next start begins with."""
         self.serving = event
+        self._stopped.clear()
         self.answers.emit(event)
         info = event.info
         if info.agreement is not None:
@@ -262,10 +269,27 @@ class Choose(QObject):
         if session is None:
             show_error(event.error, "The engine that ran before goes on.")
             return
+        if isinstance(event, InferenceFailed) and (event.serves or event.again):
+            goes_on = "It is started again." if event.again else f"{event.serves} serves."
+            show_error(event.error, goes_on)
+            return
         state = session.state
-        tried = rescue(state, self.choice(state.engine_id), tried=self._rescued)
-        show_error(event.error, tried.goes_on)
-        if tried.options is not None:
+        if isinstance(event.error, (EngineStoppedError, DistrustedError)):
+            self._stopped.add(event.engine_id)
+        others = [e for e in self.engines if e.reason is None and e.id not in self._stopped]
+        tried = rescue(
+            state,
+            self.choice(state.engine_id),
+            tried=self._rescued,
+            others=others if self._stopped else (),
+        )
+        if isinstance(event.error, DistrustedError):
+            self._ask_about(event, tried.goes_on)
+        else:
+            show_error(event.error, tried.goes_on)
+        if tried.engine_id:
+            session.use_engine(tried.engine_id, self.options(tried.engine_id))
+        elif tried.options is not None:
             session.use_engine(state.engine_id, tried.options)
         elif tried.model is not None:
             self._rescue(tried.model, session.use_model)
@@ -281,6 +305,25 @@ class Choose(QObject):
                 self._rescue(left[0], use)
 
         self._background.run("model", lambda: self._resolve(name), use, failed)
+
+    def _ask_about(self, event: LoadFailed, goes_on: str) -> None:
+        """Ask whether a model is to run that ended its engine's process."""
+        network = event.network
+
+        def anyway() -> None:
+            if network is not None:
+                self._background.run("forgive", lambda: self._forgive(network), load, load)
+
+        def load(_: object) -> None:
+            session = self._live.session
+            if session is not None and network is not None:
+                self.changing.emit()
+                session.use(network, event.engine_id, event.options)
+                self._live.refresh()
+
+        hint = f"{event.error.hint} {goes_on}".strip()
+        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Load it anyway")
+        self._banners.show_banner(banner, anyway)
 
     def source_failed(self, event: SourceFailed) -> None:
         """Say what plays instead, and offer to try again."""

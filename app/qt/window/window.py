@@ -72,6 +72,7 @@ class MainWindow(QMainWindow):
         resolve: makes a model of a catalog name or path; called on another thread.
         make_session: makes a session; None is the real one.
         load: loads a model on an engine, for the comparison of engines.
+        forgive: lets a model run again that ended its engine's process.
         views: the table of views.
         drawn: what draws their data.
     """
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         *,
         make_session: Callable[..., Session] = Session,
         load: Loader = load_from_registry,
+        forgive: Callable[[Network], object] = lambda network: None,
         views: Sequence[AnyView] = VIEWS,
         drawn: Drawn = DRAWN,
     ) -> None:
@@ -135,7 +137,9 @@ class MainWindow(QMainWindow):
             Threads(self.workers, self.surprises.report),
             self.views,
         )
-        self.desks = desks = wire(parts, Outside(engines, watched, resolve, load), self.apply_theme)
+        self.desks = desks = wire(
+            parts, Outside(engines, watched, resolve, load, forgive), self.apply_theme
+        )
         self.choose, self.look, self.pad = desks.choose, desks.look, desks.pad
         self.auto, self.bench, self.crossover = desks.auto, desks.bench, desks.crossover
         self.intake, self.shelf, self.menus = desks.intake, desks.shelf, desks.menus

@@ -73,12 +73,14 @@ class Outside:
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
         load: loads a model on an engine, for what is measured and proved.
+        forgive: lets a model run again that ended its engine's process; called on another thread.
     """
 
     engines: Sequence[EngineChoice]
     make_source: Callable[[str], Source]
     resolve: Callable[[str], Network]
     load: Loader
+    forgive: Callable[[Network], object]
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
         outside.make_source,
         outside.resolve,
         parts.window,
+        forgive=outside.forgive,
     )
     look = Look(parts.stage, live, memory, popups, apply_theme)
     play = Play(parts.stage, live, popups, background)
