@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
     from twinlens.app.core.settings import SettingsStore
     from twinlens.app.qt.main import run_window
 
-    hosts = None if args.one_process else window_hosts(take_first())
+    hosts = None if args.one_process else window_hosts(take_first("engines"), take_first("source"))
     return run_window(
         args.source,
         args.model,

@@ -211,7 +211,7 @@ def make_window(
     window = MainWindow(
         settings,
         engine_choices(later) if hosts is None else hosts.choices(later),
-        lambda text: _make_source(text, window),
+        lambda text: _make_source(text, window, hosts),
         lambda name: _resolve(name, asked or Asked(), tell),
         **({} if hosts is None else _in_hosts(hosts)),
     )
@@ -248,10 +248,13 @@ def _offer_new_cameras(window: MainWindow) -> Callable[[], None]:
     return changed
 
 
-def _make_source(text: str, window: MainWindow) -> Source:
+def _make_source(text: str, window: MainWindow, hosts: Hosts | None) -> Source:
     chosen = window.settings
     return open_source(
-        text, size=(chosen.camera_width, chosen.camera_height), fps=float(chosen.camera_fps)
+        text,
+        size=(chosen.camera_width, chosen.camera_height),
+        fps=float(chosen.camera_fps),
+        host=None if hosts is None else hosts.source,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
 from twinlens.app.sources.drawing import Drawing
+from twinlens.app.sources.hosted import HostedSource, StartHost
 from twinlens.app.sources.picture import Pictures, pictures_in
 from twinlens.app.sources.screen import ScreenRegion
 from twinlens.app.sources.stream import SCHEMES, NetworkStream
@@ -62,11 +63,13 @@ class SourceKind:
         form: how the text is written, for help and errors.
         matches: whether a text means this kind.
         make: makes the source; does not open it.
+        hosted: whether it can play in a process of its own.
     """
 
     form: str
     matches: Callable[[str], bool]
     make: Callable[[str, SourceOptions], Source]
+    hosted: bool = True
 
 
 def _make_camera(text: str, options: SourceOptions) -> Source:
@@ -148,8 +151,8 @@ def _named(name: str) -> Callable[[str], bool]:
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind("camera, camera:NUMBER or camera:NAME", _named("camera"), _make_camera),
     SourceKind("clip", _named("clip"), _make_clip),
-    SourceKind("drawing", _named("drawing"), _make_drawing),
-    SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen),
+    SourceKind("drawing", _named("drawing"), _make_drawing, False),
+    SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen, False),
     SourceKind(
         "a URL (rtsp://…, http://…)",
         lambda text: text.partition("://")[0].lower() in SCHEMES,
@@ -167,12 +170,15 @@ def open_source(
     loop: bool = True,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
+    host: StartHost | None = None,
 ) -> Source:
     """Make the source that a text means; it is opened later, by the thread that reads it.
 
     Args:
         text: see ``SOURCES``.
         realtime, loop, size, fps: see ``SourceOptions``.
+        host: starts the process that it plays in; None plays it in this one. The screen and the
+            drawing pad always do.
 
     Raises:
         SourceError: the text means no source (names the forms), or a path that cannot be looked at.
@@ -180,6 +186,7 @@ def open_source(
     options = SourceOptions(realtime=realtime, loop=loop, size=size, fps=fps)
     for kind in SOURCES:
         if kind.matches(text):
-            return kind.make(text, options)
+            source = kind.make(text, options)
+            return HostedSource(source, text, options, host) if host and kind.hosted else source
     forms = "; ".join(kind.form for kind in SOURCES)
     raise SourceError(f"source {text!r} is none that Twinlens knows", hint=f"Give {forms}.")

@@ -15,6 +15,7 @@ import pytest
 
 from helpers.hosted import exists, until
 from helpers.live_window import LiveWindow, live_window
+from twinlens.assets import picture_path
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -23,12 +24,14 @@ pytestmark = [
 ]
 
 
-def strike(window: LiveWindow, number: int, after: dict[str, Any]) -> tuple[str, float]:
-    """Send a signal to the engine's host: the banner, and seconds until answers go on."""
-    os.kill(after["hosts"]["engine"], number)
+def strike(
+    window: LiveWindow, number: int, after: dict[str, Any], what: str = "engine"
+) -> tuple[str, float]:
+    """Send a signal to a host: the banner, and seconds until another one serves."""
+    os.kill(after["hosts"][what], number)
     begun_s = time.monotonic()
     text = window.wait_for("banner")["text"]
-    window.until(lambda r: r["hosts"]["engine"] not in (None, after["hosts"]["engine"]))
+    window.until(lambda r: r["hosts"][what] not in (None, after["hosts"][what]))
     return text, time.monotonic() - begun_s
 
 
@@ -54,10 +57,23 @@ def test_an_engine_that_is_killed_or_hangs_is_a_banner(tmp_path: Path) -> None:
         until(lambda: not any(map(exists, children)), 2.0)
 
 
+def test_a_decoder_that_crashes_is_a_banner_and_the_clip_plays(tmp_path: Path) -> None:
+    picture = picture_path("start.jpg")
+    with live_window(tmp_path, source=picture, engine="layers-cpu", hosts=True) as window:
+        first = window.report()
+        text, took_s = strike(window, signal.SIGSEGV, first, "source")
+        assert "start.jpg: its process was ended by SIGSEGV" in text
+        assert "The bundled clip plays instead." in text
+        assert took_s < 8  # 0.6 s where nothing else runs
+        last = window.until(lambda r: len(r["sources"]) == 2)
+        assert last["in_order"]
+        assert window.close() == 0
+
+
 def test_hosts_end_with_a_window_that_is_killed(tmp_path: Path) -> None:
     with live_window(tmp_path, source="clip", engine="layers-cpu", hosts=True) as window:
         window.report()
         children = [child.pid for child in psutil.Process(window.pid).children(recursive=True)]
-        assert len(children) >= 2  # what serves, and the one that waits
+        assert len(children) >= 3  # what serves, the one that waits, and the source's
         os.kill(window.pid, signal.SIGKILL)
         until(lambda: not any(map(exists, children)), 2.0)

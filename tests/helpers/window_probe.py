@@ -134,7 +134,7 @@ def say(record: dict[str, Any]) -> None:
 
 def main() -> int:
     settings, source, model, engine = sys.argv[1:5]
-    hosts = window_hosts(None) if sys.argv[5:] == ["hosts"] else None
+    hosts = window_hosts() if sys.argv[5:] == ["hosts"] else None
     application = make_application()
     window = make_window(SettingsStore(Path(settings)), hosts=hosts)
     probe = Probe(window)

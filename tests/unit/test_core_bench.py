@@ -18,6 +18,7 @@ from twinlens.app.core.measure.bench import (
     Skipped,
     default_threads,
     describe,
+    one_answer,
     plan,
     turns,
 )
@@ -217,3 +218,15 @@ def test_descriptions() -> None:
     assert describe("bf16", 2) == "bf16, 2 threads"
     assert describe("bf16", 1) == "bf16, 1 thread"
     assert describe("fp32", 0) == "fp32"
+
+
+def test_what_runs_in_another_process_tells_its_own_time() -> None:
+    """The way there and back is no part of the engine's time."""
+    runner = FakeRunner()
+    task = one_answer(runner, np.zeros(runner.info.input_shape, np.float32))
+    runner.spent_s = 0.25
+    assert [len(t) for t in list(turns([task], 3, warmup=1))[-1]] == [3]
+    assert list(turns([task], 2, warmup=0))[-1] == [[250.0, 250.0]]
+    del runner.spent_s
+    clock = iter(range(100))
+    assert list(turns([task], 1, warmup=0, clock=lambda: float(next(clock))))[-1] == [[1000.0]]

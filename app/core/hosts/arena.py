@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
@@ -114,6 +115,18 @@ class Arena:
         if self._map is None or offset < 0 or offset + count * kind.itemsize > self.size:
             raise ValueError(f"{shape} of {dtype} at {offset} is beyond {self.size:,} bytes")
         return np.frombuffer(self._map, kind, count, offset).reshape(tuple(shape))
+
+    def bytes_at(self, offset: int, size: int) -> NDArray[np.uint8]:
+        """Bytes that lie in it; every view of them refers to the array that this gives.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        import numpy as np  # late: see above
+
+        if self._map is None or offset < 0 or offset + size > self.size:
+            raise ValueError(f"{size} bytes at {offset} are beyond {self.size:,} bytes")
+        return np.frombuffer(self._map, np.uint8, size, offset)
 
     def put(self, array: NDArray[Any], offset: int = 0) -> None:
         """Copy an array to a place, reserving what is missing."""

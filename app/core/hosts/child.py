@@ -66,7 +66,7 @@ class Link:
     def __init__(self, wire: Wire, settings: HostSettings) -> None:
         self.settings = settings
         self._wire = wire
-        self._busy = True
+        self._busy, self._working = True, False
 
     def next(self) -> tuple[Record, bytearray] | None:
         """Wait for a request; None when nobody is left to ask."""
@@ -74,6 +74,14 @@ class Link:
         message = self._wire.receive()
         self._busy = True
         return message
+
+    def begin(self) -> None:
+        """Something is worked at, on another thread than the one that receives."""
+        self._working = True
+
+    def rest(self) -> None:
+        """Nothing is worked at any more; see ``begin``."""
+        self._working = False
 
     def answer(
         self, request: Record, record: Record | None = None, payload: bytes | memoryview = b""
@@ -98,7 +106,7 @@ class Link:
 
         def beat() -> None:
             while parent_lives(BEAT_S):
-                if self._busy:
+                if self._busy or self._working:
                     self._send({"beat": True})
             os._exit(0)
 

@@ -1,8 +1,8 @@
-"""The first host, started before this process has imported anything large.
+"""The first hosts, started before this process has imported anything large.
 
-A person waits for the first answer. The host imports NumPy and the compiler while this process
-imports Qt; so it is started by the very first lines of the program, which know little more than the
-words of the command line.
+A person waits for the first answer. The hosts import NumPy, the compiler and OpenCV while this
+process imports Qt; so they are started by the very first lines of the program, which know little
+more than the words of the command line.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ IN_ONE_PROCESS = "--one-process"
 """The window's option that runs engines and sources in the window's own process."""
 
 _NO_WINDOW = frozenset({"-h", "--help", "--version", "--terminal", "--headless", IN_ONE_PROCESS})
-_first: list[HostProcess] = []
+_first: dict[str, HostProcess] = {}
 
 
 def begin_for(words: Sequence[str], commands: Sequence[str]) -> None:
-    """Start the first host if these words mean the window; on the main thread.
+    """Start the first hosts if these words mean the window; on the main thread.
 
     Args:
         words: of the command line.
@@ -34,9 +34,10 @@ def begin_for(words: Sequence[str], commands: Sequence[str]) -> None:
         from twinlens.app.core.hosts.process import HostProcess, memory_limit
 
         with contextlib.suppress(OSError):  # whoever needs one says why there is none
-            _first.append(HostProcess("engines", memory=memory_limit()))
+            for role in ("engines", "source"):
+                _first[role] = HostProcess(role, memory=memory_limit())
 
 
-def take_first() -> HostProcess | None:
+def take_first(role: str) -> HostProcess | None:
     """The one that was started; None where none was, or it was taken."""
-    return _first.pop() if _first else None
+    return _first.pop(role, None)

@@ -46,19 +46,25 @@ class Hosts:
         self._keep_spare = spare
         self._lock = threading.Lock()
         self._spare: HostProcess | None = None
+        self._first_source: HostProcess | None = None
         self._measuring: dict[HostProcess, int] = {}
         self._stopping = False
         self.keeper = Keeper()
 
     # --- life ----------------------------------------------------------------------------------
 
-    def begin(self, first: HostProcess | None = None) -> None:
+    def begin(
+        self, first: HostProcess | None = None, first_source: HostProcess | None = None
+    ) -> None:
         """Have a spare one from now on.
 
         Args:
             first: one that was started already; None starts one on this thread, which must be the
                 process's main one.
+            first_source: one for the first source that was started already.
         """
+        if first_source is not None:
+            self._first_source = self.keeper.adopt(first_source)
         if self._keep_spare:
             self._spare = self.keeper.adopt(first or self._make())
 
@@ -135,6 +141,16 @@ class Hosts:
             self._replace()
         return [choice_of(engine) for engine in record.get("engines", [])]
 
+    # --- sources -------------------------------------------------------------------------------
+
+    def source(self) -> HostProcess:
+        """A host for a source; raises OSError where none can be started."""
+        with self._lock:
+            host, self._first_source = self._first_source, None
+        if host is not None and host.alive:
+            return host
+        return self.keeper.start(lambda: HostProcess("source", memory=self._memory))
+
     # --- hosts ---------------------------------------------------------------------------------
 
     def _check(self, network: Network, engine_id: str) -> None:
@@ -209,18 +225,21 @@ class Hosts:
         host.end(on_purpose=True)
 
 
-def window_hosts(first: HostProcess | None) -> Hosts:
+def window_hosts(
+    first: HostProcess | None = None, first_source: HostProcess | None = None
+) -> Hosts:
     """Hosts for a window; on its main thread.
 
     Args:
-        first: one that was started already.
+        first: one for engines that was started already.
+        first_source: one for a source that was started already.
     """
     # late: the cache's folder, which only those ask for who keep something
     from twinlens.engine.targets.cache import folder
 
     kept = folder()
     hosts = Hosts(distrust=Distrust(None if kept is None else kept / "stopped.json"))
-    hosts.begin(first)
+    hosts.begin(first, first_source)
     return hosts
 
 

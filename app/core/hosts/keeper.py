@@ -108,7 +108,7 @@ class Keeper:
                 # there is nobody for a while, hardly ever.
                 self._asleep = quiet > _QUIET_TICKS
                 # Looked at once more: whoever did not see it asleep is seen here.
-                busy = any(host.waiting is not None for host in self._hosts)
+                busy = any(host.waiting or host.left_s is not None for host in self._hosts)
                 if not self._tasks:
                     self._changed.wait(_NAP_S if self._asleep and not busy else TICK_S)
                 self._asleep = False
@@ -130,6 +130,11 @@ class Keeper:
         active = False
         for host in self.hosts:
             waiting = host.waiting
+            if host.left_s is not None and host.alive:
+                active = True
+                host.left_s -= passed_s
+                if host.left_s <= 0:
+                    host.end(on_purpose=True)
             if waiting is not None:
                 active = True
                 waiting.waited_s += passed_s

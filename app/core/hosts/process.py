@@ -70,6 +70,7 @@ class HostProcess:
     Attributes:
         notice: called when somebody begins to wait for it; must not block.
         ready: it has imported what it needs.
+        left_s: seconds until it is ended on purpose; None where it is not to be.
         waiting: how long somebody has waited for it; None where nobody does.
     """
 
@@ -83,6 +84,7 @@ class HostProcess:
         self.role = role
         self.ready = False
         self.waiting: Overdue | None = None
+        self.left_s: float | None = None
         self.notice: Callable[[], object] = lambda: None
         self._memory = memory
         self._greeted = False
@@ -177,6 +179,17 @@ class HostProcess:
             finally:
                 self.waiting = None
 
+    def tell(self, op: str) -> None:
+        """Say something that has no answer; from any thread, also while another one asks."""
+        with contextlib.suppress(OSError, ValueError):  # it has ended
+            self._wire.send({"op": op})
+
+    def end_soon(self, within_s: float) -> None:
+        """Have the watchdog end it by then; from any thread, returns at once."""
+        if self.left_s is None:
+            self.left_s = within_s
+            self.notice()
+
     def end(self, why: str = "", *, on_purpose: bool = False) -> None:
         """End it; from any thread, returns at once. Whoever waits for it hears why."""
         if self._why is None:
@@ -264,8 +277,8 @@ class HostProcess:
             return ""
         if text.strip():
             _log.info("last words of host %d:\n%s", self.pid, text.rstrip())
-        # What faulthandler writes comes after what the fault itself said.
-        said = text.partition("Fatal Python error")[0].strip() or text.strip()
+        # What faulthandler writes comes after what the fault itself said, if that said anything.
+        said = text.partition("Fatal Python error")[0].strip()
         return said.splitlines()[-1].strip()[:_WORDS] if said else ""
 
     def _let_go(self) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from twinlens.app.core.measure.bench import turns
+from twinlens.app.core.measure.bench import one_answer, turns
 from twinlens.app.core.session.loading import Loader
 from twinlens.app.core.session.meters import Clock, percentile
 from twinlens.engine.api.protocol import EngineOptions, Network, Runner
@@ -99,7 +98,7 @@ def find_fastest(
 def _time(
     network: Network, runners: Sequence[Runner], clock: Clock, stop: Callable[[], bool]
 ) -> Fastest | None:
-    tasks = [partial(r.run, np.zeros(r.info.input_shape, np.float32)) for r in runners]
+    tasks = [one_answer(r, np.zeros(r.info.input_shape, np.float32)) for r in runners]
     measured = list(turns(tasks, RUNS, warmup=WARMUP, clock=clock, stop=stop))
     if stop() or not measured:
         return None
