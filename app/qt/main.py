@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from PySide6.QtCore import QLoggingCategory, Qt
+from PySide6.QtCore import QLoggingCategory, Qt, QTimer
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
@@ -40,6 +40,7 @@ from twinlens.models.identify.resolve import (
 
 _log = logging.getLogger(__name__)
 _HOSTS_WITHIN_S = 0.4
+_ASK_AFTER_MS = 2500
 
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter, in seconds.
@@ -114,8 +115,12 @@ def run_window(
         ask_permission(lambda _: window.start(source, model, engine), window)
     else:
         window.start(source, model, engine)
-    if later:
-        window.choose.ask_engines(engine_choices if hosts is None else hosts.choices)
+    if later and hosts is None:
+        window.choose.ask_engines(engine_choices)
+    elif later and hosts is not None:
+        # A process more is no help to the first answer.
+        ask = partial(window.choose.ask_engines, hosts.choices)
+        QTimer.singleShot(_ASK_AFTER_MS, window, ask)
     try:
         application.exec()
     finally:
@@ -212,7 +217,7 @@ def make_window(
         settings,
         engine_choices(later) if hosts is None else hosts.choices(later),
         lambda text: _make_source(text, window, hosts),
-        lambda name: _resolve(name, asked or Asked(), tell),
+        lambda name: _resolve(name, asked or Asked(), tell, hosts),
         **({} if hosts is None else _in_hosts(hosts)),
     )
     calls = Deliveries(window.surprises.report, window)
@@ -258,13 +263,15 @@ def _make_source(text: str, window: MainWindow, hosts: Hosts | None) -> Source:
     )
 
 
-def _resolve(name: str, asked: Asked, tell: Callable[[Banner], object]) -> Network:
+def _resolve(
+    name: str, asked: Asked, tell: Callable[[Banner], object], hosts: Hosts | None
+) -> Network:
     """A model by its name, the default without one; tells why that is not the usual one."""
     problem = None if name else default_problem()
     if problem is not None:
         title = f"{EMBEDDED_MODEL} runs instead. {problem.message}"
         tell(Banner(title, problem.hint, BannerKind.WARN))
-    return resolve(
+    return (resolve if hosts is None else hosts.resolve)(
         name or default_model(),
         labels=asked.labels,
         output_name=asked.output_name,

@@ -81,6 +81,19 @@ class ModelSpec:
         return self.output in ("independent", "log-independent", "independent-logits")
 
 
+@dataclass(frozen=True)
+class Making:
+    """How another process makes the same network.
+
+    Attributes:
+        maker: ``"module:function"`` of ``twinlens.models``; the function gives a network.
+        arguments: what it is called with, by name: texts, numbers, lists of them, and None.
+    """
+
+    maker: str
+    arguments: Mapping[str, Any]
+
+
 class GraphSource:
     """A network's graph, made once, when somebody first needs it; used by any thread.
 
@@ -88,12 +101,21 @@ class GraphSource:
         build: makes the graph, not optimised; gets the shape that the recipe makes, for axes
             whose sizes the network leaves open.
         open_axes: whether there are such axes, so that another shape needs another graph.
+        making: how another process makes it.
+
+    Attributes:
+        making: how another process makes it; None where nobody has said.
     """
 
     def __init__(
-        self, build: Callable[[tuple[int, ...]], Graph], *, open_axes: bool = False
+        self,
+        build: Callable[[tuple[int, ...]], Graph],
+        *,
+        open_axes: bool = False,
+        making: Making | None = None,
     ) -> None:
         self._build, self._open_axes = build, open_axes
+        self.making = making
         self._lock = threading.Lock()
         self._made: tuple[tuple[int, ...], Graph] | None = None
 
@@ -104,6 +126,11 @@ class GraphSource:
             if self._made is None or self._made[0] != key:
                 self._made = (key, self._build(shape))
             return self._made[1]
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a graph already."""
+        return self._made is not None
 
 
 @dataclass(frozen=True)

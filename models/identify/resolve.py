@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
+from twinlens.engine.api.protocol import GraphSource, Making, ModelSpec, Network
 from twinlens.engine.errors import CancelledError, ModelError, ModelFileError, TwinlensError
 from twinlens.engine.files import reading
 from twinlens.engine.formats import ONNX, Document
@@ -104,11 +104,21 @@ def identify(
         ModelFileError: the file is a model, but damaged, too large, or no classifier of pictures.
         ParameterError: parameters do not fit their network; names all that do not.
     """
-    store = store or Store()
-    known, name = store.cards(), str(name_or_path)
     asked = Asked(
-        name, labels, recipe=recipe or {}, output_name=output_name, output_kind=output_kind
+        str(name_or_path),
+        labels,
+        recipe=recipe or {},
+        output_name=output_name,
+        output_kind=output_kind,
     )
+    found = _identify(name_or_path, asked, store or Store())
+    if found.model is not None and store is None:
+        found.model.source.making = _making(asked, found.path)
+    return found
+
+
+def _identify(name_or_path: str | Path, asked: Asked, store: Store) -> Identified:
+    known, name = store.cards(), asked.name
     card = _find(name, known)
     if card is not None:
         if card.embedded:
@@ -160,6 +170,46 @@ def resolve(
         store=store,
     )
     return found.network
+
+
+def again(stamp: Sequence[int] = (), **asked: Any) -> Network:
+    """The network of a ``Making`` that ``identify`` has given.
+
+    Args:
+        stamp: size and time of what was identified.
+        asked: as ``identify`` was called.
+
+    Raises:
+        ModelFileError: the file has changed since.
+        ModelError: as ``identify``.
+    """
+    labels = asked.pop("labels", None)
+    found = identify(**asked, labels=None if labels is None else Path(labels))
+    if list(stamp) != _stamp(found.path):
+        raise ModelFileError(
+            f"{found.path}: has changed since it was chosen", hint="Choose it again."
+        )
+    return found.network_as(found.known.spec)
+
+
+def _making(asked: Asked, path: Path) -> Making:
+    arguments = {
+        "name_or_path": asked.name,
+        "labels": None if asked.labels is None else str(asked.labels),
+        "recipe": dict(asked.recipe),
+        "output_name": asked.output_name,
+        "output_kind": asked.output_kind,
+        "stamp": _stamp(path),
+    }
+    return Making(f"{__name__}:{again.__name__}", arguments)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Bytes of a file or folder and when it was last written, as far as that can be told."""
+    try:
+        return [size_of(path), path.stat().st_mtime_ns]
+    except (OSError, ModelFileError):
+        return []
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network
+from twinlens.engine.api.protocol import GraphSource, Making, ModelSpec, Network
 from twinlens.engine.graph import Graph
 from twinlens.engine.image import Recipe
 from twinlens.engine.params import with_parameters
@@ -67,8 +67,14 @@ def _rung(name: str, title: str, build: Callable[[], Graph]) -> Rung:
         recipe=recipe,
         labels=tuple(str(number) for number in range(classes)),
     )
-    network = Network(spec, GraphSource(lambda shape: _with_numbers(build)))
+    making = Making(f"{__name__}:{rung_network.__name__}", {"name": name})
+    network = Network(spec, GraphSource(lambda shape: _with_numbers(build), making=making))
     return Rung(name, title, graph.macs, network)
+
+
+def rung_network(name: str) -> Network:
+    """The network of a rung, by its name."""
+    return next(rung.network for rung in ladder() if rung.id == name)
 
 
 def _with_numbers(build: Callable[[], Graph]) -> Graph:

@@ -272,7 +272,7 @@ def test_a_spare_one_waits_and_is_replaced() -> None:
         runner = owner.load(small(), CPU, OPTIONS)
         assert isinstance(runner, HostedRunner)
         assert runner.host is first
-        assert owner._spare not in (None, first)
+        until(lambda: owner._spare not in (None, first))
         # One that died meanwhile is passed over.
         owner._spare.end()
         other = owner.load(small(), CPU, OPTIONS)
@@ -438,3 +438,87 @@ def test_hosts_end_once_and_start_no_more() -> None:
     assert owner.stop(2.0)
     with pytest.raises(CancelledError):
         owner.load(small(), CPU, OPTIONS)
+
+
+# --- reading models ------------------------------------------------------------------------------
+
+
+def test_a_model_is_read_where_it_is_loaded(tmp_path: Path) -> None:
+    from helpers.tiny_nets import tiny_classifier
+    from twinlens.models.identify.resolve import resolve
+
+    path = tiny_classifier(tmp_path / "net.onnx", 5)
+    labels = tmp_path / "names.txt"
+    labels.write_text("a\nb\nc\nd\ne\n")
+    here = resolve(str(path), labels=labels)
+    x = np.zeros(here.spec.recipe.input_shape, np.float32)
+    with hosts() as owner:
+        there = owner.resolve(str(path), labels=labels)
+        assert there.spec == here.spec
+        assert (there.path, there.onnx) == (here.path, here.onnx)
+        host = owner._read[there.source]
+        for engine in (CPU, "vision"):
+            runner, own = owner.load(there, engine, OPTIONS), registry.load(here, engine)
+            assert np.array_equal(runner.run(x), own.run(x))
+            assert (runner.host is host) == (engine == CPU)  # then it has one of its own
+            own.close()
+        assert not there.source.made
+        assert there.graph.summary() == here.graph.summary()
+        # Made here by now, it goes as it is, whatever has become of the file.
+        path.write_bytes(b"")
+        again = owner.load(there, CPU, OPTIONS)
+        assert np.allclose(again.run(x), runner.run(x), atol=1e-6)
+
+
+def test_what_cannot_be_read_is_refused_in_its_words(tmp_path: Path) -> None:
+    from twinlens.engine.errors import ModelError
+    from twinlens.models.identify.resolve import resolve
+
+    (tmp_path / "broken.onnx").write_bytes(b"nothing" * 9)
+    with hosts() as owner:
+        for name in ("no-such-model", str(tmp_path / "broken.onnx")):
+            with pytest.raises(ModelError) as there:
+                owner.resolve(name)
+            with pytest.raises(ModelError) as here:
+                resolve(name)
+            assert type(there.value) is type(here.value)
+            assert (there.value.message, there.value.hint) == (here.value.message, here.value.hint)
+        until(lambda: not owner.keeper.hosts)
+
+
+def test_a_file_that_has_changed_is_not_taken_for_what_it_was(tmp_path: Path) -> None:
+    from helpers.tiny_nets import tiny_classifier
+    from twinlens.engine.errors import ModelFileError
+
+    path = tiny_classifier(tmp_path / "net.onnx", 5)
+    with hosts() as owner:
+        network = owner.resolve(str(path))
+        owner.load(network, CPU, OPTIONS).close()  # by who has read it
+        tiny_classifier(path, 7)
+        with pytest.raises(ModelFileError, match="has changed since it was chosen"):
+            owner.load(network, CPU, OPTIONS)
+
+
+def test_a_network_that_nobody_keeps_takes_its_host_with_it() -> None:
+    import gc
+
+    with hosts() as owner:
+        network = owner.resolve("twinlens-208")
+        assert owner.keeper.alive == 1
+        del network
+        gc.collect()
+        until(lambda: not owner.keeper.hosts)
+
+
+def test_networks_of_the_ladder_are_made_in_the_host() -> None:
+    from twinlens.models.networks.ladder import ladder
+
+    rung = ladder()[0]
+    with hosts() as owner:
+        runner = owner.measure(rung.network, CPU, OPTIONS)
+        assert not rung.network.source.made
+        x = np.ones(rung.network.spec.recipe.input_shape, np.float32)
+        own = registry.load(rung.network, CPU)
+        assert np.array_equal(runner.run(x), own.run(x))
+        own.close()
+        runner.close()

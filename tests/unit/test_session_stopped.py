@@ -11,7 +11,7 @@ import time
 import pytest
 
 from helpers.fakes import FakeEngine, FakeRunner, FakeSource
-from helpers.hosted import hosts, small
+from helpers.hosted import hosts, small, until
 from helpers.sessions import frames, running, two_engines
 from twinlens.app.core.session.session import EngineReady, InferenceFailed, LoadFailed, LoadStarted
 from twinlens.engine.errors import CancelledError, EngineStoppedError
@@ -129,7 +129,7 @@ def test_a_real_engine_that_is_killed_serves_again_soon() -> None:
         ):
             source.allow()
             watch.answer()
-            assert owner._spare is not None
+            until(lambda: owner._spare is not None and owner._spare.alive)
             owner._spare.wait_ready()
             for engine, serves in (("layers-cpu", ""), ("vision", "Small · Layers CPU")):
                 if session.state.engine_id != engine:

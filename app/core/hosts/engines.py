@@ -18,9 +18,16 @@ from twinlens.app.core.hosts.records import info_of, options_record
 from twinlens.app.core.session.engines import engine_title
 from twinlens.app.core.session.meters import percentile
 from twinlens.app.core.workers import CancelToken
-from twinlens.engine.api.protocol import EngineOptions, Network, Runner, RunnerInfo
+from twinlens.engine.api.protocol import (
+    EngineOptions,
+    GraphSource,
+    Network,
+    Runner,
+    RunnerInfo,
+)
 from twinlens.engine.cancel import checkpoint, current_token
 from twinlens.engine.errors import CancelledError, EngineStoppedError, InferenceError
+from twinlens.engine.graph import Graph
 
 FLOOR_S = 1.5
 FACTOR = 10
@@ -88,6 +95,43 @@ def load_in(
         host.arena.forget(start)  # The host has made its own of it.
     kind = _ProfiledRunner if record.get("profiled") else HostedRunner
     return kind(call, record, closed)
+
+
+def in_scope(host: HostProcess, op: str, fields: Record, stopped: str) -> tuple[Record, bytearray]:
+    """Ask a host for something that ends with it when this thread's work is cancelled.
+
+    Args:
+        host: which no other thread asks meanwhile.
+        op: what is asked.
+        fields: more of the request.
+        stopped: what is said where the host ends, before the reason.
+
+    Raises:
+        EngineStoppedError: the host ended.
+        CancelledError, TwinlensError: as it answers.
+    """
+    token = current_token()
+    own = token if isinstance(token, CancelToken) else CancelToken()
+    try:
+        with own.cancelling(lambda: host.end(on_purpose=True)):
+            return host.ask(op, fields)
+    except HostGoneError as gone:
+        if gone.ended_by_us:
+            raise CancelledError("nobody waits for it any more") from gone
+        raise EngineStoppedError(f"{stopped}: the process {gone.why}") from gone
+
+
+def resolved(parts: Any) -> Network:
+    """The network that a host has identified; its graph is made here only if somebody asks."""
+    spec, making, path, onnx = parts
+
+    def build(shape: tuple[int, ...]) -> Graph:
+        # late: what reads models is not imported where hosts do it
+        from twinlens.models.identify.resolve import again
+
+        return again(**making.arguments).source.graph(shape)
+
+    return Network(spec, GraphSource(build, open_axes=True, making=making), path, onnx)
 
 
 class _Call:
@@ -253,9 +297,13 @@ def _parts(network: Network, engine_id: str) -> tuple[Any, ...]:
     onnx: Any = network.onnx
     if isinstance(onnx, bytes):
         onnx = np.frombuffer(onnx, np.uint8)
+    making = network.source.making
+    if making is not None and not network.source.made:
+        # The file is read, and its graph made, where it is needed.
+        return network.spec, None, network.path, None, making
     alone = engine_id == "vision" and onnx is not None
     graph = None if alone else network.graph
-    return network.spec, graph, network.path, onnx if alone else None
+    return network.spec, graph, network.path, onnx if alone else None, None
 
 
 __all__ = ["HostedRunner", "MessageError", "Stopped", "load_in"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +16,11 @@ import numpy as np
 from twinlens.app.core.hosts.arena import Arena
 from twinlens.app.core.hosts.child import Link
 from twinlens.app.core.hosts.messages import Record, field
-from twinlens.app.core.hosts.parcel import open_parcel
+from twinlens.app.core.hosts.parcel import Parcel, open_parcel
 from twinlens.app.core.hosts.records import choice_record, error_record, info_record, options_of
 from twinlens.app.core.session.engines import engine_choices
 from twinlens.engine.api import registry
-from twinlens.engine.api.protocol import GraphSource, ModelSpec, Network, Runner
+from twinlens.engine.api.protocol import GraphSource, Making, ModelSpec, Network, Runner
 from twinlens.engine.errors import EngineError, EngineStoppedError, InferenceError, TwinlensError
 from twinlens.engine.graph import Graph
 
@@ -28,6 +32,7 @@ def serve(link: Link) -> None:
     host = EnginesChild(link)
     host.warm()
     link.ready()
+    host.warm_more()
     while (message := link.next()) is not None:
         host.answer(*message)
 
@@ -45,7 +50,9 @@ class EnginesChild:
         self._arena = Arena.join(handle) if handle else None
         self._runners: dict[int, Runner] = {}
         self._count = 0
+        self._known: dict[str, Network] = {}
         self._acts: dict[str, Callable[[Record, bytearray], tuple[Record, bytes | memoryview]]] = {
+            "resolve": self._resolve,
             "load": self._load,
             "run": self._run,
             "close": self._close,
@@ -62,6 +69,11 @@ class EnginesChild:
             from twinlens.engine.targets.cpu.run import runner  # noqa: F401
 
             detect()
+
+    def warm_more(self) -> None:
+        """Import what most networks need, while nobody asks yet."""
+        import twinlens.engine.formats.onnx.importer
+        import twinlens.models.identify.resolve  # noqa: F401
 
     def answer(self, record: Record, payload: bytearray) -> None:
         """Do what is asked, and answer; whatever goes wrong is an answer as well."""
@@ -84,8 +96,45 @@ class EnginesChild:
         else:
             self._link.answer(record, done, out)
 
+    def _resolve(self, record: Record, payload: bytearray) -> tuple[Record, bytes]:
+        """Tell what a name or path is; it is kept, since it is most likely loaded next."""
+        del payload
+        from twinlens.models.identify.resolve import resolve
+
+        labels = record.get("labels")
+        network = resolve(
+            field(record, "name", str),
+            labels=None if labels is None else Path(labels),
+            output_name=field(record, "output_name", str),
+            output_kind=field(record, "output_kind", str),
+        )
+        making = network.source.making
+        if making is not None:
+            self._known = {_key(making): network}
+        file = network.onnx if isinstance(network.onnx, Path) else None
+        return Parcel.of((network.spec, making, network.path, file)).post(None)
+
+    def _network(self, parts: Any) -> Network:
+        """The network that a parcel holds, or tells how to make."""
+        spec, graph, path, onnx, making = parts
+        if not (
+            isinstance(spec, ModelSpec)
+            and isinstance(graph, (Graph, type(None)))
+            and isinstance(making, (Making, type(None)))
+        ):
+            raise EngineError(f"a network of {[type(part).__name__ for part in parts]}")
+        if making is None:
+            data = onnx.tobytes() if isinstance(onnx, np.ndarray) else onnx
+            return Network(spec, GraphSource(lambda shape: _there(graph, spec)), path, data)
+        known = self._known.get(_key(making))
+        if known is None:
+            known = _made(making)
+            # The last one only: a host that measures is asked for the same again and again.
+            self._known = {_key(making): known}
+        return replace(known, spec=spec)
+
     def _load(self, record: Record, payload: bytearray) -> tuple[Record, bytes]:
-        network = _network(open_parcel(record, payload, self._arena))
+        network = self._network(open_parcel(record, payload, self._arena))
         options = options_of(field(record, "options", dict))
         runner = registry.load(network, field(record, "engine", str), options)
         self._count += 1
@@ -139,17 +188,22 @@ class EnginesChild:
         return self._runners[field(record, "runner", int)]
 
 
-def _network(parts: Any) -> Network:
-    """The network that a parcel holds."""
-    spec, graph, path, onnx = parts
-    if not (isinstance(spec, ModelSpec) and (graph is None or isinstance(graph, Graph))):
-        raise EngineError(f"a network of {type(spec).__name__} and {type(graph).__name__}")
-    if isinstance(onnx, np.ndarray):
-        onnx = onnx.tobytes()
+def _there(graph: Graph | None, spec: ModelSpec) -> Graph:
+    if graph is None:
+        raise EngineError(f"{spec.title}: the network's graph stayed behind")
+    return graph
 
-    def build(shape: tuple[int, ...]) -> Graph:
-        if graph is None:
-            raise EngineError(f"{spec.title}: the network's graph stayed behind")
-        return graph
 
-    return Network(spec, GraphSource(build), path, onnx)
+def _made(making: Making) -> Network:
+    """The network that a making means; its maker is one of our own functions."""
+    module, _, name = making.maker.partition(":")
+    if not module.startswith("twinlens.models."):
+        raise EngineError(f"{making.maker} makes no network of ours")
+    network = getattr(import_module(module), name)(**making.arguments)
+    if not isinstance(network, Network):
+        raise EngineError(f"{making.maker} gave {type(network).__name__}")
+    return network
+
+
+def _key(making: Making) -> str:
+    return f"{making.maker} {json.dumps(making.arguments, sort_keys=True)}"

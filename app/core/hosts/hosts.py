@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from twinlens.app.core.hosts.distrust import Distrust
-from twinlens.app.core.hosts.engines import HostedRunner, Stopped, load_in
+from twinlens.app.core.hosts.engines import HostedRunner, Stopped, in_scope, load_in, resolved
 from twinlens.app.core.hosts.keeper import Keeper
+from twinlens.app.core.hosts.parcel import open_parcel
 from twinlens.app.core.hosts.process import HostGoneError, HostProcess, memory_limit
 from twinlens.app.core.hosts.records import choice_of
 from twinlens.app.core.session.engines import SLOW_TO_ASK, EngineChoice
-from twinlens.engine.api.protocol import EngineOptions, Network, Runner
+from twinlens.engine.api.protocol import EngineOptions, GraphSource, Network, Runner
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import CancelledError, EngineError
 
 _log = logging.getLogger(__name__)
+
+SPARE_AFTER_S = 1.0
+"""How long after a load the next spare one is started: importing takes half a processor-second."""
 
 MOST = 8
 """Hosts at a time; no spare one is kept beyond."""
@@ -47,6 +53,9 @@ class Hosts:
         self._lock = threading.Lock()
         self._spare: HostProcess | None = None
         self._first_source: HostProcess | None = None
+        self._read: weakref.WeakKeyDictionary[GraphSource, HostProcess] = (
+            weakref.WeakKeyDictionary()
+        )
         self._measuring: dict[HostProcess, int] = {}
         self._stopping = False
         self.keeper = Keeper()
@@ -89,7 +98,7 @@ class Hosts:
             CancelledError, TwinlensError: as ``registry.load``.
         """
         self._check(network, engine_id)
-        host = self._take()
+        host = self._take(network)
         try:
             runner = load_in(host, network, engine_id, options, closed=_end, stopped=self._remember)
         except BaseException:
@@ -98,6 +107,47 @@ class Hosts:
         finally:
             self._replace()
         return runner
+
+    def resolve(
+        self,
+        name: str,
+        *,
+        labels: Path | None = None,
+        output_name: str = "",
+        output_kind: str = "",
+    ) -> Network:
+        """Tell in a host what a catalog name or path is; see ``models.identify.resolve``.
+
+        The host waits for the network to be loaded, since it has read it; it ends with whoever
+        keeps the network.
+
+        Raises:
+            EngineStoppedError: the host ended over it.
+            CancelledError, TwinlensError: as ``resolve``.
+        """
+        host = self._take()
+        try:
+            record, payload = in_scope(
+                host,
+                "resolve",
+                {
+                    "name": name,
+                    "labels": None if labels is None else str(labels),
+                    "output_name": output_name,
+                    "output_kind": output_kind,
+                },
+                f"{Path(name).name} stopped what read it",
+            )
+            network = resolved(open_parcel(record, payload, None))
+        except BaseException:
+            _end(host)
+            raise
+        finally:
+            self._replace()
+        with self._lock:
+            self._read[network.source] = host
+        weakref.finalize(network.source, host.end, on_purpose=True).atexit = False
+        return network
 
     def measure(self, network: Network, engine_id: str, options: EngineOptions) -> Runner:
         """Load a network in a host that it shares with others that are measured; a ``Loader``.
@@ -179,8 +229,12 @@ class Hosts:
                 hint="The system is short of memory, processes or files.",
             ) from why
 
-    def _take(self) -> HostProcess:
+    def _take(self, network: Network | None = None) -> HostProcess:
+        """One that nobody else has: that which has read the network, or the spare one."""
         with self._lock:
+            read = None if network is None else self._read.pop(network.source, None)
+            if read is not None and read.alive:
+                return read
             host, self._spare = self._spare, None
         return host if host is not None and host.alive else self._start()
 
@@ -193,14 +247,18 @@ class Hosts:
             return True
 
     def _replace(self) -> None:
-        """Have a spare one again, unless there are many already; returns before it is warm."""
+        """Have a spare one again soon; what was just loaded has its first answers before."""
+        if self._keep_spare:
+            self.keeper.later(SPARE_AFTER_S, self._spare_again)
+
+    def _spare_again(self) -> None:
+        """On the keeper's thread: start a spare one, unless there are many hosts already."""
         with self._lock:
-            lacks = self._spare is None or not self._spare.alive
-            if not (lacks and self._keep_spare) or self._stopping or self.keeper.alive >= MOST:
+            if (self._spare is not None and self._spare.alive) or self.keeper.alive >= MOST:
                 return
             try:
-                self._spare = self._start()
-            except (EngineError, CancelledError) as why:
+                self._spare = self.keeper.adopt(self._make())
+            except OSError as why:
                 _log.info("no spare host: %s", why)
 
     def _shared(self) -> HostProcess:

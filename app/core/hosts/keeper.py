@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from twinlens.app.core.hosts.process import HostProcess, Overdue, worked_s
 from twinlens.app.core.workers import CancelToken, Worker
@@ -28,6 +29,7 @@ class Keeper:
         self._changed = threading.Condition()
         self._hosts: list[HostProcess] = []
         self._tasks: list[Callable[[], object]] = []
+        self._later: list[Any] = []
         self._asleep = self._stopping = False
         self._worker = Worker("twinlens-hosts", self._run, wake=self._wake)
         self._worker.start()
@@ -59,6 +61,12 @@ class Keeper:
             self._tasks.append(act)
             self._changed.notify_all()
         return made.result()
+
+    def later(self, after_s: float, act: Callable[[], object]) -> None:
+        """Have something done on this thread in so many seconds, in place of what waits."""
+        with self._changed:
+            self._later = [after_s, act]
+            self._changed.notify_all()
 
     def adopt(self, host: HostProcess) -> HostProcess:
         """Keep a host that somebody else has started."""
@@ -108,7 +116,9 @@ class Keeper:
                 # there is nobody for a while, hardly ever.
                 self._asleep = quiet > _QUIET_TICKS
                 # Looked at once more: whoever did not see it asleep is seen here.
-                busy = any(host.waiting or host.left_s is not None for host in self._hosts)
+                busy = bool(self._later) or any(
+                    host.waiting or host.left_s is not None for host in self._hosts
+                )
                 if not self._tasks:
                     self._changed.wait(_NAP_S if self._asleep and not busy else TICK_S)
                 self._asleep = False
@@ -117,8 +127,22 @@ class Keeper:
                 task()
             after_s = time.monotonic()
             # Longer than two turns: this process did not run either.
-            quiet = 0 if self._look(min(after_s - before_s, 2 * TICK_S)) else quiet + 1
+            passed_s = min(after_s - before_s, 2 * TICK_S)
             before_s = after_s
+            active = self._do_later(passed_s)
+            quiet = 0 if self._look(passed_s) or active else quiet + 1
+
+    def _do_later(self, passed_s: float) -> bool:
+        """Do what is due; whether something waits."""
+        with self._changed:
+            if not self._later or self._stopping:
+                return False
+            self._later[0] -= passed_s
+            if self._later[0] > 0:
+                return True
+            (_, act), self._later = self._later, []
+        act()
+        return True
 
     def _go_on(self, token: CancelToken) -> bool:
         with self._changed:
