@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QPushButton
 
 from helpers.tiny_nets import tiny_classifier
 from twinlens import models
+from twinlens.app.core.hosts.hosts import window_hosts
 from twinlens.app.core.settings import SettingsStore
 from twinlens.app.qt.main import make_application, make_window
 
@@ -180,18 +181,20 @@ class MeasuredWindow:
     Args:
         folder: for settings and models.
         labels: number of classes of the model that answers, and of the one that is set up.
+        hosts: engines and sources run in processes of their own.
     """
 
-    def __init__(self, folder: Path, labels: int) -> None:
+    def __init__(self, folder: Path, labels: int, *, hosts: bool = False) -> None:
         # In a test there is one already, for which some settings come too late.
         self.application = QApplication.instance() or make_application()
         self._labels = labels
         self._asks = labelled_model(folder, labels, asks=True)
-        self.window = make_window(SettingsStore(folder / "settings.json"))
+        self._hosts = window_hosts() if hosts else None
+        self.window = make_window(SettingsStore(folder / "settings.json"), hosts=self._hosts)
         self.window.resize(1280, 720)
         self.window.show()
-        serves = labelled_model(folder, labels, asks=False)
-        self.window.start("clip", str(serves), "layers-cpu")
+        self._serves = labelled_model(folder, labels, asks=False)
+        self.window.start("clip", str(self._serves), "layers-cpu")
         self.until(lambda: self.window.stage.overlays.label is not None)
         self.meter = GapMeter(self.window)
         self._drawn = 0
@@ -234,6 +237,23 @@ class MeasuredWindow:
                 gaps = self.meter.gaps(sheet, self._labels)
         self._close(sheet)
         return gaps
+
+    def measure_load(self, model: Path, engine: str) -> Gaps:
+        """Change to a model on an engine, and measure until it has answered, and a while longer."""
+        self.window.choose.model(str(self._serves))
+        self.until(lambda: self._serving() == self._serves)
+        self.window.choose.engine(engine)
+        self.until(lambda: self.window.session.state.info.engine_id == engine)
+        self.run_for(1.5)
+        with self.meter.measuring():
+            self.window.choose.model(str(model))
+            self.until(lambda: self._serving() == model)
+            self.run_for(1.5)
+            return self.meter.gaps(f"{model.stem}, {engine}", self._labels)
+
+    def _serving(self) -> Path | None:
+        serving = self.window.choose.serving
+        return serving.network.path if serving is not None else None
 
     def _wizard(self) -> Any:
         return self.window.intake.desk.sheet
@@ -279,6 +299,10 @@ class MeasuredWindow:
 
     def close(self) -> None:
         """End it."""
+        if self._hosts is not None:
+            self._hosts.request_stop()
         self.window.close()
+        if self._hosts is not None:
+            self._hosts.stop()
         self.window.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -72,7 +72,7 @@ class EnginesChild:
 
     def warm_more(self) -> None:
         """Import what most networks need, while nobody asks yet."""
-        import twinlens.engine.formats.onnx.importer
+        import twinlens.engine.params.pytorch
         import twinlens.models.identify.resolve  # noqa: F401
 
     def answer(self, record: Record, payload: bytearray) -> None:
