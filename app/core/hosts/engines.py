@@ -62,6 +62,7 @@ def load_in(
     *,
     closed: Callable[[HostProcess], object],
     stopped: Callable[[Stopped], object] = lambda stopped: None,
+    only: bool = True,
 ) -> Runner:
     """Load a network in a host. Cancelling ends the host.
 
@@ -72,6 +73,7 @@ def load_in(
         options: of the engine.
         closed: called with the host when the runner is closed.
         stopped: called when the host ended by itself or by the watchdog.
+        only: nothing else is loaded there, so that it keeps nothing but what runs.
 
     Raises:
         EngineStoppedError: the host ended, hung or took too much memory.
@@ -84,7 +86,7 @@ def load_in(
     room = network.spec.recipe.input_shape
     start = _TENSOR_ROOM + 4 * int(np.prod(room, dtype=np.int64))
     fields, payload = parcel.post(host.arena, start)
-    fields |= {"engine": engine_id, "options": options_record(options)}
+    fields |= {"engine": engine_id, "options": options_record(options), "only": only}
     token = current_token()
     if isinstance(token, CancelToken):
         with token.cancelling(lambda: host.end(on_purpose=True)):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -139,6 +143,10 @@ class EnginesChild:
         runner = registry.load(network, field(record, "engine", str), options)
         self._count += 1
         self._runners[self._count] = runner
+        if record.get("only"):
+            self._known.clear()
+            del network
+            _give_back()
         profiled = hasattr(runner, "profile") and hasattr(runner, "timings")
         return {
             "runner": self._count,
@@ -186,6 +194,14 @@ class EnginesChild:
 
     def _runner(self, record: Record) -> Runner:
         return self._runners[field(record, "runner", int)]
+
+
+def _give_back() -> None:
+    """Give the system what reading and compiling have left."""
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _there(graph: Graph | None, spec: ModelSpec) -> Graph:

@@ -159,7 +159,13 @@ class Hosts:
         host = self._shared()
         try:
             runner = load_in(
-                host, network, engine_id, options, closed=self._leave, stopped=self._remember
+                host,
+                network,
+                engine_id,
+                options,
+                closed=self._leave,
+                stopped=self._remember,
+                only=False,
             )
         except BaseException:
             self._leave(host)
