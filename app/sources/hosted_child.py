@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from twinlens.app.core.hosts.arena import Arena
 from twinlens.app.core.hosts.child import Link
 from twinlens.app.core.hosts.messages import Record, field
@@ -21,6 +24,7 @@ from twinlens.app.core.hosts.records import error_record
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.types import Frame
 from twinlens.app.sources import open_source
+from twinlens.app.sources.opencv import decoding_into
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
@@ -95,19 +99,36 @@ class SourceChild:
     def _read(self, record: Record) -> tuple[Record, bytes]:
         if self._source is None:
             return {"end": True}, b""
-        frame, self._pending = self._pending or self._source.read(), None
+        room = self._room(record)
+        frame, self._pending = self._pending or self._next(self._source, room), None
         if frame is None:
             return {"end": True}, b""
         data = frame.buffer.data
         done: Record = {"frame": frame_record(frame), "bytes": data.nbytes}
-        if self._arena is None:
+        if room is None:
             return done, data.tobytes()
-        if data.nbytes > field(record, "room", int):
+        if data.nbytes > room.size:
             self._pending = frame  # asked for again, with more room
             return {"bytes": data.nbytes}, b""
-        self._arena.follow(field(record, "size", int))
-        self._arena.bytes_at(field(record, "at", int), data.nbytes)[:] = data
+        if data.ctypes.data != room.ctypes.data:
+            room[: data.nbytes] = data
         return done, b""
+
+    def _room(self, record: Record) -> NDArray[np.uint8] | None:
+        """Where the frame goes; None where it goes through the pipe."""
+        if self._arena is None:
+            return None
+        self._arena.follow(field(record, "size", int))
+        size = field(record, "room", int)
+        if not size:
+            return np.empty(0, np.uint8)
+        return self._arena.bytes_at(field(record, "at", int), size)
+
+    def _next(self, source: Source, room: NDArray[np.uint8] | None) -> Frame | None:
+        if room is None or not room.size:
+            return source.read()
+        with decoding_into(room):
+            return source.read()
 
     def _close(self, record: Record) -> tuple[Record, bytes]:
         del record

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -31,8 +34,8 @@ class Capture(Protocol):
         """Whether the device or file is open."""
         ...
 
-    def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        """Next frame, (height, width, 3) B, G, R."""
+    def read(self, image: NDArray[np.uint8] | None = None) -> tuple[bool, NDArray[np.uint8] | None]:
+        """Next frame, (height, width, 3) B, G, R; in ``image`` if it has that shape."""
         ...
 
     def grab(self) -> bool:
@@ -63,7 +66,40 @@ def read_buffer(
     """Decode the next picture, stamped with its time of arrival; None when there is none."""
     if capture is None:
         return None
-    ok, pixels = capture.read()
+    target = _own.target()
+    ok, pixels = capture.read() if target is None else capture.read(target)
     if not ok or pixels is None:
         return None
+    _own.shape = pixels.shape
     return PixelBuffer.from_array(pixels, timestamp_s=clock())
+
+
+@contextmanager
+def decoding_into(room: NDArray[np.uint8]) -> Iterator[None]:
+    """Have ``read_buffer`` decode into this memory on this thread, where a picture fits.
+
+    Args:
+        room: uint8, one dimension.
+    """
+    _own.room = room
+    try:
+        yield
+    finally:
+        _own.room = None
+
+
+class _Own(threading.local):
+    """A thread's memory for the next picture, and the shape that the last one had."""
+
+    room: NDArray[np.uint8] | None = None
+    shape: tuple[int, ...] = ()
+
+    def target(self) -> NDArray[np.uint8] | None:
+        """Where a picture as large as the last one goes; None where there is no room for it."""
+        size = math.prod(self.shape)
+        if self.room is None or not self.shape or size > self.room.size:
+            return None
+        return self.room[:size].reshape(self.shape)
+
+
+_own = _Own()
