@@ -11,10 +11,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from twinlens.app.core.way_out import INTERRUPTED
 from twinlens.engine.errors import TwinlensError
+
+if TYPE_CHECKING:
+    from twinlens.app.core.hosts.hosts import Hosts
 
 
 class Command(NamedTuple):
@@ -55,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        hosts: Hosts | None = getattr(args, "hosts", None)
+        if hosts is not None:
+            hosts.stop()
 
 
 def entry() -> NoReturn:

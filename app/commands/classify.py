@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinlens.app.commands.options import (
     add_crop_option,
+    add_isolated_option,
     add_model_options,
     add_precision_options,
     add_recipe_options,
@@ -27,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="pictures")
     add_model_options(parser, engine="vision")
     add_precision_options(parser)
+    add_isolated_option(parser)
     add_crop_option(parser)
     add_recipe_options(parser)
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twinlens.app.commands.options import (
     add_crop_option,
+    add_isolated_option,
     add_model_options,
     add_precision_options,
     add_recipe_options,
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_model_options(parser, engine="vision", labels=False)
     add_precision_options(parser)
+    add_isolated_option(parser)
     add_crop_option(parser)
     add_recipe_options(parser)
     parser.add_argument("--json", action="store_true", help="the last line as a JSON object")

@@ -11,6 +11,7 @@ from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions, Network, Runner
 
 if TYPE_CHECKING:
+    from twinlens.app.core.hosts.hosts import Hosts
     from twinlens.engine.errors import TwinlensError
     from twinlens.engine.image import CropAndScale
 
@@ -80,6 +81,32 @@ def add_precision_options(parser: argparse.ArgumentParser) -> None:
         "'nvidia vulkan' or 'software' (`twinlens doctor` lists them; default: the best)",
     )
     add_calibration_option(parser)
+
+
+def add_isolated_option(parser: argparse.ArgumentParser) -> None:
+    """Add --isolated."""
+    parser.add_argument(
+        "--isolated",
+        action="store_true",
+        help="read and run the model, and play the source, in processes of their own, so that a "
+        "fault of theirs is an error like others",
+    )
+
+
+def hosts_of(args: argparse.Namespace) -> Hosts | None:
+    """The processes that --isolated asks for, the same each time; None without it.
+
+    They end with the command, see ``cli.main``.
+    """
+    if not getattr(args, "isolated", False):
+        return None
+    if getattr(args, "hosts", None) is None:
+        # late: without the option none of it is needed
+        from twinlens.app.core.hosts.hosts import Hosts
+
+        args.hosts = Hosts(spare=False)
+    hosts: Hosts = args.hosts
+    return hosts
 
 
 def add_calibration_option(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +230,8 @@ def resolve_model(args: argparse.Namespace) -> Network:
     problem = None if args.model else default_problem()
     if problem is not None:
         sys.stderr.write(f"twinlens: {instead_text(problem)}\n")
-    return resolve(
+    hosts = hosts_of(args)
+    return (resolve if hosts is None else hosts.resolve)(
         args.model or default_model(),
         labels=args.labels,
         recipe=recipe_of(args),
@@ -236,4 +264,6 @@ def load_runner(args: argparse.Namespace) -> tuple[Network, Runner]:
 
     network = resolve_model(args)
     print_assumptions(network)
-    return network, registry.load(network, args.engine, engine_options(args))
+    hosts = hosts_of(args)
+    load = registry.load if hosts is None else hosts.load
+    return network, load(network, args.engine, engine_options(args))

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from twinlens.app.commands.gui import SOURCE_HELP
 from twinlens.app.commands.options import (
     add_crop_option,
+    add_isolated_option,
     add_model_options,
     add_precision_options,
     add_recipe_options,
     crop_of,
     engine_options,
+    hosts_of,
     load_runner,
     positive,
     print_assumptions,
@@ -42,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", help=f"{SOURCE_HELP} (default with --headless: clip)")
     add_model_options(parser, engine=None)
     add_precision_options(parser)
+    add_isolated_option(parser)
     add_crop_option(parser)
     add_recipe_options(parser)
     parser.add_argument("--frames", type=positive, help="stop after N frames (default: all)")
@@ -61,7 +64,13 @@ def execute(args: argparse.Namespace) -> int:
 
     args.engine = args.engine or "vision"
     args.source = args.source or "clip"
-    source = open_source(args.source, realtime=args.realtime, loop=False)
+    hosts = hosts_of(args)
+    source = open_source(
+        args.source,
+        realtime=args.realtime,
+        loop=False,
+        host=None if hosts is None else hosts.source,
+    )
     run = (
         LiveRun(source, args)
         if args.realtime or _is_live(args.source)
@@ -127,7 +136,7 @@ class LiveRun:
         from twinlens.app.core.session.session import Session
 
         self._news = threading.Event()
-        network = resolve_model(args)
+        network, hosts = resolve_model(args), hosts_of(args)
         print_assumptions(network)
         self._session = Session(
             source,
@@ -136,6 +145,7 @@ class LiveRun:
             options=engine_options(args),
             smoothing=False,
             on_news=self._news.set,
+            loader=None if hosts is None else hosts.load,
         )
         self._session.set_crop(crop_of(args))
 

@@ -19,7 +19,7 @@ from twinlens.app.core.hosts.process import HostGoneError, HostProcess
 from twinlens.app.core.session.meters import percentile
 from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.core.session.types import Frame
-from twinlens.engine.errors import SourceError
+from twinlens.engine.errors import CancelledError, SourceError
 from twinlens.engine.image import PixelBuffer, PixelFormat
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class HostedSource:
 
         Raises:
             SourceError: it does not deliver, or its host has ended; says why.
+            CancelledError: its host was ended on purpose.
         """
         try:
             host = self._start()
@@ -105,6 +106,7 @@ class HostedSource:
 
         Raises:
             SourceError: it failed, or its host has ended; says why.
+            CancelledError: its host was ended on purpose, and not by ``interrupt``.
         """
         if self._here:
             return self._inner.read()
@@ -112,7 +114,7 @@ class HostedSource:
             return None
         try:
             frame = self._next()
-        except SourceError:
+        except (CancelledError, SourceError):
             if self._is_interrupted():
                 return None
             raise
@@ -183,6 +185,8 @@ class HostedSource:
         try:
             return host.ask(op, fields, limit_s=limit_s)
         except HostGoneError as gone:
+            if gone.ended_by_us:
+                raise CancelledError(f"{self.title}: nobody waits for it any more") from gone
             raise SourceError(
                 f"{self.title}: its process {gone.why}", hint="The file or device may be at fault."
             ) from gone

@@ -28,11 +28,11 @@ _REACHED_S = 120.0
 _LONGEST_S = 30.0
 _LEFT_S = 2.0
 
-#: What is reached in a function of the engine's is reached where that runs in the window's process.
-_INSIDE = ("loading", "compiling", "calibrating")
+#: What is reached in a function that hosts run is reached where they are not.
+_INSIDE = ("loading", "compiling", "calibrating", "stream")
 STATES = (
     *("live", "loading", "compiling", "calibrating", "proving", "hosted"),
-    *("bench", "crossover", "pulling", "stream"),
+    *("bench", "crossover", "pulling", "stream", "opening"),
 )
 WAYS = ("close", "SIGINT", "SIGTERM", "SIGHUP")
 
@@ -93,7 +93,7 @@ def _surroundings(state: str, folder: Path, model: Path) -> Iterator[tuple[list[
     }
     with ExitStack() as stack:
         source, engine = "clip", "vision"
-        if state == "stream":
+        if state in ("stream", "opening"):
             source = stack.enter_context(_silent_stream())
         if state in _INSIDE:
             words.append("--one-process")

@@ -105,6 +105,7 @@ ENTERED = {
     "compiling": "twinlens.engine.targets.cpu.codegen.compiler:compile_object",
     "calibrating": "twinlens.engine.targets.cpu.run.calibrate:Calibration._compare",
     "stream": "twinlens.app.sources.stream:NetworkStream.open",
+    "opening": "twinlens.app.sources.hosted:HostedSource.open",
 }
 
 

@@ -26,7 +26,7 @@ from twinlens.app.core.session.session import Session, SourceFailed
 from twinlens.app.sources import open_source
 from twinlens.app.sources.hosted import HostedSource
 from twinlens.assets import picture_path
-from twinlens.engine.errors import SourceError
+from twinlens.engine.errors import CancelledError, SourceError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -175,7 +175,7 @@ def test_a_blocked_read_ends_with_the_host(owner: Hosts) -> None:
         ended = threading.Event()
 
         def play() -> None:
-            with pytest.raises(SourceError):
+            with pytest.raises((CancelledError, SourceError)):
                 source.open()
             source.close()
             ended.set()
@@ -203,7 +203,22 @@ def test_what_waits_until_a_frame_is_due_is_interrupted(owner: Hosts) -> None:
 def test_interrupted_before_it_opens_it_does_not_open(owner: Hosts) -> None:
     source = open_source("clip", host=owner.source)
     source.interrupt()
-    with pytest.raises(SourceError):
+    with pytest.raises(CancelledError):
+        source.open()
+    source.close()
+
+
+def test_after_the_end_of_all_hosts_nothing_plays(owner: Hosts) -> None:
+    """Neither in a host nor here: whoever asked is being ended as well."""
+    source = open_source("clip", host=owner.source)
+    source.open()
+    owner.request_stop()
+    with pytest.raises(CancelledError):
+        while True:
+            source.read()
+    source.close()
+    source = open_source("clip", host=owner.source)
+    with pytest.raises(CancelledError):
         source.open()
     source.close()
 

@@ -105,10 +105,11 @@ class EnginesChild:
         del payload
         from twinlens.models.identify.resolve import resolve
 
-        labels = record.get("labels")
+        labels, recipe = record.get("labels"), field(record, "recipe", dict)
         network = resolve(
             field(record, "name", str),
             labels=None if labels is None else Path(labels),
+            recipe={k: tuple(v) if isinstance(v, list) else v for k, v in recipe.items()},
             output_name=field(record, "output_name", str),
             output_kind=field(record, "output_kind", str),
         )

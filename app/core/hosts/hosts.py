@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from twinlens.app.core.hosts.distrust import Distrust
 from twinlens.app.core.hosts.engines import HostedRunner, Stopped, in_scope, load_in, resolved
@@ -113,6 +114,7 @@ class Hosts:
         name: str,
         *,
         labels: Path | None = None,
+        recipe: Mapping[str, Any] | None = None,
         output_name: str = "",
         output_kind: str = "",
     ) -> Network:
@@ -133,6 +135,7 @@ class Hosts:
                 {
                     "name": name,
                     "labels": None if labels is None else str(labels),
+                    "recipe": dict(recipe or {}),
                     "output_name": output_name,
                     "output_kind": output_kind,
                 },
@@ -200,12 +203,22 @@ class Hosts:
     # --- sources -------------------------------------------------------------------------------
 
     def source(self) -> HostProcess:
-        """A host for a source; raises OSError where none can be started."""
+        """A host for a source.
+
+        Raises:
+            OSError: none can be started.
+            CancelledError: no more are.
+        """
         with self._lock:
             host, self._first_source = self._first_source, None
         if host is not None and host.alive:
             return host
-        return self.keeper.start(lambda: HostProcess("source", memory=self._memory))
+        try:
+            return self.keeper.start(lambda: HostProcess("source", memory=self._memory))
+        except OSError as why:
+            if self._stopping:
+                raise CancelledError("the program ends") from why
+            raise
 
     # --- hosts ---------------------------------------------------------------------------------
 
@@ -215,7 +228,7 @@ class Hosts:
         checkpoint()
 
     def _remember(self, stopped: Stopped) -> None:
-        _log.warning("%s on %s: its host %s", stopped.network.name, stopped.engine_id, stopped.why)
+        _log.info("%s on %s: its host %s", stopped.network.name, stopped.engine_id, stopped.why)
         if self.distrust is not None:
             self.distrust.add(stopped)
 

@@ -23,7 +23,7 @@ from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.core.session.types import Frame
 from twinlens.app.core.workers import CancelToken, Worker, Workers
-from twinlens.engine.errors import SourceError, TwinlensError
+from twinlens.engine.errors import CancelledError, SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
 _INTERRUPT_AGAIN_S = 0.1
@@ -165,6 +165,8 @@ class CaptureDeck:
         try:
             if self._wait_for_device(player, before):
                 self._read_all(player)
+        except CancelledError:
+            pass  # It is being ended, and so are we.
         except TwinlensError as error:
             failure = error
         except Exception as error:  # noqa: BLE001
