@@ -72,8 +72,9 @@ def test_a_decoder_that_crashes_is_a_banner_and_the_clip_plays(tmp_path: Path) -
 
 def test_hosts_end_with_a_window_that_is_killed(tmp_path: Path) -> None:
     with live_window(tmp_path, source="clip", engine="layers-cpu", hosts=True) as window:
-        window.report()
-        children = [child.pid for child in psutil.Process(window.pid).children(recursive=True)]
-        assert len(children) >= 3  # what serves, the one that waits, and the source's
+        process = psutil.Process(window.pid)
+        # What serves, the one that waits from a moment later on, and the source's.
+        until(lambda: len(process.children(recursive=True)) >= 3, 30)
+        children = [child.pid for child in process.children(recursive=True)]
         os.kill(window.pid, signal.SIGKILL)
         until(lambda: not any(map(exists, children)), 2.0)
