@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twinlens.app.commands.display import no_window_reason
 from twinlens.app.commands.options import add_model_options, add_precision_options
-from twinlens.app.core.hosts.early import IN_ONE_PROCESS, take_first
+from twinlens.app.core.hosts.early import IN_ONE_PROCESS, drop_first, take_first
 from twinlens.app.core.hosts.hosts import window_hosts
 from twinlens.app.core.way_out import WAY_OUT
 
@@ -41,6 +41,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.terminal or reason:
         from twinlens.app.commands.terminal import run_terminal
 
+        drop_first()
         if reason:
             sys.stderr.write(f"twinlens: {reason}; showing it in the terminal\n")
         return run_terminal(args)

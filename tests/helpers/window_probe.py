@@ -23,6 +23,9 @@ from twinlens.app.core.settings import SettingsStore
 from twinlens.app.core.way_out import WAY_OUT
 from twinlens.app.qt.main import end, make_application, make_window
 
+#: What holds up the window's thread while it is imported or works.
+_HEAVY = {"llvmlite", "wgpu", "onnxruntime", "onnx", "google.protobuf"}
+
 
 class Commands(QObject):
     line = Signal(str)
@@ -72,6 +75,7 @@ class Probe:
             "in_order": self.frames == sorted(self.frames),
             "engines": self.engines,
             "hosts": self.hosts(),
+            "libraries": sorted(_HEAVY & set(sys.modules)),
             "rss": psutil.Process().memory_info().rss,
             "captured": stats.captured,
             "dropped": stats.dropped,

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from helpers.hosted import BAD, descriptors, exists, hosts, picture, small, until
+from twinlens.app.cli import COMMANDS
+from twinlens.app.core.hosts import early
 from twinlens.app.core.hosts.arena import Arena
 from twinlens.app.core.hosts.distrust import Distrust
 from twinlens.app.core.hosts.engines import HostedRunner
@@ -522,3 +524,33 @@ def test_networks_of_the_ladder_are_made_in_the_host() -> None:
         assert np.array_equal(runner.run(x), own.run(x))
         own.close()
         runner.close()
+
+
+# --- the first ones ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"),
+    [
+        ([], True),
+        (["--source", "clip"], True),
+        (["run", "--source", "clip"], True),
+        (["run", "--headless"], False),
+        (["--one-process"], False),
+        (["--terminal"], False),
+        (["--version"], False),
+        (["classify", "a.jpg"], False),
+    ],
+)
+def test_the_first_ones_start_with_the_words_that_mean_the_window(
+    words: list[str], starts: bool
+) -> None:
+    early.begin_for(words, tuple(COMMANDS))
+    try:
+        assert (set(early._first) == {"engines", "source"}) == starts
+        assert bool(early._first) == starts
+        pids = [host.pid for host in early._first.values()]
+    finally:
+        early.drop_first()
+    assert early.take_first("engines") is None
+    assert not any(map(exists, pids))

@@ -18,6 +18,7 @@ IN_ONE_PROCESS = "--one-process"
 """The window's option that runs engines and sources in the window's own process."""
 
 _NO_WINDOW = frozenset({"-h", "--help", "--version", "--terminal", "--headless", IN_ONE_PROCESS})
+_BURIED_S = 1.0
 _first: dict[str, HostProcess] = {}
 
 
@@ -41,3 +42,11 @@ def begin_for(words: Sequence[str], commands: Sequence[str]) -> None:
 def take_first(role: str) -> HostProcess | None:
     """The one that was started; None where none was, or it was taken."""
     return _first.pop(role, None)
+
+
+def drop_first() -> None:
+    """End what was started and is not needed after all."""
+    while _first:
+        _, host = _first.popitem()
+        host.end(on_purpose=True)
+        host.bury(_BURIED_S)
