@@ -12,6 +12,7 @@ from PySide6.QtCore import QLoggingCategory, Qt
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
+from twinlens.app.core.keys import taken_out
 from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import SettingsStore
@@ -213,7 +214,9 @@ def _offer_new_cameras(window: MainWindow) -> Callable[[], None]:
 def _make_source(text: str, window: MainWindow) -> Source:
     chosen = window.settings
     return open_source(
-        text, size=(chosen.camera_width, chosen.camera_height), fps=float(chosen.camera_fps)
+        taken_out(text),
+        size=(chosen.camera_width, chosen.camera_height),
+        fps=float(chosen.camera_fps),
     )
 
 

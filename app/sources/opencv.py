@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 # FFmpeg reads this when OpenCV first opens something; -8 is its "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# A camera that stalls is given up by its driver's wait after 2 seconds instead of 10.
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
 # On macOS OpenCV asks for the camera on the thread that opens it, which must be the main one; the
 # window asks instead (twinlens.app.qt.window.cameras), or the system itself when the camera starts.
 os.environ.setdefault("OPENCV_AVFOUNDATION_SKIP_AUTH", "1")
 
 import cv2
-
-from twinlens.engine.image import PixelBuffer
 
 # Where this function lives has changed between OpenCV 4 and 5.
 getattr(cv2.utils, "logging", cv2).setLogLevel(0)
@@ -55,15 +54,3 @@ class Capture(Protocol):
 def open_capture(target: int | str, backend: int, parameters: Sequence[int] = ()) -> Capture:
     """Open a ``cv2.VideoCapture``; ``parameters`` are pairs of property and value."""
     return cv2.VideoCapture(target, backend, list(parameters))  # type: ignore[return-value]
-
-
-def read_buffer(
-    capture: Capture | None, clock: Callable[[], float] = time.perf_counter
-) -> PixelBuffer | None:
-    """Decode the next picture, stamped with its time of arrival; None when there is none."""
-    if capture is None:
-        return None
-    ok, pixels = capture.read()
-    if not ok or pixels is None:
-        return None
-    return PixelBuffer.from_array(pixels, timestamp_s=clock())

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from twinlens.app.core.addresses import scheme_of, shown_address
 from twinlens.app.overlays.keys import key_of
 from twinlens.app.qt.ports import (
     AskPort,
@@ -21,6 +22,7 @@ from twinlens.app.qt.sheets.engine_sheet import EngineDesk
 from twinlens.app.qt.sheets.model_shelf import ModelShelf
 from twinlens.app.qt.sheets.sheets import Heading, Row, SheetRow, SliderRow
 from twinlens.app.qt.window.look import Look
+from twinlens.app.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from twinlens.app.views.models import MODELS
 from twinlens.app.views.pad import PAD
 from twinlens.app.views.view import AnyView, Place
@@ -33,9 +35,8 @@ _CAMERA_FORMATS = (
     (1920, 1080, 30),
     (1920, 1080, 60),
 )
-_VIDEO_FILTER = (
-    "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
-)
+_ENDINGS = " ".join(f"*{ending}" for ending in sorted(VIDEO_SUFFIXES | PICTURE_SUFFIXES))
+_VIDEO_FILTER = f"Videos and pictures ({_ENDINGS});;All files (*)"
 _MODEL = "Model"
 _FORMATS = "ONNX, TensorFlow Lite, Core ML, parameters"
 _MODEL_FILTER = (
@@ -144,7 +145,7 @@ class Menus:
         recent = [text for text in settings.recent_sources if "/" in text or "\\" in text]
         if recent:
             rows.append(Heading("Recent"))
-            rows += [Row(Path(t).name or t, t, use(t), t == chosen) for t in recent[:4]]
+            rows += [Row(_short(t), t, use(t), t == chosen) for t in recent[:4]]
         self._sheets.open_sheet("Source", rows)
 
     def _camera_format_row(self) -> Row:
@@ -291,3 +292,8 @@ _CROP_DETAIL = {
     CropAndScale.SCALE_FIT: "All of it, with bars.",
     CropAndScale.SCALE_FILL: "All of it, stretched.",
 }
+
+
+def _short(text: str) -> str:
+    """An address or path in few letters."""
+    return shown_address(text) if scheme_of(text) else Path(text).name or text

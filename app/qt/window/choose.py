@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
+from twinlens.app.core.keys import put_away
 from twinlens.app.core.session.choosing import (
     INSTEAD,
     NONE_LEFT,
@@ -190,17 +191,21 @@ class Choose(QObject):
     def source(self, text: str) -> None:
         """Change to another source; the old one plays until the new one delivers."""
 
-        def made(source: Source) -> None:
+        def make() -> tuple[Source, str]:
+            return self._make_source(text), put_away(text)
+
+        def made(both: tuple[Source, str]) -> None:
+            source, stored = both
             self.source_text = text
             self._banners.close_banner()
             if self._live.session is not None:  # else it begins with that
                 self._live.session.use_source(source)
-            recent = self._memory.settings.with_recent_source(text)
-            self._memory.remember(source=text, recent_sources=recent.recent_sources)
+            recent = self._memory.settings.with_recent_source(stored)
+            self._memory.remember(source=stored, recent_sources=recent.recent_sources)
 
-        # Elsewhere: a path is looked at to know what it is, and a system asked for its cameras.
-        failed = self._banners.show_error
-        self._background.run("source", lambda: self._make_source(text), made, failed)
+        # Elsewhere: a path is looked at to know what it is, a system asked for its cameras, and
+        # the keyring for its lock.
+        self._background.run("source", make, made, self._banners.show_error)
 
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
