@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twinlens.app.core.addresses import scheme_of, shown_address
 from twinlens.app.core.session.source import Source, SourceInfo
+from twinlens.app.sources.animation import Animation
 from twinlens.app.sources.camera import (
     Camera,
     CameraName,
@@ -28,6 +29,7 @@ from twinlens.app.sources.written import as_ours, is_there
 from twinlens.assets import clip_path
 from twinlens.engine.errors import SourceError
 from twinlens.engine.files import reading, shown_name
+from twinlens.engine.image.animation import moves
 from twinlens.models.identify.kinds import PICTURE_SUFFIXES, Kind, glance, is_picture
 
 __all__ = [
@@ -139,6 +141,8 @@ def _make_pictures(text: str, options: SourceOptions) -> Source:
     path = Path(text)
     with reading(path, SourceError):
         paths = pictures_in(path) if path.is_dir() else [path]
+        if len(paths) == 1 and moves(paths[0]):
+            return Animation(paths[0], realtime=options.realtime)
     if not paths:
         raise SourceError(f"{path}: has no pictures", hint="Choose a folder with pictures.")
     return Pictures(paths, shown_name(path.name or str(path)), realtime=options.realtime)

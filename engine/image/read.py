@@ -36,14 +36,14 @@ def read_image(source: str | Path | bytes) -> PixelBuffer:
         ImageError: the file is missing, too large, no picture, or damaged; names it.
     """
     name, data = _bytes_of(source)
-    _check_size(name, data)
+    check_size(name, data)
     pixels = decode(data)
     if pixels is None:
         raise ImageError(f"{name}: cannot be decoded as a picture", hint=_FORMATS_HINT)
     return PixelBuffer.from_array(pixels, orientation=orientation_of(data))
 
 
-def _check_size(name: str, data: bytes) -> None:
+def check_size(name: str, data: bytes) -> None:
     """Refuse what would make the decoder allocate memory for pixels that are not there."""
     size = declared_size(data)
     if size is None:  # decoders read further formats, whose headers are not checked here

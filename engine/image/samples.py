@@ -12,7 +12,12 @@ from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.read import read_image
 from twinlens.engine.image.video import VideoReader
 
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
+_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+        *(".heic", ".heif", ".avif"),
+    )
+)
 _log = logging.getLogger(__name__)
 
 

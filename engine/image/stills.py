@@ -7,6 +7,7 @@ HEIF and AVIF come through Pillow and ``pi-heif`` (libheif and libde265, without
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import cv2
@@ -18,10 +19,13 @@ from twinlens.engine.image.exif import is_cmyk_tiff, jpeg_components
 from twinlens.engine.image.headers import is_iso_still
 
 Pixels = NDArray[np.uint8]
+#: What Pillow's readers raise for files that are damaged; they check less than they promise.
+PILLOW_DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError),
+    *(ArithmeticError, LookupError, struct.error),
+)
 # OpenCV 5 moved these functions.
 _LOG: Any = getattr(cv2.utils, "logging", cv2)
-# Pillow's kinds of pixels in which alpha, a palette with it, or inks are kept.
-_WHITE = (255, 255, 255, 255)
 
 
 def decode(data: bytes) -> Pixels | None:
@@ -67,11 +71,11 @@ def with_pillow(data: bytes) -> Pixels | None:
     import PIL.Image  # late: most pictures do not need it
 
     if is_iso_still(data):
-        _register_heif()
+        register_heif()
     try:
         with PIL.Image.open(io.BytesIO(data)) as image:
             return pillow_bgr(image)
-    except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError):
+    except (*PILLOW_DAMAGE, PIL.Image.DecompressionBombError):
         return None
 
 
@@ -92,7 +96,8 @@ def _needs_pillow(data: bytes) -> bool:
     return data[:3] == b"GIF" or is_iso_still(data) or is_cmyk_tiff(data)
 
 
-def _register_heif() -> None:
+def register_heif() -> None:
+    """Let Pillow open HEIF pictures."""
     from pi_heif import register_heif_opener  # late: as Pillow
 
     register_heif_opener(thumbnails=False)
