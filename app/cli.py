@@ -6,6 +6,8 @@ Exit status: 0 done, 1 an error that one line on stderr explains, 2 wrong usage,
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -41,20 +43,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words and words[0] in COMMANDS else None
     parser, execute = _command(name)
-    args = parser.parse_args(words[1:] if name else words)
     try:
+        args = parser.parse_args(words[1:] if name else words)
         return execute(args)
     except TwinlensError as error:
-        sys.stderr.write(f"twinlens: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"          {error.hint}\n")
+        from twinlens.app.commands.options import say_error
+
+        say_error(error)
         return 1
     except BrokenPipeError:
         # The reader of our output has gone (``| head``): nobody is left to read it.
         sys.stderr.close()
         return 1
+    except OSError as why:
+        if why.filename is not None or not _is_of_output(why):
+            raise
+        sys.stderr.write(f"twinlens: standard output cannot be written: {why.strerror or why}\n")
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _is_of_output(why: OSError) -> bool:
+    """Whether a write failed that no file's name goes with: the console, a pipe, a full disk."""
+    return why.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EINVAL)
+
+
+def _prepare_streams() -> None:
+    """UTF-8 whatever the console's code page, and each line at once."""
+    for stream in (sys.stdout, sys.stderr):
+        # None without a console, and not always a text stream where others run us.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def entry() -> NoReturn:
@@ -62,6 +82,7 @@ def entry() -> NoReturn:
     from twinlens.app.core.way_out import WAY_OUT
 
     WAY_OUT.install()
+    _prepare_streams()
     try:
         code = main()
     except SystemExit as end:  # of the parser: wrong usage, or --help

@@ -33,6 +33,7 @@ class Settings:
         auto_engine: use the fastest engine for each model instead.
         model: catalog name or path; empty means the catalog's default.
         source: a source in the text form of ``open_source``.
+        meanwhile: what plays while that one is away, likewise; empty is the bundled clip.
         camera_width: asked-for camera width in pixels.
         camera_height: asked-for camera height in pixels.
         camera_fps: asked-for camera frame rate.
@@ -58,6 +59,7 @@ class Settings:
     auto_engine: bool = False
     model: str = ""
     source: str = "camera"
+    meanwhile: str = ""
     camera_width: int = 1280
     camera_height: int = 720
     camera_fps: int = 30
@@ -165,6 +167,7 @@ class SettingsStore:
         )
         # Whoever forgot: a password in an address never gets into a file.
         values["source"] = without_secret(settings.source)[0]
+        values["meanwhile"] = without_secret(settings.meanwhile)[0]
         stored = (without_secret(text)[0] for text in settings.recent_sources)
         values["recent_sources"] = tuple(dict.fromkeys(stored))
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,7 @@ class NetworkStream:
             raise SourceError(f"{self.title}: {why.message}", hint=why.hint) from why
         except OSError as why:
             raise _unreachable(self._url, self.title, why) from None
+        self._pacer.restart()
         facts = reader.facts
         self._ends = facts.duration_s is not None
         self._paced = self._ends or facts.container.split(",")[0] in _PIECES

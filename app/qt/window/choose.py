@@ -18,7 +18,7 @@ from twinlens.app.core.session.choosing import (
     what_to_remember,
 )
 from twinlens.app.core.session.engines import EngineChoice
-from twinlens.app.core.session.events import EngineReady, LoadFailed, SourceFailed
+from twinlens.app.core.session.events import EngineReady, LoadFailed, SourceFailed, SourceOpened
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import Settings, following
 from twinlens.app.overlays import Banner, BannerKind
@@ -76,7 +76,7 @@ class Choose(QObject):
         self._background, self._make_source, self._resolve = background, make_source, resolve
         self.engines: tuple[EngineChoice, ...] = tuple(engines)
         self.source_text = ""
-        self._failed_source = ""
+        self._failed_source = self._away = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
         self._asked_model: tuple[Network, str, Callable[[], object] | None] | None = None
@@ -290,9 +290,19 @@ class Choose(QObject):
     def source_failed(self, event: SourceFailed) -> None:
         """Say what plays instead, and offer to try again."""
         self._failed_source = self.source_text
-        goes_on = "The bundled clip plays instead." if event.fallback else ""
+        instead = "The recording" if self._memory.settings.meanwhile else "The bundled clip"
+        goes_on = f"{instead} plays instead." if event.fallback else ""
         if event.playing:
             goes_on = f"{event.playing} goes on."
+        if event.returning:
+            goes_on = f"{goes_on} The picture comes back by itself.".strip()
+        self._away = event.title if event.returning else ""
         hint = f"{goes_on} {event.error.hint}".strip()
         banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
         self._banners.show_banner(banner, lambda: self.source(self._failed_source))
+
+    def source_opened(self, event: SourceOpened) -> None:
+        """Take back what was said of a source that is there again."""
+        if self._away and event.info.title == self._away:
+            self._away = ""
+            self._banners.close_banner()
