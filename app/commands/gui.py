@@ -14,7 +14,7 @@ from twinlens.app.commands.options import add_model_options, add_precision_optio
 from twinlens.app.core.way_out import WAY_OUT
 
 SOURCE_HELP = (
-    "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http://), "
+    "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http:// ...), "
     "or a video, picture or folder"
 )
 
@@ -24,6 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", help=f"{SOURCE_HELP} (default: the last one, or the camera)")
     add_model_options(parser, engine=None)
     add_precision_options(parser)
+    parser.add_argument(
+        "--meanwhile",
+        metavar="SOURCE",
+        help="what plays while a camera or stream is away, kept for the next time (default: clip)",
+    )
     parser.add_argument("--terminal", action="store_true", help="no window: show it in here")
     parser.add_argument("--settings", type=Path, help="settings file (default: the user's)")
 
@@ -47,6 +52,7 @@ def execute(args: argparse.Namespace) -> int:
         args.model,
         args.engine,
         settings=SettingsStore(args.settings),
+        meanwhile=args.meanwhile,
         labels=args.labels,
         threads=args.threads,
         precision=args.precision,

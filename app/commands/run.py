@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
     parser.add_argument("--json", action="store_true", help="JSON lines, the summary last")
-    parser.set_defaults(terminal=False, settings=None)
+    parser.set_defaults(terminal=False, settings=None, meanwhile=None)
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -49,6 +49,7 @@ def run_window(
     engine: str | None,
     *,
     settings: SettingsStore,
+    meanwhile: str | None = None,
     labels: Path | None = None,
     threads: int | None = None,
     precision: str | None = None,
@@ -64,6 +65,7 @@ def run_window(
         model: catalog name or path; None means the remembered one.
         engine: engine id; None means the remembered one.
         settings: where settings are remembered.
+        meanwhile: source text of what plays while the source is away; None is the remembered one.
         labels: label file for ``model``.
         threads: compute threads; None keeps the remembered number.
         precision: of the engine that starts; None means the remembered one.
@@ -88,6 +90,8 @@ def run_window(
     _listen(window, application)
     if threads is not None:
         window.remember(threads=threads)
+    if meanwhile is not None:
+        window.remember(meanwhile="" if meanwhile == "clip" else meanwhile)
     if calibration is not None:
         window.remember(calibration=str(calibration.absolute()))
     if adapter is not None:

@@ -89,6 +89,7 @@ class Camera:
         self._opener, self._clock = opener, clock
         self._driver = driver
         self._itself: v4l2.Device | None = None
+        self._twins: frozenset[str] = frozenset()
         self._capture: Capture | None = None
         self._stop = threading.Event()
         self._first: Frame | None = None
@@ -133,7 +134,7 @@ class Camera:
         if driver is None or path is None:
             return
         if self._itself is not None:
-            now = v4l2.again(self._itself, driver)
+            now = v4l2.again(self._itself, driver, self._twins)
             if now is None:
                 raise SourceError(
                     f"{self.title}: is not plugged in", hint="Plug it in again.", passing=True
@@ -146,7 +147,7 @@ class Camera:
             return  # OpenCV fails as well, and ``why_not`` says why
         if not device.captures:
             raise v4l2.why_not(path, self.title, driver)
-        self._itself = device
+        self._itself, self._twins = device, v4l2.twins(device, driver)
 
     def _path(self) -> str | None:
         if isinstance(self._device, int):
@@ -300,7 +301,7 @@ def list_cameras(
     On macOS and Windows OpenCV knows no names: the first few indices are tried.
     """
     if platform.startswith("linux"):
-        found = v4l2.devices(driver or v4l2.Driver(), sysfs)
+        found = v4l2.devices(driver or v4l2.Driver(sysfs=sysfs))
         return tuple(CameraName(one.path.removeprefix("/dev/video"), one.name) for one in found)
     tried = []
     for index in range(_PROBED):

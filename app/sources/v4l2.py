@@ -55,6 +55,7 @@ class Driver:
         ioctl: see ``Ioctl``; None is the system's.
         opener: opens a device for asking, raises OSError.
         closer: closes it.
+        sysfs: where the system lists its devices.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Driver:
         ioctl: Ioctl | None = None,
         opener: Callable[[str], int] | None = None,
         closer: Callable[[int], None] = os.close,
+        sysfs: Path = SYSFS,
     ) -> None:
+        self.sysfs = sysfs
         self._ioctl = ioctl or _system_ioctl
         self._open = opener or _open
         self._close = closer
@@ -112,14 +115,14 @@ class Driver:
             self._close(handle)
 
 
-def devices(driver: Driver, sysfs: Path = SYSFS) -> tuple[Device, ...]:
+def devices(driver: Driver) -> tuple[Device, ...]:
     """All devices that deliver pictures, by number.
 
     One that may not be looked at counts if the system lists it first of its camera: it is
     better named and refused than not there.
     """
     found = []
-    nodes = [node for node in sysfs.glob("video*") if node.name[5:].isdigit()]
+    nodes = [node for node in driver.sysfs.glob("video*") if node.name[5:].isdigit()]
     for node in sorted(nodes, key=lambda path: int(path.name[5:])):
         path = f"/dev/{node.name}"
         try:
@@ -131,9 +134,21 @@ def devices(driver: Driver, sysfs: Path = SYSFS) -> tuple[Device, ...]:
     return tuple(found)
 
 
-def again(wanted: Device, driver: Driver, sysfs: Path = SYSFS) -> str | None:
-    """Path under which a camera is found now: on the same bus, else the only one of its name."""
-    now = [one for one in devices(driver, sysfs) if one.name == wanted.name]
+def twins(wanted: Device, driver: Driver) -> frozenset[str]:
+    """Buses of the other cameras of the same name that are plugged in now."""
+    buses = (one.bus for one in devices(driver) if one.name == wanted.name)
+    return frozenset(buses) - {wanted.bus}
+
+
+def again(wanted: Device, driver: Driver, others: frozenset[str] = frozenset()) -> str | None:
+    """Path under which a camera is found now: on the same bus, else the only new one of its name.
+
+    Args:
+        wanted: the camera, as it was.
+        driver: asks the devices.
+        others: buses of its twins, see ``twins``; none of these is meant.
+    """
+    now = [one for one in devices(driver) if one.name == wanted.name and one.bus not in others]
     same = [one for one in now if one.bus == wanted.bus] or (now if len(now) == 1 else [])
     return same[0].path if same else None
 

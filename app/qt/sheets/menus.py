@@ -137,6 +137,7 @@ class Menus:
             Row("Video or picture …", "", self._then_close(self._pick_file)),
             Row("Folder of pictures …", "", self._then_close(self._pick_folder)),
             Row("Bundled clip", "Comes with Twinlens.", use("clip"), chosen == "clip"),
+            self._meanwhile_row(),
             Heading("Live"),
             Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
             Row("Screen", "The main screen", use("screen"), chosen == "screen"),
@@ -147,6 +148,17 @@ class Menus:
             rows.append(Heading("Recent"))
             rows += [Row(_short(t), t, use(t), t == chosen) for t in recent[:4]]
         self._sheets.open_sheet("Source", rows)
+
+    def _meanwhile_row(self) -> Row:
+        now = self._memory.settings.meanwhile
+
+        def pick() -> None:
+            path = "" if now else self._ask.file("While the source is away", _VIDEO_FILTER)
+            if path or now:
+                self._memory.remember(meanwhile=path)
+
+        detail = f"{_short(now)}. Press for the clip again." if now else "The bundled clip."
+        return Row("While a camera or stream is away …", detail, self._then_close(pick))
 
     def _camera_format_row(self) -> Row:
         settings = self._memory.settings
