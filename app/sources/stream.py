@@ -201,7 +201,7 @@ def _broke_off(title: str) -> SourceError:
 
 def _unreachable(url: str, title: str, why: OSError) -> SourceError:
     """What the system or the server says of an address, in words."""
-    kind = type(why).__name__
+    kind = getattr(why, "kind", type(why).__name__)
     if kind == "ProtocolNotFoundError":
         return SourceError(
             f"{title}: {scheme_of(url)} addresses cannot be opened by this build of FFmpeg",

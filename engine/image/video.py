@@ -54,6 +54,18 @@ class VideoFacts:
     duration_s: float | None
 
 
+class StreamError(OSError):
+    """FFmpeg's own reasons why something cannot be read, beside the system's.
+
+    Attributes:
+        kind: PyAV's name of the reason (``"HTTPUnauthorizedError"``, ``"ExitError"``).
+    """
+
+    def __init__(self, number: int, words: str, kind: str) -> None:
+        super().__init__(number, words)
+        self.kind = kind
+
+
 class VideoReader:
     """A video that is open.
 
@@ -120,7 +132,10 @@ class VideoReader:
             ImageError: nothing can be decoded any more, though there is more.
             OSError: it cannot be read any more, or not in time.
         """
-        self._frame = next(self._frames, None)
+        try:
+            self._frame = next(self._frames, None)
+        except self._errors as why:
+            raise _system_error(why) from None
         if self._frame is None:
             return None
         stamp = self._frame.time
@@ -154,7 +169,7 @@ class VideoReader:
         except (self._errors, OSError) as why:
             # PyAV seeks to before the beginning of an empty file.
             if not isinstance(why, self._damage) and why.errno != errno.EINVAL:
-                raise
+                raise _system_error(why) from None
             # What a time-out cut short is told as what came until then.
             if timeout_s is not None and time.monotonic() - started_s >= timeout_s[0]:
                 raise TimeoutError(errno.ETIMEDOUT, "it did not answer in time") from None
@@ -257,6 +272,14 @@ class VideoReader:
         if not isinstance(source, str):
             tag = _said_tag(self._av, source) or _sample_entry(source)
         return f"the codec {tag!r}" if tag else "a codec that is not known"
+
+
+def _system_error(why: Exception) -> OSError:
+    """The error without the address, which PyAV puts into it along with the password."""
+    number, words = getattr(why, "errno", 0) or 0, getattr(why, "strerror", "") or "unknown"
+    if isinstance(why, OSError):
+        return OSError(number, words)  # the system's own class, by its number
+    return StreamError(number, words, type(why).__name__)
 
 
 def _name_of(source: Any) -> str:

@@ -40,10 +40,11 @@ def write_video(
     turned: int = 0,
     format: str | None = None,
     raw_form: str = "rgb24",
+    container: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a video; colours are converted as they are tagged."""
-    with av.open(str(path), "w", format=format) as container:
-        stream = container.add_stream(codec, rate=fps, options=dict(options or {}))
+    with av.open(str(path), "w", format=format, options=dict(container or {})) as output:
+        stream = output.add_stream(codec, rate=fps, options=dict(options or {}))
         first = pictures(0)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pixels
@@ -70,6 +71,6 @@ def write_video(
                 frame.color_range = ColorRange.JPEG
             frame.pts = stamps(index) if stamps else index
             frame.time_base = Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
     return path
