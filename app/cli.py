@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from twinlens.app.core.way_out import INTERRUPTED
 from twinlens.engine.errors import TwinlensError
@@ -58,10 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as why:
         if why.filename is not None or not _is_of_output(why):
             raise
-        sys.stderr.write(f"twinlens: standard output cannot be written: {why.strerror or why}\n")
-        return 1
+        return _unwritten(why)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _unwritten(why: OSError) -> int:
+    sys.stderr.write(f"twinlens: standard output cannot be written: {why.strerror or why}\n")
+    return 1
 
 
 def _is_of_output(why: OSError) -> bool:
@@ -100,10 +104,10 @@ def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., i
     """Parser and action of a command; None is the window."""
     module = import_module(f"twinlens.app.commands.{COMMANDS[name].module if name else 'gui'}")
     if name:
-        parser = argparse.ArgumentParser(prog=f"twinlens {name}", description=module.__doc__)
+        parser = _Parser(prog=f"twinlens {name}", description=module.__doc__)
     else:
         listing = "\n".join(f"  {key:10}{command.help}" for key, command in COMMANDS.items())
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog="twinlens",
             description=module.__doc__,
             epilog=f"commands (twinlens COMMAND --help tells more):\n{listing}",
@@ -112,6 +116,14 @@ def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., i
         parser.add_argument("--version", action="version", version=f"twinlens {_version()}")
     module.configure(parser)
     return parser, module.execute
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, which keeps it to itself where its help cannot be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
 
 
 def _version() -> str:

@@ -25,6 +25,7 @@ _MOST_HEADER = 16 << 10
 _MOST_REDIRECTS = 5
 _MOST_BAD = 100
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.I)
+_BOUNDARY = re.compile(rb"(?:^|\n)(--[^\r\n]{1,200})\r?\nContent-", re.I)
 _FACTS = VideoFacts("mjpeg", "mpjpeg", 0.0, None, None)
 
 
@@ -39,7 +40,7 @@ class PartSplitter:
     def __init__(self, boundary: bytes) -> None:
         self._mark = b"--" + boundary.strip().strip(b'"').lstrip(b"-")
         self._data = bytearray()
-        self._inside = False
+        self._inside = self._seen = False
         self._searched = 0
         self._length: int | None = None
 
@@ -61,6 +62,9 @@ class PartSplitter:
     def _enter(self) -> bool:
         """Go behind the next part's header; False when there is more to come."""
         at = self._data.find(self._mark)
+        if at < 0 and not self._seen and (other := _BOUNDARY.search(self._data)):
+            # Some servers name another boundary than they send.
+            self._mark, at = bytes(other[1]), other.start(1)
         if at < 0:
             # What is no part is garbage; the end of it may be the beginning of a boundary.
             self._discarded(len(self._data) - len(self._mark))
@@ -82,7 +86,7 @@ class PartSplitter:
         length = _LENGTH.search(bytes(self._data[at:end]))
         self._length = int(length[1]) if length and len(length[1]) < 10 else None
         del self._data[:end]
-        self._inside, self._searched = True, 0
+        self._inside, self._searched, self._seen = True, 0, True
         return True
 
     def _content(self) -> bytes | None:

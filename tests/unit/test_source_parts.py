@@ -118,6 +118,16 @@ def test_boundaries_are_named_in_many_ways(named: bytes) -> None:
     assert len(list(PartSplitter(named).feed(BODIES["as it should be"]))) == 3
 
 
+def test_a_boundary_that_is_named_wrong_is_found() -> None:
+    body = BODIES["as it should be"]
+    assert len(list(PartSplitter(b"97fe87f7600ea95d").feed(body))) == 3
+
+
+def test_a_first_part_without_a_boundary_costs_one_picture() -> None:
+    body = BODIES["as it should be"].removeprefix(b"--frame\r\n")
+    assert len(list(PartSplitter(b"frame").feed(body))) == 2
+
+
 def test_a_header_without_an_end_is_told() -> None:
     splitter = PartSplitter(b"frame")
     with pytest.raises(ImageError, match="header without an end"):

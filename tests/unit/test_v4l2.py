@@ -217,6 +217,18 @@ def test_it_is_found_again_under_another_number(machine: Machine) -> None:
     assert asked[-1] == "/dev/video5"
 
 
+def test_another_size_and_format_on_return_are_taken_as_they_come(machine: Machine) -> None:
+    machine.plug(0, "Desk cam", "usb-1")
+    small = np.zeros((24, 32, 3), np.uint8)
+    source = camera(machine, 0, Pictures(jpeg()), Pictures(small, mjpg=False))
+    assert source.open().width == 64
+    source.close()
+    assert source.open().width == 32
+    frame = source.read()
+    assert frame is not None
+    assert frame.buffer.to_bgr().shape == (24, 32, 3)
+
+
 def test_two_buffers_and_raw_jpeg_are_asked_for(machine: Machine) -> None:
     machine.plug(0, "Desk cam", "usb-1")
     capture = Pictures(jpeg())
