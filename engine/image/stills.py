@@ -69,12 +69,15 @@ def jpeg_pixels(data: bytes) -> Pixels | None:
 def with_pillow(data: bytes) -> Pixels | None:
     """Decode by Pillow: (height, width, 3) uint8 B, G, R on white; None where it cannot."""
     import PIL.Image  # late: most pictures do not need it
+    import PIL.ImageOps
 
     if is_iso_still(data):
         register_heif()
     try:
         with PIL.Image.open(io.BytesIO(data)) as image:
-            return pillow_bgr(image)
+            # An AVIF's own turning (irot, imir) is handed on as EXIF's; a HEIC comes upright.
+            upright = PIL.ImageOps.exif_transpose(image) if is_iso_still(data) else image
+            return pillow_bgr(upright)
     except (*PILLOW_DAMAGE, PIL.Image.DecompressionBombError):
         return None
 

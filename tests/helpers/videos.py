@@ -61,7 +61,7 @@ def write_video(
             frame = av.VideoFrame.from_ndarray(pictures(index), format=raw_form)
             frame = frame.reformat(
                 format=pixels,
-                dst_colorspace=Colorspace(matrix) if matrix in (1, 5) else None,
+                dst_colorspace=Colorspace(matrix) if matrix in (1, 5, 9) else None,
                 dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
                 interpolation=2 | 0x40000,
             )
@@ -69,6 +69,8 @@ def write_video(
                 frame.colorspace = matrix
             if full:
                 frame.color_range = ColorRange.JPEG
+            if trc is not None:
+                frame.color_trc = trc
             frame.pts = stamps(index) if stamps else index
             frame.time_base = Fraction(1, fps)
             output.mux(stream.encode(frame))

@@ -116,7 +116,7 @@ def test_bilevel_and_palette_pictures(tmp_path: Path) -> None:
         assert (shown[20:] == 0).all(), name
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "avif"])
 def test_turned_pictures_stand_upright(tmp_path: Path, ending: str) -> None:
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:10] = 255

@@ -13,6 +13,7 @@ import pytest
 from helpers.videos import GREEN, plain, write_video
 from twinlens.app.sources import open_source
 from twinlens.engine.errors import ImageError, SourceError
+from twinlens.engine.image.hdr import hlg_nits, pq_nits
 from twinlens.engine.image.samples import sample_pictures
 from twinlens.engine.image.video import VideoReader
 
@@ -64,6 +65,38 @@ def test_a_frame_belongs_to_whoever_got_it(tmp_path: Path) -> None:
     assert [abs(int(f[20, 20, 0]) - (20 + 10 * n)) <= 3 for n, f in enumerate(frames)] == [
         True
     ] * 12
+
+
+@pytest.mark.parametrize("kind", ["pq", "hlg"])
+def test_hdr_is_tone_mapped(tmp_path: Path, kind: str) -> None:
+    """Greys of known light: black, a dark one, paper white, and far brighter than a screen."""
+    signal = np.arange(4096) / 4095
+    light = pq_nits(signal) if kind == "pq" else hlg_nits(signal)
+    nits = (0.0, 20.0, 203.0, 900.0)
+
+    def bars(index: int) -> np.ndarray:
+        picture = np.zeros((48, 64, 3), np.uint16)
+        for bar, wanted in enumerate(nits):
+            picture[:, 16 * bar : 16 * bar + 16] = 65535 * signal[np.abs(light - wanted).argmin()]
+        return picture
+
+    path = write_video(
+        tmp_path / "hdr.mp4",
+        pictures=bars,
+        pixels="yuv420p10le",
+        matrix=9,
+        trc=16 if kind == "pq" else 18,
+        raw_form="rgb48le",
+        options=FINE,
+    )
+    shown = all_pixels(path)[2]
+    greys = [int(shown[20, 16 * bar + 8].mean()) for bar in range(4)]
+    assert np.ptp(shown.astype(int), axis=2).max() <= 4  # grey stays grey
+    dark = 255 * (20 / 203) ** (1 / 2.4)
+    assert greys[0] <= 2
+    assert greys[1] == pytest.approx(dark, abs=4)
+    assert greys[2] == pytest.approx(241, abs=4)
+    assert 250 <= greys[3] <= 255
 
 
 def test_transparent_video_stands_on_white(tmp_path: Path) -> None:
