@@ -213,6 +213,7 @@ def _unreachable(url: str, title: str, why: OSError) -> SourceError:
         return SourceError(
             f"{title}: refuses this user or password",
             hint=f"Write the address as {scheme_of(url)}://USER:PASSWORD@HOST/…. {ENCODE_HINT}",
+            password=True,
         )
     if kind in ("HTTPNotFoundError", "HTTPBadRequestError", "HTTPOtherClientError"):
         return SourceError(

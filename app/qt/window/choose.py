@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote, unquote
 
 from PySide6.QtCore import QObject, Signal
 
+from twinlens.app.core.addresses import parts_of, shown_address, with_secret
 from twinlens.app.core.keys import put_away
 from twinlens.app.core.session.choosing import (
     INSTEAD,
@@ -22,7 +24,7 @@ from twinlens.app.core.session.events import EngineReady, LoadFailed, SourceFail
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import Settings, following
 from twinlens.app.overlays import Banner, BannerKind
-from twinlens.app.qt.ports import BackgroundPort, BannerPort, SessionPort, SettingsPort
+from twinlens.app.qt.ports import AskPort, BackgroundPort, BannerPort, SessionPort, SettingsPort
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network
 
 
@@ -37,6 +39,7 @@ class Choose(QObject):
         engines: all engines, usable or not, in the order of the switch.
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
+        ask: the system's dialogs.
 
     Attributes:
         engines: all engines, usable or not.
@@ -69,11 +72,13 @@ class Choose(QObject):
         engines: Sequence[EngineChoice],
         make_source: Callable[[str], Source],
         resolve: Callable[[str], Network],
+        ask: AskPort,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._live, self._memory, self._banners = live, settings, banners
         self._background, self._make_source, self._resolve = background, make_source, resolve
+        self._ask_person = ask
         self.engines: tuple[EngineChoice, ...] = tuple(engines)
         self.source_text = ""
         self._failed_source = self._away = ""
@@ -298,8 +303,19 @@ class Choose(QObject):
             goes_on = f"{goes_on} The picture comes back by itself.".strip()
         self._away = event.title if event.returning else ""
         hint = f"{goes_on} {event.error.hint}".strip()
-        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
-        self._banners.show_banner(banner, lambda: self.source(self._failed_source))
+        asks = getattr(event.error, "password", False)
+        action = "Give a password …" if asks else "Try again"
+        banner = Banner(event.error.message, hint, BannerKind.WARN, action=action)
+        again = self._ask_password if asks else lambda: self.source(self._failed_source)
+        self._banners.show_banner(banner, again)
+
+    def _ask_password(self) -> None:
+        front, who, rest = parts_of(self._failed_source)
+        shown = shown_address(self._failed_source)
+        user = unquote(who.partition(":")[0]) or self._ask_person.text("User", f"User for {shown}")
+        password = self._ask_person.password("Password", f"{user}, for {shown}") if user else ""
+        if password:
+            self.source(with_secret(f"{front}{quote(user, safe='')}@{rest}", password))
 
     def source_opened(self, event: SourceOpened) -> None:
         """Take back what was said of a source that is there again."""

@@ -120,6 +120,7 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
         outside.engines,
         outside.make_source,
         outside.resolve,
+        ask,
         parts.window,
     )
     look = Look(parts.stage, live, memory, popups, apply_theme)
