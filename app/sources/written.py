@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 from twinlens.engine.errors import SourceError
 from twinlens.engine.files import reading, shown_name
 
-_DEVICE = re.compile(r"/dev/video\d+")
+_DEVICE = re.compile(r"/dev/video(\d+)")
 _V4L2 = re.compile(r"(?:v4l2|video4linux2?):(?://)?", re.I)
 _WORDS = ("camera", "clip", "drawing", "screen")
 
@@ -27,11 +27,12 @@ def as_ours(text: str) -> str:
     if text.isascii() and text.isdigit():
         return f"camera:{int(text)}"
     if found := _V4L2.match(text):
-        return f"camera:{text[found.end() :] or 0}"
+        text = text[found.end() :] or "0"
+        return f"camera:{_number_of(text) or text}"
     if text[:5].lower() == "file:" and not is_there(text):
         return _path_of(text)
     if _is_device(text):
-        return f"camera:{text}"
+        return f"camera:{_number_of(text) or text}"
     return text
 
 
@@ -64,6 +65,12 @@ def _path_of(text: str) -> str:
     return (
         url2pathname(path) if sys.platform == "win32" else unquote(path, errors="surrogateescape")
     )
+
+
+def _number_of(device: str) -> str:
+    """``3`` of ``/dev/video3``; empty for any other name."""
+    found = _DEVICE.fullmatch(device)
+    return found[1] if found else ""
 
 
 def _is_device(text: str) -> bool:

@@ -32,9 +32,10 @@ from twinlens.engine.errors import SourceError
     [
         ("0", "camera:0"),
         ("12", "camera:12"),
-        ("/dev/video3", "camera:/dev/video3"),
-        ("v4l2:/dev/video0", "camera:/dev/video0"),
-        ("v4l2:///dev/video0", "camera:/dev/video0"),
+        ("/dev/video3", "camera:3"),
+        ("v4l2:/dev/video0", "camera:0"),
+        ("v4l2:///dev/video0", "camera:0"),
+        ("v4l2:/dev/v4l/by-id/cam", "camera:/dev/v4l/by-id/cam"),
         ("V4L2:2", "camera:2"),
         ("v4l2:", "camera:0"),
         ("file:///a/b%20c.mp4", "/a/b c.mp4"),
