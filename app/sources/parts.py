@@ -21,6 +21,8 @@ from twinlens.engine.image.stills import jpeg_pixels
 from twinlens.engine.image.video import VideoFacts
 
 _MOST_BYTES = 32 << 20
+# A length that is more is taken for nonsense: it would have to be waited for.
+_MOST_TRUSTED = 8 << 20
 _MOST_HEADER = 16 << 10
 _MOST_REDIRECTS = 5
 _MOST_BAD = 100
@@ -38,7 +40,7 @@ class PartSplitter:
     """
 
     def __init__(self, boundary: bytes) -> None:
-        self._mark = b"--" + boundary.strip().strip(b'"').lstrip(b"-")
+        self._take(b"--" + boundary.strip().strip(b'"').lstrip(b"-"))
         self._data = bytearray()
         self._inside = self._seen = False
         self._searched = 0
@@ -61,19 +63,22 @@ class PartSplitter:
 
     def _enter(self) -> bool:
         """Go behind the next part's header; False when there is more to come."""
-        at = self._data.find(self._mark)
-        if at < 0 and not self._seen and (other := _BOUNDARY.search(self._data)):
+        found = self._first.search(self._data)
+        if found is None and not self._seen:
             # Some servers name another boundary than they send.
-            self._mark, at = bytes(other[1]), other.start(1)
-        if at < 0:
+            found = _BOUNDARY.search(self._data)
+            if found is not None:
+                self._take(bytes(found[1]))
+        if found is None:
             # What is no part is garbage; the end of it may be the beginning of a boundary.
-            self._discarded(len(self._data) - len(self._mark))
+            self._discarded(len(self._data) - self._longest)
             return False
+        at = found.start(1)
         end = min(
             (
-                found + len(mark)
+                place + len(mark)
                 for mark in (b"\r\n\r\n", b"\n\n")
-                if (found := self._data.find(mark, at)) >= 0
+                if (place := self._data.find(mark, at)) >= 0
             ),
             default=-1,
         )
@@ -84,7 +89,8 @@ class PartSplitter:
                 )
             return False
         length = _LENGTH.search(bytes(self._data[at:end]))
-        self._length = int(length[1]) if length and len(length[1]) < 10 else None
+        size = int(length[1]) if length and len(length[1]) < 10 else 0
+        self._length = size if 0 < size <= _MOST_TRUSTED else None
         del self._data[:end]
         self._inside, self._searched, self._seen = True, 0, True
         return True
@@ -92,9 +98,11 @@ class PartSplitter:
     def _content(self) -> bytes | None:
         data, size = self._data, self._length
         # At once, where the length is right; else only the next boundary tells the end.
-        if size and len(data) >= size and data[size - 2 : size] == b"\xff\xd9":
+        if size and len(data) < size:
+            return None
+        if size and data[size - 2 : size] == b"\xff\xd9":
             return self._cut(size)
-        end = data.find(self._mark, self._searched)
+        end = self._next()
         if end >= 0:
             return self._cut(end)
         # Without a length, a picture that has come to its end has come.
@@ -105,8 +113,30 @@ class PartSplitter:
                 f"sends a part of more than {_MOST_BYTES >> 20} MiB",
                 hint="It is no stream of pictures.",
             )
-        self._searched = max(0, len(data) - len(self._mark))
+        self._searched = max(0, len(data) - self._longest)
         return None
+
+    def _take(self, mark: bytes) -> None:
+        """Look for a boundary that looks so, dashes in front."""
+        self._longest = len(mark) + 4
+        quoted = re.escape(mark)
+        self._mark = mark
+        self._first = re.compile(rb"(" + quoted + rb")(?=[\r\n]|--)")
+
+    def _next(self) -> int:
+        """Where the next part begins, from where was searched on; -1 where it is not yet.
+
+        Within a picture the boundary may be there by chance: it counts only where a line or a
+        picture ends in front of it.
+        """
+        data, at = self._data, self._searched - 1
+        while (at := data.find(self._mark, at + 1)) >= 0:
+            behind = at + len(self._mark)
+            before, after = bytes(data[max(0, at - 2) : at]), bytes(data[behind : behind + 2])
+            ends = not before or before.endswith((b"\n", b"\xff\xd9"))
+            if ends and after.startswith((b"\r", b"\n", b"--")):
+                return at
+        return -1
 
     def _cut(self, end: int) -> bytes:
         content = bytes(self._data[:end])

@@ -118,6 +118,17 @@ def test_boundaries_are_named_in_many_ways(named: bytes) -> None:
     assert len(list(PartSplitter(named).feed(BODIES["as it should be"]))) == 3
 
 
+def test_a_short_boundary_within_a_picture_is_none() -> None:
+    noise = np.random.default_rng(5).integers(0, 255, (300, 400, 3), np.uint8)
+    picture = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    middle = len(picture) // 2
+    picture = picture[:middle] + b"--f" * 5 + b"--f\n" + picture[middle:]
+    body = b"".join(part(picture, length, b"--f") for length in (-1, None, -1))
+    splitter = PartSplitter(b"f")
+    found = [c for at in range(0, len(body), 700) for c in splitter.feed(body[at : at + 700])]
+    assert [c.rstrip(b"\r\n") for c in found] == [picture] * 3
+
+
 def test_a_boundary_that_is_named_wrong_is_found() -> None:
     body = BODIES["as it should be"]
     assert len(list(PartSplitter(b"97fe87f7600ea95d").feed(body))) == 3
