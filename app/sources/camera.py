@@ -169,7 +169,7 @@ class Camera:
     def _silent(self, bad: int) -> SourceError:
         if bad:
             return SourceError(
-                f"{self.title}: {bad} pictures came, and none can be decoded",
+                f"{self.title}: none of the pictures that came ({bad}) can be decoded",
                 hint="Its cable or the port is bad; try others.",
                 passing=True,
             )

@@ -252,12 +252,12 @@ def test_undecodable_pictures_are_counted_and_left_out(machine: Machine) -> None
 
 def test_a_camera_that_sends_only_garbage_is_told(machine: Machine) -> None:
     machine.plug(0, "Desk cam", "usb-1")
-    with pytest.raises(SourceError, match=r"\d+ pictures came, and none can be decoded"):
+    with pytest.raises(SourceError, match=r"none of the pictures that came \(\d+\) can be decoded"):
         camera(machine, 0, Pictures(*[bytes(3000)] * 200)).open()
     source = camera(machine, 0, Pictures(jpeg(), *[bytes(3000)] * 200))
     source.open()
     source.read()
-    with pytest.raises(SourceError, match="none can be decoded"):
+    with pytest.raises(SourceError, match="can be decoded"):
         source.read()
 
 
