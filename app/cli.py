@@ -6,12 +6,14 @@ Exit status: 0 done, 1 an error that one line on stderr explains, 2 wrong usage,
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from twinlens.app.core.way_out import INTERRUPTED
 from twinlens.engine.errors import TwinlensError
@@ -44,24 +46,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words and words[0] in COMMANDS else None
     parser, execute = _command(name)
-    args = parser.parse_args(words[1:] if name else words)
     try:
+        args = parser.parse_args(words[1:] if name else words)
         return execute(args)
     except TwinlensError as error:
-        sys.stderr.write(f"twinlens: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"          {error.hint}\n")
+        from twinlens.app.commands.options import say_error
+
+        say_error(error)
         return 1
     except BrokenPipeError:
         # The reader of our output has gone (``| head``): nobody is left to read it.
         sys.stderr.close()
         return 1
+    except OSError as why:
+        if why.filename is not None or not _is_of_output(why):
+            raise
+        return _unwritten(why)
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         hosts: Hosts | None = getattr(args, "hosts", None)
         if hosts is not None:
             hosts.stop()
+
+
+def _unwritten(why: OSError) -> int:
+    sys.stderr.write(f"twinlens: standard output cannot be written: {why.strerror or why}\n")
+    return 1
+
+
+def _is_of_output(why: OSError) -> bool:
+    """Whether a write failed that no file's name goes with: the console, a pipe, a full disk."""
+    return why.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EINVAL)
+
+
+def _prepare_streams() -> None:
+    """UTF-8 whatever the console's code page, and each line at once."""
+    for stream in (sys.stdout, sys.stderr):
+        # None without a console, and not always a text stream where others run us.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def entry() -> NoReturn:
@@ -74,6 +98,7 @@ def entry() -> NoReturn:
         serve_forever(sys.argv[2])
     begin_for(sys.argv[1:], tuple(COMMANDS))
     WAY_OUT.install()
+    _prepare_streams()
     try:
         code = main()
     except SystemExit as end:  # of the parser: wrong usage, or --help
@@ -91,10 +116,10 @@ def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., i
     """Parser and action of a command; None is the window."""
     module = import_module(f"twinlens.app.commands.{COMMANDS[name].module if name else 'gui'}")
     if name:
-        parser = argparse.ArgumentParser(prog=f"twinlens {name}", description=module.__doc__)
+        parser = _Parser(prog=f"twinlens {name}", description=module.__doc__)
     else:
         listing = "\n".join(f"  {key:10}{command.help}" for key, command in COMMANDS.items())
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog="twinlens",
             description=module.__doc__,
             epilog=f"commands (twinlens COMMAND --help tells more):\n{listing}",
@@ -103,6 +128,14 @@ def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., i
         parser.add_argument("--version", action="version", version=f"twinlens {_version()}")
     module.configure(parser)
     return parser, module.execute
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, which keeps it to itself where its help cannot be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
 
 
 def _version() -> str:

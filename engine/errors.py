@@ -108,7 +108,21 @@ class EngineStoppedError(InferenceError):
 
 
 class SourceError(TwinlensError):
-    """A camera, file, stream or screen does not deliver frames."""
+    """A camera, file, stream or screen does not deliver frames.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        passing: it may pass by itself (unplugged, busy, a network that is down), so that trying
+            again is worth while; a wrong address or a missing right does not.
+        password: a user and password are wanted, or others.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", passing: bool = False, password: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.passing, self.password = passing, password
 
 
 class CancelledError(TwinlensError):

@@ -27,7 +27,7 @@ def reading(path: str | Path, error: type[TwinlensError]) -> Iterator[None]:
     Raises:
         TwinlensError: ``error``: no file can have that name, or the system refuses it; says why.
     """
-    name = _shown(str(path))
+    name = shown_name(str(path))
     try:
         if "\0" in str(path):
             raise error(f"{name} is no name of a file: it has a NUL in it")
@@ -43,11 +43,11 @@ def reading(path: str | Path, error: type[TwinlensError]) -> Iterator[None]:
         raise error(f"{name} cannot be read: {why.strerror or why}", hint=hint) from why
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str, most: int = _MOST_LETTERS) -> str:
     """A name in letters that every window and terminal shows, and not too many of them."""
     plain = name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
-    half = _MOST_LETTERS // 2
-    return plain if len(plain) <= _MOST_LETTERS else f"{plain[:half]}…{plain[-half:]}"
+    half = most // 2
+    return plain if len(plain) <= most else f"{plain[:half]}…{plain[-half:]}"
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False, durable: bool = False) -> None:

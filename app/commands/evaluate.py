@@ -20,6 +20,8 @@ from twinlens.app.commands.options import (
 from twinlens.app.commands.records import write_json
 from twinlens.engine.errors import ImageError
 
+_MOST_TOLD = 5
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
@@ -86,7 +88,7 @@ def execute(args: argparse.Namespace) -> int:
             f"{args.truth}: class index {wrong_index}, but {spec.title} "
             f"has classes 0 to {len(spec.labels) - 1}"
         )
-    top1 = top5 = held = none = 0
+    top1 = top5 = held = none = bad = 0
     with Pipeline(
         runner,
         spec,
@@ -95,7 +97,16 @@ def execute(args: argparse.Namespace) -> int:
     ) as pipeline:
         console = Console(stderr=True)
         for path, index in track(truth, "classifying", console=console, transient=True):
-            result = pipeline.process(Frame(read_image(args.images / path), 0, 0.0, 0.0))
+            try:
+                picture = read_image(args.images / path)
+            except ImageError as why:
+                bad += 1
+                if bad <= _MOST_TOLD:
+                    console.print(
+                        f"twinlens: left out: {why.message}", markup=False, soft_wrap=True
+                    )
+                continue
+            result = pipeline.process(Frame(picture, 0, 0.0, 0.0))
             best = np.argsort(-result.probabilities, kind="stable")[:5]
             top1 += bool(best[0] == index)
             top5 += bool(index in best)
@@ -103,7 +114,12 @@ def execute(args: argparse.Namespace) -> int:
                 held += any(one.index == index for one in result.holding)
                 none += not result.holding
         info = runner.info
-    n = len(truth)
+    n = len(truth) - bad
+    if not n:
+        raise ImageError(
+            f"{args.images}: none of the {bad} listed pictures can be read",
+            hint="Paths in the list are relative to --images.",
+        )
     if args.json:
         write_json(
             {
@@ -113,6 +129,7 @@ def execute(args: argparse.Namespace) -> int:
                 "engine": info.engine_id,
                 "model": spec.id,
                 "precision": info.precision,
+                **({"left_out": bad} if bad else {}),
                 **(
                     {"output": spec.output, "held": held / n, "none": none / n}
                     if spec.independent
@@ -125,7 +142,7 @@ def execute(args: argparse.Namespace) -> int:
         ran = f"{info.engine_id} in {info.precision}"
         sys.stdout.write(
             f"{spec.title} on {ran}: top-1 {top1 / n:.1%} (±{error:.1%} standard error), "
-            f"top-5 {top5 / n:.1%}, {n} pictures\n"
+            f"top-5 {top5 / n:.1%}, {n} pictures{f', {bad} left out' if bad else ''}\n"
         )
         if spec.independent:
             sys.stdout.write(

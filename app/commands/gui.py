@@ -16,7 +16,7 @@ from twinlens.app.core.hosts.hosts import window_hosts
 from twinlens.app.core.way_out import WAY_OUT
 
 SOURCE_HELP = (
-    "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http://), "
+    "camera, camera:N, clip, screen, screen:x,y,w,h, a URL (rtsp://, http:// ...), "
     "or a video, picture or folder"
 )
 
@@ -26,6 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", help=f"{SOURCE_HELP} (default: the last one, or the camera)")
     add_model_options(parser, engine=None)
     add_precision_options(parser)
+    parser.add_argument(
+        "--meanwhile",
+        metavar="SOURCE",
+        help="what plays while a camera or stream is away, kept for the next time (default: clip)",
+    )
     parser.add_argument("--terminal", action="store_true", help="no window: show it in here")
     parser.add_argument(
         IN_ONE_PROCESS,
@@ -56,6 +61,7 @@ def execute(args: argparse.Namespace) -> int:
         args.model,
         args.engine,
         settings=SettingsStore(args.settings),
+        meanwhile=args.meanwhile,
         labels=args.labels,
         threads=args.threads,
         precision=args.precision,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinlens.engine.api.observations import DOUBT_HINT
 from twinlens.engine.api.protocol import OUTPUT_KINDS, EngineOptions, Network, Runner
+from twinlens.engine.errors import TwinlensError
 
 if TYPE_CHECKING:
     from twinlens.app.core.hosts.hosts import Hosts
@@ -251,6 +252,13 @@ def print_assumptions(network: Network) -> None:
     """Write what had to be assumed about a model to standard error."""
     for note in network.spec.notes:
         sys.stderr.write(f"twinlens: {network.name}: {note}\n")
+
+
+def say_error(error: TwinlensError) -> None:
+    """Write an error on standard error, what to do about it on a line of its own."""
+    sys.stderr.write(f"twinlens: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"          {error.hint}\n")
 
 
 def say_doubt(title: str, why: str) -> None:

@@ -32,7 +32,8 @@ def frame_record(result: Result) -> dict[str, Any]:
     """One line of ``twinlens run --json``.
 
     Of independent classes ``labels`` are those that hold; where none does, ``label`` and ``index``
-    are null, and ``confidence`` is still that of the best.
+    are null, and ``confidence`` is still that of the best. ``remark`` stands where something is
+    wrong with the picture (``"no signal"``).
     """
     best = result.observations[0]
     none = result.holding == ()
@@ -45,6 +46,7 @@ def frame_record(result: Result) -> dict[str, Any]:
         "top": top_record(result.observations),
         "ms": ms_record(result.timings),
         **holding_record(result),
+        **({"remark": result.frame.remark} if result.frame.remark else {}),
     }
 
 

@@ -26,10 +26,12 @@ from twinlens.app.commands.options import (
     print_assumptions,
     resolve_model,
     say_doubt,
+    say_error,
 )
 from twinlens.app.commands.records import frame_record, write_json
 from twinlens.app.core.way_out import INTERRUPTED
 from twinlens.app.views.words import holding_text
+from twinlens.engine.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_recipe_options(parser)
     parser.add_argument("--frames", type=positive, help="stop after N frames (default: all)")
     parser.add_argument("--realtime", action="store_true", help="keep a file's own pace")
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="wait for a camera or stream that fails, and go on when it is back",
+    )
     parser.add_argument("--top", type=positive, default=5, help="classes to list (default: 5)")
     parser.add_argument("--json", action="store_true", help="JSON lines, the summary last")
-    parser.set_defaults(terminal=False, settings=None, one_process=False)
+    parser.set_defaults(terminal=False, settings=None, meanwhile=None, one_process=False)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -87,20 +94,34 @@ def execute(args: argparse.Namespace) -> int:
                 break
     except KeyboardInterrupt:
         status = INTERRUPTED  # That is how a live source is ended; the summary still follows.
+    except SourceError as error:
+        # A camera was unplugged: what there was until then still counts.
+        if not latencies:
+            raise
+        say_error(error)
+        status = 1
     finally:
         run.close()
-    _write_summary(latencies, run.dropped, time.perf_counter() - started, args)
+    _write_summary(latencies, run, time.perf_counter() - started, args)
     return status
 
 
 def _is_live(text: str) -> bool:
-    return text.split(":", maxsplit=1)[0] in ("camera", "screen", "rtsp", "http", "https")
+    from twinlens.app.core.addresses import scheme_of
+    from twinlens.app.sources.written import as_ours, is_there
+
+    if is_there(text):
+        text = as_ours(text)
+        return text.startswith("camera:")
+    text = as_ours(text)
+    return bool(scheme_of(text)) or text.partition(":")[0] in ("camera", "screen", "drawing")
 
 
 class EveryFrame:
     """Each frame in turn, none dropped; one thread."""
 
     dropped = 0
+    damaged = 0
 
     def __init__(self, source: Source, args: argparse.Namespace) -> None:
         from twinlens.app.core.session.pipeline import Pipeline
@@ -119,6 +140,7 @@ class EveryFrame:
     def __iter__(self) -> Iterator[Result]:
         self._source.open()
         while (frame := self._source.read()) is not None:
+            self.damaged = frame.damaged
             yield self._pipeline.process(frame)
 
     def close(self) -> None:
@@ -144,6 +166,7 @@ class LiveRun:
             args.engine,
             options=engine_options(args),
             smoothing=False,
+            reconnect=args.reconnect,
             on_news=self._news.set,
             loader=None if hosts is None else hosts.load,
         )
@@ -154,15 +177,22 @@ class LiveRun:
         """Frames that no answer came for because a newer one was there."""
         return self._session.stats().dropped
 
+    @property
+    def damaged(self) -> int:
+        """Pictures that could not be decoded."""
+        return self._session.stats().damaged
+
     def __iter__(self) -> Iterator[Result]:
         from twinlens.app.core.session.session import (
             AnswersDoubted,
             LoadFailed,
             SourceEnded,
             SourceFailed,
+            SourceOpened,
         )
 
         self._session.start()
+        failed_s: float | None = None
         while True:
             self._news.wait()
             self._news.clear()
@@ -170,8 +200,15 @@ class LiveRun:
             if news.result is not None:
                 yield news.result
             for event in news.events:
-                if isinstance(event, LoadFailed | SourceFailed):
+                if isinstance(event, SourceFailed) and event.returning:
+                    sys.stderr.write(f"twinlens: {event.error.message}; reconnecting\n")
+                    failed_s = time.perf_counter()
+                elif isinstance(event, LoadFailed | SourceFailed):
                     raise event.error
+                if isinstance(event, SourceOpened) and failed_s is not None:
+                    away_s = time.perf_counter() - failed_s
+                    sys.stderr.write(f"twinlens: {event.info.title}: back after {away_s:.0f} s\n")
+                    failed_s = None
                 if isinstance(event, AnswersDoubted):
                     say_doubt(event.model, event.why)
                 if isinstance(event, SourceEnded):
@@ -189,6 +226,8 @@ def _write(result: Result, args: argparse.Namespace) -> None:
         return
     best = result.observations[0]
     label = best.identifier if result.holding is None else holding_text(result.holding)
+    if result.frame.remark:
+        label = f"({result.frame.remark}) {label}"
     sys.stdout.write(
         f"{result.frame.t_s:8.2f} s  {best.confidence:6.1%}  {label:<28}"
         f"{result.timings.latency_ms:8.1f} ms\n"
@@ -196,21 +235,27 @@ def _write(result: Result, args: argparse.Namespace) -> None:
 
 
 def _write_summary(
-    latencies: list[float], dropped: int, elapsed_s: float, args: argparse.Namespace
+    latencies: list[float],
+    run: EveryFrame | LiveRun,
+    elapsed_s: float,
+    args: argparse.Namespace,
 ) -> None:
     import numpy as np
 
     p50, p95 = np.percentile(latencies, [50, 95]).tolist() if latencies else (0.0, 0.0)
     summary: dict[str, Any] = {
         "frames": len(latencies),
-        "dropped": dropped,
+        "dropped": run.dropped,
         "fps": round(len(latencies) / elapsed_s, 2) if elapsed_s > 0 else 0.0,
         "latency_ms": {"p50": round(p50, 3), "p95": round(p95, 3)},
     }
+    if run.damaged:
+        summary["damaged"] = run.damaged
     if args.json:
         write_json({"summary": summary})
     else:
         sys.stdout.write(
-            f"{summary['frames']} frames, {dropped} dropped, {summary['fps']} fps, "
+            f"{summary['frames']} frames, {run.dropped} dropped, "
+            f"{f'{run.damaged} damaged, ' if run.damaged else ''}{summary['fps']} fps, "
             f"latency {p50:.1f} ms (95 %: {p95:.1f} ms)\n"
         )

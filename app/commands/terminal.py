@@ -135,7 +135,8 @@ def run_terminal(
         resolve_model(args),
         engine_id,
         options=settings.engine_options(engine_id, registry.get_engine(engine_id).precisions()),
-        fallback_source=lambda: open_source("clip"),
+        fallback_source=lambda: open_source(args.meanwhile or "clip"),
+        reconnect=True,
     )
     view = TerminalView(session, usable, settings)
     session.start()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from twinlens.app.core.addresses import without_secret
 from twinlens.assets import clip_path
 from twinlens.engine.api.protocol import EngineOptions
 from twinlens.engine.files import write_whole
@@ -31,6 +33,7 @@ class Settings:
         auto_engine: use the fastest engine for each model instead.
         model: catalog name or path; empty means the catalog's default.
         source: a source in the text form of ``open_source``.
+        meanwhile: what plays while that one is away, likewise; empty is the bundled clip.
         camera_width: asked-for camera width in pixels.
         camera_height: asked-for camera height in pixels.
         camera_fps: asked-for camera frame rate.
@@ -56,6 +59,7 @@ class Settings:
     auto_engine: bool = False
     model: str = ""
     source: str = "camera"
+    meanwhile: str = ""
     camera_width: int = 1280
     camera_height: int = 720
     camera_fps: int = 30
@@ -146,7 +150,8 @@ class SettingsStore:
                 raise TypeError("not an object")
         except (ValueError, TypeError, RecursionError):
             with contextlib.suppress(OSError):
-                self.path.replace(self.path.with_name(self.path.name + ".bad"))
+                real = Path(os.path.realpath(self.path))
+                real.replace(real.with_name(real.name + ".bad"))
             return Settings()
         return _from_json(values)
 
@@ -160,12 +165,18 @@ class SettingsStore:
         values.update(
             {f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "extra"}
         )
+        # Whoever forgot: a password in an address never gets into a file.
+        values["source"] = without_secret(settings.source)[0]
+        values["meanwhile"] = without_secret(settings.meanwhile)[0]
+        stored = (without_secret(text)[0] for text in settings.recent_sources)
+        values["recent_sources"] = tuple(dict.fromkeys(stored))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             data = json.dumps(values, indent=2, ensure_ascii=False).encode()
         except UnicodeEncodeError:  # a file's name that is no text, which JSON spells out
             data = json.dumps(values, indent=2).encode()
-        write_whole(self.path, data, private=True, durable=True)
+        # Where the file is a link, that stays one, and what it leads to is written.
+        write_whole(Path(os.path.realpath(self.path)), data, private=True, durable=True)
 
     def update(self, **changes: Any) -> Settings:
         """Load, change and save in one go; returns what was saved.

@@ -43,7 +43,7 @@ def build_overlays(
             live=state.source_info is not None and not state.paused and stats.camera_fps > 0,
             fps_text=fixed(stats.camera_fps, 4, 1),
         ),
-        notice=notice(state, answered=answered),
+        notice=notice(state, answered=answered, damaged=stats.damaged),
     )
 
 
@@ -93,12 +93,24 @@ def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
     )
 
 
-def notice(state: SessionState, *, answered: bool) -> Notice | None:
-    """The quiet line about the state, the most important one only."""
+def notice(state: SessionState, *, answered: bool, damaged: int = 0) -> Notice | None:
+    """The quiet line about the state, the most important one only.
+
+    Args:
+        state: what runs, loads, is paused or waited for.
+        answered: there was an answer.
+        damaged: how many pictures of the source could not be decoded.
+    """
     if state.loading:
         return Notice(f"Loading {state.loading}", busy=True, dim=not answered)
     if state.paused:
         return Notice("Paused")
+    if state.away is not None:
+        return Notice(f"{state.away.title}: reconnecting, {int(state.away.for_s)} s")
+    if state.remark:
+        return Notice(state.remark)
+    if damaged:
+        return Notice(f"{damaged} damaged {'picture' if damaged == 1 else 'pictures'} left out")
     if state.source_info is None:
         return Notice("Opening the source", busy=True, dim=True)
     return None

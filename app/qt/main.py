@@ -16,6 +16,7 @@ from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
 from twinlens.app.core.hosts.hosts import Hosts
+from twinlens.app.core.keys import taken_out
 from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
 from twinlens.app.core.session.session import Session
 from twinlens.app.core.session.source import Source
@@ -57,6 +58,7 @@ def run_window(
     engine: str | None,
     *,
     settings: SettingsStore,
+    meanwhile: str | None = None,
     labels: Path | None = None,
     threads: int | None = None,
     precision: str | None = None,
@@ -73,6 +75,7 @@ def run_window(
         model: catalog name or path; None means the remembered one.
         engine: engine id; None means the remembered one.
         settings: where settings are remembered.
+        meanwhile: source text of what plays while the source is away; None is the remembered one.
         labels: label file for ``model``.
         threads: compute threads; None keeps the remembered number.
         precision: of the engine that starts; None means the remembered one.
@@ -96,11 +99,10 @@ def run_window(
     asked = Asked(labels, output_name, output_kind) if model else Asked()
     window = make_window(settings, asked=asked, later=later, hosts=hosts)
     _listen(window, application)
-    if hosts is not None:
-        # What waits for one of them ends with it.
-        window.leaving.connect(hosts.request_stop)
     if threads is not None:
         window.remember(threads=threads)
+    if meanwhile is not None:
+        window.remember(meanwhile="" if meanwhile == "clip" else meanwhile)
     if calibration is not None:
         window.remember(calibration=str(calibration.absolute()))
     if adapter is not None:
@@ -115,17 +117,26 @@ def run_window(
         ask_permission(lambda _: window.start(source, model, engine), window)
     else:
         window.start(source, model, engine)
-    if later and hosts is None:
-        window.choose.ask_engines(engine_choices)
-    elif later and hosts is not None:
-        # A process more is no help to the first answer.
-        ask = partial(window.choose.ask_engines, hosts.choices)
-        QTimer.singleShot(_ASK_AFTER_MS, window, ask)
+    _join(window, hosts, later)
     try:
         application.exec()
     finally:
         end(window, hosts)
     return 0
+
+
+def _join(window: MainWindow, hosts: Hosts | None, later: Collection[str]) -> None:
+    """Let hosts end with the window, and ask which engines there are."""
+    if hosts is None:
+        if later:
+            window.choose.ask_engines(engine_choices)
+        return
+    # What waits for one of them ends with it.
+    window.leaving.connect(hosts.request_stop)
+    if later:
+        # A process more is no help to the first answer.
+        ask = partial(window.choose.ask_engines, hosts.choices)
+        QTimer.singleShot(_ASK_AFTER_MS, window, ask)
 
 
 def end(window: MainWindow, hosts: Hosts | None) -> None:
@@ -256,7 +267,7 @@ def _offer_new_cameras(window: MainWindow) -> Callable[[], None]:
 def _make_source(text: str, window: MainWindow, hosts: Hosts | None) -> Source:
     chosen = window.settings
     return open_source(
-        text,
+        taken_out(text),
         size=(chosen.camera_width, chosen.camera_height),
         fps=float(chosen.camera_fps),
         host=None if hosts is None else hosts.source,

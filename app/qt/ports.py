@@ -254,6 +254,10 @@ class AskPort(Protocol):
         """A line of text."""
         ...
 
+    def password(self, title: str, words: str) -> str:
+        """A line that nobody can read while it is typed."""
+        ...
+
 
 @dataclass(frozen=True)
 class Threads:

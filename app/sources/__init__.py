@@ -10,18 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinlens.app.core.addresses import scheme_of, shown_address
 from twinlens.app.core.session.source import Source, SourceInfo
-from twinlens.app.sources.camera import Camera, CameraName, list_cameras, named_by_system
+from twinlens.app.sources.animation import Animation
+from twinlens.app.sources.camera import (
+    Camera,
+    CameraName,
+    list_cameras,
+    named_by_system,
+    system_driver,
+)
 from twinlens.app.sources.drawing import Drawing
 from twinlens.app.sources.hosted import HostedSource, StartHost
 from twinlens.app.sources.picture import Pictures, pictures_in
 from twinlens.app.sources.screen import ScreenRegion
 from twinlens.app.sources.stream import SCHEMES, NetworkStream
 from twinlens.app.sources.video import VIDEO_SUFFIXES, VideoFile
+from twinlens.app.sources.written import as_ours, is_there
 from twinlens.assets import clip_path
 from twinlens.engine.errors import SourceError
-from twinlens.engine.files import reading
-from twinlens.models.identify.kinds import PICTURE_SUFFIXES, is_picture
+from twinlens.engine.files import reading, shown_name
+from twinlens.engine.image.animation import moves
+from twinlens.models.identify.kinds import PICTURE_SUFFIXES, Kind, glance, is_picture
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -87,8 +97,14 @@ def _make_camera(text: str, options: SourceOptions) -> Source:
             raise SourceError(f"no camera is called {wanted!r}", hint=f"Cameras found: {names}.")
         device = int(match.id) if match else wanted
         name = match.name if match else wanted
-    found = bool(wanted or known)
-    return Camera(device, name=name, known=found, size=options.size, fps=options.fps)
+    return Camera(
+        device,
+        name=name,
+        known=bool(wanted or known),
+        size=options.size,
+        fps=options.fps,
+        driver=system_driver(),
+    )
 
 
 def _make_screen(text: str, options: SourceOptions) -> Source:
@@ -128,23 +144,45 @@ def _make_pictures(text: str, options: SourceOptions) -> Source:
     path = Path(text)
     with reading(path, SourceError):
         paths = pictures_in(path) if path.is_dir() else [path]
+        if len(paths) == 1 and moves(paths[0]):
+            return Animation(paths[0], realtime=options.realtime)
     if not paths:
         raise SourceError(f"{path}: has no pictures", hint="Choose a folder with pictures.")
-    return Pictures(paths, path.name or str(path), realtime=options.realtime)
+    return Pictures(paths, shown_name(path.name or str(path)), realtime=options.realtime)
 
 
 def _make_video(text: str, options: SourceOptions) -> Source:
-    return VideoFile(Path(text), realtime=options.realtime, loop=options.loop)
+    path = Path(text)
+    with reading(path, SourceError):
+        what = glance(path)
+    if what.kind in (Kind.MODEL, Kind.PARAMETERS, Kind.LABELS):
+        raise SourceError(
+            f"{shown_name(text)}: is no video but a {what.kind.value} file"
+            f"{f' ({what.format})' if what.format else ''}",
+            hint="Give it as the model, and a camera, video or picture as the source.",
+        )
+    return VideoFile(path, realtime=options.realtime, loop=options.loop)
 
 
 def _is_picture(text: str) -> bool:
     path = Path(text)
     with reading(path, SourceError):
-        return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_picture(path)
+        if path.is_dir() or is_picture(path):
+            return True
+        # A video may be called anything; what is damaged goes by its name.
+        is_named = path.suffix.lower() in PICTURE_SUFFIXES
+        return is_named and glance(path).kind is not Kind.VIDEO
 
 
-def _named(name: str) -> Callable[[str], bool]:
-    return lambda text: text.partition(":")[0] == name
+def _is_video(text: str) -> bool:
+    return Path(text).suffix != "" or is_there(text)
+
+
+def _named(*names: str) -> Callable[[str], bool]:
+    """A word by itself, or with more behind a colon, where the whole is no file's name."""
+    return lambda text: (
+        text in names or (any(text.startswith(f"{name}:") for name in names) and not is_there(text))
+    )
 
 
 # Asked from the top; the last one takes whatever else is a path.
@@ -155,11 +193,11 @@ SOURCES: tuple[SourceKind, ...] = (
     SourceKind("screen or screen:x,y,width,height", _named("screen"), _make_screen, False),
     SourceKind(
         "a URL (rtsp://…, http://…)",
-        lambda text: text.partition("://")[0].lower() in SCHEMES,
+        lambda text: scheme_of(text) in SCHEMES and not is_there(text),
         _make_stream,
     ),
     SourceKind("the path of a picture or a folder of pictures", _is_picture, _make_pictures),
-    SourceKind("the path of a video", lambda text: Path(text).suffix != "", _make_video),
+    SourceKind("the path of a video", _is_video, _make_video),
 )
 
 
@@ -184,9 +222,11 @@ def open_source(
         SourceError: the text means no source (names the forms), or a path that cannot be looked at.
     """
     options = SourceOptions(realtime=realtime, loop=loop, size=size, fps=fps)
+    text = as_ours(text)
     for kind in SOURCES:
         if kind.matches(text):
             source = kind.make(text, options)
             return HostedSource(source, text, options, host) if host and kind.hosted else source
     forms = "; ".join(kind.form for kind in SOURCES)
-    raise SourceError(f"source {text!r} is none that Twinlens knows", hint=f"Give {forms}.")
+    shown = repr(shown_name(shown_address(text)))
+    raise SourceError(f"source {shown} is none that Twinlens knows", hint=f"Give {forms}.")

@@ -60,6 +60,7 @@ class HostedSource:
         self._interrupted = False
         self._changed = threading.Lock()
         self._here = False
+        self._memory: Record = {}
         self._kind = ""
         self._gaps: deque[float] = deque(maxlen=_TIMED)
         self._last_s = 0.0
@@ -81,8 +82,9 @@ class HostedSource:
             self.host = host
             if self._interrupted:
                 host.end(on_purpose=True)
-        if host.arena is not None:
-            self._places = Places(host.arena)
+        self._places = None if host.arena is None else Places(host.arena)
+        self._gaps.clear()
+        self._last_s = 0.0
         options = self._options
         record, _ = self._ask(
             "open",
@@ -92,10 +94,12 @@ class HostedSource:
                 "loop": options.loop,
                 "size": options.size,
                 "fps": options.fps,
+                "memory": self._memory,
             },
         )
         try:
-            info = SourceInfo(**record)
+            self._memory = field(record, "memory", dict)
+            info = SourceInfo(**field(record, "info", dict))
         except TypeError as why:
             raise SourceError(f"{self.title}: {why}") from why
         self._kind = info.kind
@@ -260,4 +264,6 @@ def _frame(record: Record, data: np.ndarray[Any, np.dtype[np.uint8]]) -> Frame:
         field(record, "index", whole),
         field(record, "captured_s", number),
         field(record, "t_s", number),
+        damaged=field(record, "damaged", whole),
+        remark=field(record, "remark", str),
     )

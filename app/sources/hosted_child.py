@@ -10,9 +10,9 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from twinlens.app.core.hosts.records import error_record
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.types import Frame
 from twinlens.app.sources import open_source
-from twinlens.app.sources.opencv import decoding_into
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
@@ -94,13 +93,17 @@ class SourceChild:
             size=(int(size[0]), int(size[1])) if size else None,
             fps=None if fps is None else float(fps),
         )
-        return asdict(self._source.open()), b""
+        if isinstance(self._source, Remembers):
+            self._source.recall(field(record, "memory", dict))
+        info = asdict(self._source.open())
+        memory = dict(self._source.memory) if isinstance(self._source, Remembers) else {}
+        return {"info": info, "memory": memory}, b""
 
     def _read(self, record: Record) -> tuple[Record, bytes]:
         if self._source is None:
             return {"end": True}, b""
         room = self._room(record)
-        frame, self._pending = self._pending or self._next(self._source, room), None
+        frame, self._pending = self._pending or self._source.read(), None
         if frame is None:
             return {"end": True}, b""
         data = frame.buffer.data
@@ -110,8 +113,7 @@ class SourceChild:
         if data.nbytes > room.size:
             self._pending = frame  # asked for again, with more room
             return {"bytes": data.nbytes}, b""
-        if data.ctypes.data != room.ctypes.data:
-            room[: data.nbytes] = data
+        room[: data.nbytes] = data
         return done, b""
 
     def _room(self, record: Record) -> NDArray[np.uint8] | None:
@@ -124,18 +126,26 @@ class SourceChild:
             return np.empty(0, np.uint8)
         return self._arena.bytes_at(field(record, "at", int), size)
 
-    def _next(self, source: Source, room: NDArray[np.uint8] | None) -> Frame | None:
-        if room is None or not room.size:
-            return source.read()
-        with decoding_into(room):
-            return source.read()
-
     def _close(self, record: Record) -> tuple[Record, bytes]:
         del record
         source, self._source = self._source, None
         if source is not None:
             source.close()
         return {}, b""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A source that, once it was open, is found again though its text means another by then."""
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """What it is found again by, as plain values."""
+        ...
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Be what another one of the same text was; before it is opened."""
+        ...
 
 
 def frame_record(frame: Frame) -> Record:
@@ -147,4 +157,4 @@ def frame_record(frame: Frame) -> Record:
 
 
 BUFFER = ("width", "height", "stride", "orientation", "timestamp_s")
-FRAME = ("index", "captured_s", "t_s")
+FRAME = ("index", "captured_s", "t_s", "damaged", "remark")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
+
+#: A frame may stand so long; more is taken for a jump of the time stamps.
+LONGEST_STEP_S = 5.0
 
 
 class Pacer:
@@ -49,3 +53,34 @@ class Pacer:
         early = -self.late_s(position_s)
         if early > 0:
             self._wait(early)
+
+
+class Positions:
+    """Positions in a stream that only go forward, of time stamps that may do anything.
+
+    Time stamps count as long as they go on by little: the rate of a telephone's video varies.
+    One that is missing, runs backwards, or jumps (a wrap, an edit, a new programme) is taken for
+    the usual step, and counting goes on from there: the picture never stands still.
+
+    Args:
+        fps: usual frames a second.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._last_s = -1 / fps
+        self._stamp_s = math.nan
+
+    @property
+    def next_s(self) -> float:
+        """Where the next frame usually is."""
+        return self._last_s + 1 / self.fps
+
+    def follow(self, stamp_s: float) -> float:
+        """Position of the next frame, whose time stamp is this; NaN for none."""
+        step_s = stamp_s - self._stamp_s  # NaN where one of both is
+        if not 0 < step_s <= LONGEST_STEP_S:
+            step_s = 1 / self.fps
+        self._stamp_s = stamp_s
+        self._last_s += step_s
+        return self._last_s

@@ -1,29 +1,42 @@
-"""Network streams: RTSP, and MJPEG or video over HTTP.
+"""Network streams: RTSP, RTMP, SRT and the like, and whatever is served over HTTP.
 
 A live stream is read as fast as frames come, and only the newest is kept, so that no delay builds
-up behind a slow network. What has an end (a video file behind a URL) is played at its own pace.
+up behind a slow network. What comes in pieces (HLS, DASH) or has an end is played at its own pace.
+Pictures in parts, as cameras send them over HTTP, have a reader of their own (``parts``).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import cv2
-
+from twinlens.app.core.addresses import ENCODE_HINT, has_secret, scheme_of, shown_address
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame
-from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
-from twinlens.app.sources.pacing import Pacer
-from twinlens.engine.errors import SourceError
+from twinlens.app.sources.pacing import Pacer, Positions
+from twinlens.app.sources.parts import PartsReader
+from twinlens.app.sources.video import Reader
+from twinlens.engine.errors import ImageError, SourceError
+from twinlens.engine.image import PixelBuffer
+from twinlens.engine.image.video import VideoReader
 
-SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
-_OPEN_TIMEOUT_MS = 5000
-_READ_TIMEOUT_MS = 5000
+SCHEMES = (
+    *("rtsp", "rtsps", "rtmp", "rtmps", "srt", "http", "https"),
+    *("udp", "rtp", "tcp", "mms", "mmsh"),
+)
+_OPEN_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 5.0
 # Frames later than this are not caught up with.
 _GIVE_UP_S = 0.25
+_USUAL_FPS = 30.0
+_PIECES = ("hls", "dash")
+_OPTIONS = {
+    # As OpenCV has it, and most cameras: packets get lost in UDP, and a picture with them.
+    "rtsp": {"rtsp_transport": "tcp"},
+    "rtsps": {"rtsp_transport": "tcp"},
+}
 
 
 class NetworkStream:
@@ -31,8 +44,8 @@ class NetworkStream:
 
     Args:
         url: ``rtsp://``, ``http://`` ...
-        opener: opens a capture; tests bring their own.
-        pacer: clock and sleep, for what has an end.
+        opener: opens a reader; tests bring their own.
+        pacer: clock and sleep, for what has its own pace.
 
     Raises:
         SourceError: the URL is none of a stream.
@@ -42,23 +55,26 @@ class NetworkStream:
         self,
         url: str,
         *,
-        opener: Callable[[int | str, int, Sequence[int]], Capture] = open_capture,
+        opener: Callable[[str], Reader] | None = None,
         pacer: Pacer | None = None,
     ) -> None:
+        # Addresses of cameras often carry a password; it is not for the screen.
+        self.title = shown_address(url)
         if not _is_address(url):
             raise SourceError(
-                f"{url}: not a stream's address, expected {'://…, '.join(SCHEMES)}://…"
+                f"{self.title}: not a stream's address, expected {'://…, '.join(SCHEMES)}://…",
+                hint=ENCODE_HINT if "@" in url else "",
             )
-        parts = urlsplit(url)
-        self._url = url
-        # Addresses of cameras often carry a password; it is not for the screen.
-        self.title = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        self._opener = opener
-        self._capture: Capture | None = None
+        scheme = scheme_of(url)
+        self._url = scheme + url[len(scheme) :]
+        self._opener = opener or open_reader
+        self._reader: Reader | None = None
         self._pacer = pacer or Pacer()
-        self._ends = False
+        self._paced = self._ends = False
+        self._positions = Positions(_USUAL_FPS)
         self._first: Frame | None = None
         self._index = 0
+        self._damaged = 0
         self._started_s = 0.0
 
     def open(self) -> SourceInfo:
@@ -67,30 +83,38 @@ class NetworkStream:
         Raises:
             SourceError: nothing answers within five seconds, or what answers is no video.
         """
-        timeouts = (
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_TIMEOUT_MS),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_TIMEOUT_MS),
-        )
-        self._capture = self._opener(self._url, cv2.CAP_FFMPEG, timeouts)
-        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._ends = frames > 0
+        try:
+            self._reader = reader = self._opener(self._url)
+        except ImageError as why:
+            raise SourceError(f"{self.title}: {why.message}", hint=why.hint) from why
+        except OSError as why:
+            raise _unreachable(self._url, self.title, why) from None
+        self._pacer.restart()
+        facts = reader.facts
+        self._ends = facts.duration_s is not None
+        self._paced = self._ends or facts.container.split(",")[0] in _PIECES
+        self._positions = Positions(facts.fps or _USUAL_FPS)
         self._started_s = time.perf_counter()
-        self._first = self._decode() if self._capture.isOpened() else None
+        try:
+            self._first = self._decode()
+        except SourceError:
+            self.close()
+            raise
         if self._first is None:
             self.close()
             raise SourceError(
-                f"{self.title}: no video came within {_OPEN_TIMEOUT_MS // 1000} seconds",
+                f"{self.title}: no video came within {_OPEN_TIMEOUT_S:.0f} seconds",
                 hint="Check the address, the network, and that the camera or server is on.",
+                passing=True,
             )
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
         return SourceInfo(
             kind="stream",
             title=self.title,
             width=self._first.buffer.width,
             height=self._first.buffer.height,
-            fps=fps if 0 < fps <= 240 else 0.0,
+            fps=facts.fps if 0 < facts.fps <= 240 else 0.0,
             live=not self._ends,
-            frames=frames if self._ends else None,
+            frames=facts.frames if self._ends else None,
         )
 
     def read(self) -> Frame | None:
@@ -99,15 +123,13 @@ class NetworkStream:
         Raises:
             SourceError: the stream broke off.
         """
-        if self._capture is None or self._pacer.interrupted():
+        if self._reader is None or self._pacer.interrupted():
             return None
         frame = self._first or self._decode()
         self._first = None
         if frame is None and not self._ends and not self._pacer.interrupted():
-            raise SourceError(
-                f"{self.title}: the stream broke off", hint="Check the network and try again."
-            )
-        return self._when_due(frame) if frame is not None and self._ends else frame
+            raise _broke_off(self.title)
+        return self._when_due(frame) if frame is not None and self._paced else frame
 
     def _when_due(self, frame: Frame) -> Frame | None:
         if self._pacer.late_s(frame.t_s) > _GIVE_UP_S:
@@ -118,14 +140,24 @@ class NetworkStream:
         return dataclasses.replace(frame, captured_s=time.perf_counter())
 
     def _decode(self) -> Frame | None:
-        buffer = read_buffer(self._capture)
-        if buffer is None:
+        reader = self._reader
+        if reader is None:
             return None
-        now = buffer.timestamp_s
-        t_s = now - self._started_s
-        if self._ends and self._capture is not None:
-            t_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        frame = Frame(buffer, self._index, now, t_s)
+        try:
+            at_s = reader.grab()
+            if at_s is None:
+                return None
+            pixels = reader.pixels()
+        except ImageError as why:
+            raise SourceError(f"{self.title}: {why.message}", hint=why.hint, passing=True) from why
+        except OSError:
+            if self._pacer.interrupted():
+                return None
+            raise _broke_off(self.title) from None
+        now = time.perf_counter()
+        t_s = self._positions.follow(at_s) if self._paced else now - self._started_s
+        buffer = PixelBuffer.from_array(pixels, timestamp_s=now)
+        frame = Frame(buffer, self._index, now, t_s, damaged=self._damaged + reader.damaged)
         self._index += 1
         return frame
 
@@ -135,14 +167,76 @@ class NetworkStream:
 
     def close(self) -> None:
         """Disconnect."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._damaged += reader.damaged
+            reader.close()
+
+
+def open_reader(url: str) -> Reader:
+    """Connect to an address, by the reader that its answer needs.
+
+    Raises:
+        ImageError: what answers is no video.
+        OSError: nothing answers.
+    """
+    scheme = scheme_of(url)
+    if scheme in ("http", "https"):
+        parts = PartsReader.of(url, open_s=_OPEN_TIMEOUT_S, read_s=_READ_TIMEOUT_S)
+        if parts is not None:
+            return parts
+    return VideoReader(
+        url,
+        live=True,
+        timeout_s=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S),
+        options=_OPTIONS.get(scheme, {}),
+    )
+
+
+def _broke_off(title: str) -> SourceError:
+    return SourceError(
+        f"{title}: the stream broke off", hint="Check the network and try again.", passing=True
+    )
+
+
+def _unreachable(url: str, title: str, why: OSError) -> SourceError:
+    """What the system or the server says of an address, in words."""
+    kind = getattr(why, "kind", type(why).__name__)
+    if kind == "ProtocolNotFoundError":
+        return SourceError(
+            f"{title}: {scheme_of(url)} addresses cannot be opened by this build of FFmpeg",
+            hint="Let another FFmpeg hand it on: ffmpeg -i ADDRESS -c copy -f mpegts "
+            "udp://127.0.0.1:5000, and give udp://127.0.0.1:5000.",
+        )
+    encode = f" {ENCODE_HINT}" if has_secret(url) or "@" in url else ""
+    if kind in ("HTTPUnauthorizedError", "HTTPForbiddenError", "PermissionError"):
+        return SourceError(
+            f"{title}: refuses this user or password",
+            hint=f"Write the address as {scheme_of(url)}://USER:PASSWORD@HOST/…. {ENCODE_HINT}",
+            password=True,
+        )
+    if kind in ("HTTPNotFoundError", "HTTPBadRequestError", "HTTPOtherClientError"):
+        return SourceError(
+            f"{title}: the server knows no such stream", hint=f"Check the path.{encode}"
+        )
+    if kind in ("ExitError", "TimeoutError"):
+        said = f"no video came within {_OPEN_TIMEOUT_S:.0f} seconds"
+    elif isinstance(why, ConnectionRefusedError):
+        said = "the connection was refused; nothing serves there"
+    else:
+        said = f"cannot be reached ({why.strerror or kind})"
+    return SourceError(
+        f"{title}: {said}",
+        hint=f"Check the address, the network, and that the camera or server is on.{encode}",
+        passing=True,
+    )
 
 
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+        # UDP is listened to, on any address of this machine.
+        hosted = bool(parts.hostname) or (parts.scheme in ("udp", "rtp") and parts.port)
+        return parts.scheme in SCHEMES and bool(hosted) and parts.port != 0
     except ValueError:  # a port that is no number, a bracket that is not closed
         return False

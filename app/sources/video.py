@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame
-from twinlens.app.sources.opencv import Capture, open_capture, read_buffer
-from twinlens.app.sources.pacing import Pacer
-from twinlens.engine.errors import SourceError
+from twinlens.app.sources.pacing import Pacer, Positions
+from twinlens.engine.errors import ImageError, SourceError
+from twinlens.engine.files import reading, shown_name
+from twinlens.engine.image import PixelBuffer
+from twinlens.engine.image.video import VideoFacts, VideoReader
 
 VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv", ".ts")
+    (
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv"),
+        *(".ts", ".mts", ".m2ts", ".vob", ".3gp", ".flv", ".asf", ".dv", ".mxf", ".y4m"),
+        *(".h264", ".hevc", ".mjpeg", ".gifv"),
+    )
 )
 
 # A file that was stopped (paused, a debugger) starts afresh instead of being rushed through.
 _GIVE_UP_S = 1.0
+# So many are left out in a row at most: where decoding is slower than the file, some are shown.
+_MOST_SKIPPED = 8
+_USUAL_FPS = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """The part of ``VideoReader`` that files and streams use; tests bring their own."""
+
+    facts: VideoFacts
+    damaged: int
+
+    def grab(self) -> float | None:
+        """Time of the next picture; NaN where it has none, None at the end."""
+        ...
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture that was grabbed."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class VideoFile:
@@ -33,6 +65,7 @@ class VideoFile:
         kind: ``"file"``, or ``"clip"`` for the bundled one.
         title: name that is shown; None is the file's.
         pacer: clock and sleep.
+        opener: opens the file; tests bring their own.
     """
 
     def __init__(
@@ -44,18 +77,18 @@ class VideoFile:
         kind: str = "file",
         title: str | None = None,
         pacer: Pacer | None = None,
-        opener: Callable[[int | str, int], Capture] = open_capture,
+        opener: Callable[[Path], Reader] = VideoReader,
     ) -> None:
         self.path = path
-        self.title = title or path.name
+        self.title = title or shown_name(path.name)
         self._kind, self._realtime, self._loop = kind, realtime, loop and realtime
         self._pacer = pacer or Pacer()
         self._opener = opener
-        self._capture: Capture | None = None
+        self._reader: Reader | None = None
         self._first: Frame | None = None
         self._index = 0
-        self._fps = 0.0
-        self._position_s = 0.0
+        self._damaged = 0
+        self._positions = Positions(_USUAL_FPS)
 
     def open(self) -> SourceInfo:
         """Open the file and decode its first frame.
@@ -63,19 +96,14 @@ class VideoFile:
         Raises:
             SourceError: missing, or no video that can be decoded.
         """
-        if not self.path.is_file():
-            raise SourceError(f"{self.path}: no such file", hint="Choose another video.")
-        self._capture = self._opener(str(self.path), cv2.CAP_FFMPEG)
-        fps = self._capture.get(cv2.CAP_PROP_FPS) if self._capture.isOpened() else 0.0
-        self._fps = fps if 0 < fps <= 1000 else 30.0
-        self._position_s = -1 / self._fps
-        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        reader = self._open()
+        self._positions = Positions(reader.facts.fps or _USUAL_FPS)
         self._first = self._decode()
         if self._first is None:
             self.close()
             raise SourceError(
-                f"{self.path.name}: cannot be played as a video",
-                hint="The file is damaged or of a kind that this FFmpeg does not decode.",
+                f"{self.title}: cannot be played as a video, no picture in it can be decoded",
+                hint="The file is damaged, or cut off before its first picture.",
             )
         buffer = self._first.buffer
         return SourceInfo(
@@ -83,14 +111,18 @@ class VideoFile:
             title=self.title,
             width=buffer.width,
             height=buffer.height,
-            fps=self._fps,
+            fps=self._positions.fps,
             live=False,
-            frames=frames if frames > 0 else None,
+            frames=reader.facts.frames,
         )
 
     def read(self) -> Frame | None:
-        """Next frame, when it is due; None at the end or when interrupted."""
-        if self._capture is None or self._pacer.interrupted():
+        """Next frame, when it is due; None at the end or when interrupted.
+
+        Raises:
+            SourceError: it cannot be read any more.
+        """
+        if self._reader is None or self._pacer.interrupted():
             return None
         frame = self._first or self._next()
         self._first = None
@@ -99,50 +131,58 @@ class VideoFile:
         self._pacer.wait_for(frame.t_s)
         if self._pacer.interrupted():
             return None
-        return Frame(frame.buffer, frame.index, time.perf_counter(), frame.t_s)
+        return Frame(
+            frame.buffer, frame.index, time.perf_counter(), frame.t_s, damaged=frame.damaged
+        )
 
     def _next(self) -> Frame | None:
-        if self._realtime:
-            self._skip_late()
-        frame = self._decode()
-        if frame is None and self._loop and self._rewind():
+        if self._realtime and self._pacer.late_s(self._positions.next_s) > _GIVE_UP_S:
+            self._pacer.restart()
+        frame = self._decode(skip_late=self._realtime)
+        if frame is None and self._loop:
+            self._rewind()
             frame = self._decode()
         return frame
 
-    def _skip_late(self) -> None:
-        late = self._pacer.late_s(self._position_s + 1 / self._fps)
-        if late > _GIVE_UP_S:
-            self._pacer.restart()
-            return
-        while late > 1 / self._fps and self._capture is not None and self._capture.grab():
-            self._index += 1
-            late -= self._go_on()
+    def _open(self) -> Reader:
+        try:
+            with reading(self.path, SourceError):
+                if not self.path.is_file():
+                    raise SourceError(
+                        f"{shown_name(str(self.path))}: no such file", hint="Choose another video."
+                    )
+                self._reader = self._opener(self.path)
+        except ImageError as why:
+            raise SourceError(why.message, hint=why.hint) from why
+        return self._reader
 
-    def _rewind(self) -> bool:
+    def _rewind(self) -> None:
         # Seeking to 0 is not exact in every container; opening again always is.
         self.close()
-        self._capture = self._opener(str(self.path), cv2.CAP_FFMPEG)
-        self._position_s = -1 / self._fps
+        self._open()
+        self._positions = Positions(self._positions.fps)
         self._pacer.restart()
-        return self._capture.isOpened()
 
-    def _decode(self) -> Frame | None:
-        buffer = read_buffer(self._capture)
-        if buffer is None:
+    def _decode(self, *, skip_late: bool = False) -> Frame | None:
+        """The next frame; with ``skip_late`` the next that is not overdue."""
+        reader = self._reader
+        if reader is None:
             return None
-        self._go_on()
-        now = buffer.timestamp_s
-        frame = Frame(buffer, self._index, now, self._position_s)
-        self._index += 1
-        return frame
-
-    def _go_on(self) -> float:
-        """Take over the position of the frame that was just read; returns the step, in seconds."""
-        before_s, usual_s = self._position_s, 1 / self._fps
-        reported_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture else 0.0
-        # The rate of a telephone's video varies: its timestamps count. Some files have none.
-        self._position_s = reported_s if reported_s > before_s else before_s + usual_s
-        return self._position_s - before_s
+        try:
+            for _ in range(_MOST_SKIPPED if skip_late else 1):
+                with reading(self.path, SourceError):
+                    at_s = reader.grab()
+                if at_s is None:
+                    return None
+                t_s = self._positions.follow(at_s)
+                self._index += 1
+                if self._pacer.late_s(t_s) <= 1 / self._positions.fps:
+                    break
+            buffer = PixelBuffer.from_array(reader.pixels(), timestamp_s=time.perf_counter())
+        except ImageError as why:
+            raise SourceError(f"{self.title}: {why.message}", hint=why.hint) from why
+        damaged = self._damaged + reader.damaged
+        return Frame(buffer, self._index - 1, buffer.timestamp_s, t_s, damaged=damaged)
 
     def interrupt(self) -> None:
         """Make a waiting ``read`` return."""
@@ -150,6 +190,9 @@ class VideoFile:
 
     def close(self) -> None:
         """Close the file."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+            if reader.damaged:
+                _log.warning("%s: %d frames could not be decoded", self.title, reader.damaged)
+            self._damaged += reader.damaged

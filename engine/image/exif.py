@@ -15,6 +15,8 @@ _START_OF_SCAN = 0xDA
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # TEM, restart markers, start of image: no payload
 _WIDTH_TAG = 0x0100
 _HEIGHT_TAG = 0x0101
+_PHOTOMETRIC_TAG = 0x0106
+_SEPARATED = 5
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 _LONG = 4
@@ -35,6 +37,19 @@ def tiff_size(data: bytes) -> tuple[int, int] | None:
     if _WIDTH_TAG in tags and _HEIGHT_TAG in tags:
         return tags[_WIDTH_TAG], tags[_HEIGHT_TAG]
     return None
+
+
+def jpeg_components(data: bytes) -> int:
+    """How many components a JPEG's frame header gives: 1 grey, 3 colours, 4 inks; 0 for none."""
+    for marker, segment in _segments(data):
+        if marker in _START_OF_FRAME and len(segment) >= 6:
+            return segment[5]
+    return 0
+
+
+def is_cmyk_tiff(data: bytes) -> bool:
+    """Whether the first picture of a TIFF file is stored as inks."""
+    return _tiff_tags(data).get(_PHOTOMETRIC_TAG) == _SEPARATED
 
 
 def orientation_of(data: bytes) -> int:

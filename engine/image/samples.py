@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
 
 from twinlens.engine.cancel import checkpoint
 from twinlens.engine.errors import ImageError
 from twinlens.engine.image.buffer import PixelBuffer
 from twinlens.engine.image.read import read_image
+from twinlens.engine.image.video import VideoReader
 
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
+_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+        *(".heic", ".heif", ".avif"),
+    )
+)
 _log = logging.getLogger(__name__)
 
 
@@ -53,19 +55,25 @@ def _of_folder(folder: Path, count: int) -> Iterator[PixelBuffer]:
 def _of_video(path: Path, count: int) -> Iterator[PixelBuffer]:
     if not path.is_file():
         return
-    capture: Any = cv2.VideoCapture(str(path))
     try:
-        wanted = set(_spread(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), count))
+        reader = VideoReader(path)
+    except (ImageError, OSError) as why:
+        _log.warning("no video to calibrate with: %s", why)
+        return
+    try:
+        facts = reader.facts
+        total = facts.frames or round((facts.duration_s or 0) * facts.fps) or count
+        wanted = set(_spread(total, count))
         for position in range(max(wanted, default=-1) + 1):
             checkpoint()
-            if not capture.grab():
+            if reader.grab() is None:
                 return
             if position in wanted:
-                is_there, pixels = capture.retrieve()
-                if is_there:
-                    yield PixelBuffer.from_array(np.ascontiguousarray(pixels))
+                yield PixelBuffer.from_array(reader.pixels())
+    except (ImageError, OSError) as why:
+        _log.warning("left out of the calibration: %s", why)
     finally:
-        capture.release()
+        reader.close()
 
 
 def _spread(total: int, count: int) -> list[int]:

@@ -218,13 +218,6 @@ FILES: tuple[Row, ...] = (
         refusal=" is one tensor",
         hint="Drop the folder with all of them.",
     ),
-    Row(
-        Kind.NOTHING,
-        "HEIF",
-        signs.is_heif,
-        refusal=" is a HEIF or AVIF picture",
-        hint="Save it as JPEG or PNG.",
-    ),
 )
 REFUSED = tuple(row for row in FILES if row.kind is Kind.NOTHING and row.format != "tensor")
 """Kinds of files that are told and not read."""
@@ -233,5 +226,10 @@ EXPORT = Row(Kind.MODEL, "zip archive of an export", lambda start: False)
 """An archive with a model among its members; what it is, its members say."""
 CORE_ML_PACKAGE = Row(Kind.MODEL, "Core ML package", lambda start: False, CORE_ML)
 
-PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
+PICTURE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif"),
+        *(".tif", ".tiff", ".heic", ".heif", ".hif", ".avif"),
+    )
+)
 """Endings of pictures, by which a folder's are told; each is known by its content when read."""

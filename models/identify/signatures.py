@@ -41,8 +41,11 @@ _VIDEOS = (
     b"FLV\x01",
     b"0&\xb2u\x8ef\xcf\x11",  # ASF
 )
-# ISO base media files whose brand says that they are still pictures; OpenCV reads none of them.
-_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
+# Brands of ISO base media files that are pictures, HEIF or AVIF, single ones and sequences.
+_STILL_BRANDS = (
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
+    *(b"mif1", b"msf1", b"avif", b"avis"),
+)
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _TRANSPORT_PACKET = 188
 
@@ -208,10 +211,12 @@ def is_pickle(start: Start) -> bool:
 
 
 def is_picture(start: Start) -> bool:
-    """A picture that OpenCV reads."""
+    """A picture that is read."""
     head = start.head
     if head[:2] == b"BM":  # two letters are not enough
         return len(head) >= 26 and head[6:10] == b"\0\0\0\0"
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _STILL_BRANDS
     return head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
@@ -225,11 +230,6 @@ def is_video(start: Start) -> bool:
     if head[:1] == b"G" and head[_TRANSPORT_PACKET : _TRANSPORT_PACKET + 1] == b"G":
         return True  # an MPEG transport stream: every packet starts so
     return head.startswith(_VIDEOS)
-
-
-def is_heif(start: Start) -> bool:
-    """An ISO base media file; asked after videos, so a still picture."""
-    return start.head[4:8] == b"ftyp"
 
 
 def _text(start: Start) -> str:

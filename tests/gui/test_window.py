@@ -13,14 +13,18 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QLabel, QPushButton
 
-from helpers.fakes import WAIT_S, FakeRunner, make_network
+from helpers.fakes import WAIT_S, FakeRunner, FakeSource, make_network
 from helpers.gui_stand import ENGINES, Stand, pixels_of, run_stand
 from helpers.tiny_nets import tiny_classifier
 from twinlens.app.core.session.engines import EngineChoice
+from twinlens.app.core.session.events import SourceFailed, SourceOpened
+from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets.sheets import CheatCard, Sheet
 from twinlens.app.qt.stage.stage import FLIP_MS
+from twinlens.app.qt.window.dialogs import Dialogs
 from twinlens.engine.api.protocol import EngineOptions, Network
+from twinlens.engine.errors import SourceError
 
 
 def press(qtbot: Any, stand: Stand, key: Any) -> None:
@@ -188,6 +192,46 @@ def test_broken_source_is_a_banner_and_the_old_one_plays_on(stand: Stand) -> Non
     assert "fake clip goes on" in window.banner.hint
     assert window.banner.action == "Try again"
     stand.feed(3)
+
+
+def test_a_password_is_asked_and_stays_out_of_the_settings(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, asked = stand.window, []
+    real = window.choose._make_source
+
+    def make(text: str) -> Any:
+        asked.append(text)
+        if "@" in text and ":a%23b@" not in text:
+            error = SourceError("cam.example: refuses this user or password", password=True)
+            return FakeSource(open_error=error)
+        return real("fake camera")
+
+    monkeypatch.setattr(window.choose, "_make_source", make)
+    monkeypatch.setattr(Dialogs, "password", lambda *_: "a#b")
+    window.choose.source("rtsp://me@cam.example/live")
+    stand.until(lambda: window.banner is not None)
+    assert window.banner is not None
+    assert window.banner.action == "Give a password …"
+    buttons = window.findChildren(QPushButton)
+    next(b for b in buttons if b.text() == "Give a password …").click()
+    stand.until(lambda: asked[-1] == "rtsp://me:a%23b@cam.example/live")
+    stand.until(lambda: window.settings.source == "rtsp://me@cam.example/live")
+    stand.until(lambda: (tmp_path / "settings.json").is_file())
+    assert "a%23b" not in (tmp_path / "settings.json").read_text()
+
+
+def test_a_source_that_is_away_is_said_until_it_is_back(stand: Stand) -> None:
+    window = stand.window
+    camera = SourceInfo("camera", "Desk cam", 8, 8, 30.0, live=True)
+    error = SourceError("Desk cam: stopped delivering pictures", passing=True)
+    window._on_event(SourceFailed("Desk cam", error, fallback=True, returning=True))
+    assert window.banner is not None
+    assert "comes back by itself" in window.banner.hint
+    window._on_event(SourceOpened(replace(camera, title="Bundled clip")))
+    assert window.banner is not None
+    window._on_event(SourceOpened(camera))
+    assert window.banner is None
 
 
 def drop(stand: Stand, path: Path) -> None:

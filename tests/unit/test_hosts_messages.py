@@ -97,7 +97,9 @@ def test_errors_come_back_as_what_they_are() -> None:
     error = error_of(error_record(UnsupportedOperatorError("no", hint="h", operators={"Foo": 2})))
     assert isinstance(error, UnsupportedOperatorError)
     assert (error.message, error.hint, error.operators) == ("no", "h", {"Foo": 2})
-    assert type(error_of(error_record(SourceError("x")))) is SourceError
+    away = error_of(error_record(SourceError("x", passing=True, password=True)))
+    assert isinstance(away, SourceError)
+    assert (away.passing, away.password) == (True, True)
 
 
 @pytest.mark.parametrize("name", ["Mapping", "annotations", "ValueError", "nothing"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.fakes import FakeRunner, make_frame, make_network, make_spec
-from twinlens.app.core.session.events import SessionState, Stats
+from twinlens.app.core.session.events import Away, SessionState, Stats
 from twinlens.app.core.session.pipeline import Pipeline
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Result
@@ -48,6 +48,22 @@ def test_a_sure_answer() -> None:
     assert (overlays.dot.live, overlays.dot.fps_text) == (True, "29.9")
     assert overlays.top is None
     assert overlays.notice is None
+
+
+@pytest.mark.parametrize(
+    ("state", "damaged", "said"),
+    [
+        (replace(STATE, away=Away("Desk cam", 12.7)), 0, "Desk cam: reconnecting, 12 s"),
+        (replace(STATE, remark="no signal"), 3, "no signal"),
+        (STATE, 1, "1 damaged picture left out"),
+        (STATE, 12, "12 damaged pictures left out"),
+    ],
+)
+def test_what_is_wrong_with_the_picture_stands_on_it(
+    state: SessionState, damaged: int, said: str
+) -> None:
+    shown = build_overlays(result_of(), replace(STATS, damaged=damaged), Settings(), state)
+    assert shown.notice == Notice(said)
 
 
 def test_below_the_threshold_it_says_so() -> None:

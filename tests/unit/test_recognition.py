@@ -144,7 +144,6 @@ def test_state_dictionaries_are_parameters(tmp_path: Path, name: str) -> None:
         ("noise.txt", lambda path: path.write_bytes(bytes(range(256))), "nothing"),
         ("letter.md", lambda path: path.write_text("# A letter"), "nothing"),
         ("net.pkl", lambda path: path.write_bytes(b"\x80\x02}q\x00."), "Python pickle"),
-        ("a.heic", lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40)), "HEIF"),
     ],
 )
 def test_nonsense_says_what_it_is(

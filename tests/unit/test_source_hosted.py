@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import signal
@@ -24,7 +25,10 @@ from twinlens.app.core.hosts.arena import Arena
 from twinlens.app.core.hosts.hosts import Hosts
 from twinlens.app.core.session.session import Session, SourceFailed
 from twinlens.app.sources import open_source
+from twinlens.app.sources.camera import Camera
 from twinlens.app.sources.hosted import HostedSource
+from twinlens.app.sources.hosted_child import Remembers
+from twinlens.app.sources.v4l2 import Device
 from twinlens.assets import picture_path
 from twinlens.engine.errors import CancelledError, SourceError
 
@@ -96,6 +100,7 @@ def test_pictures_of_any_size_come_and_it_ends(owner: Hosts, tmp_path: Path) -> 
     for _ in range(4):
         assert same(there.read(), here.read())
     assert there.read() is None
+    here.close()
     there.close()
     there.close()
     assert there.read() is None
@@ -115,6 +120,7 @@ def test_a_frame_never_changes_whoever_keeps_it(owner: Hosts) -> None:
     for _ in range(20):
         source.read()
     assert [int(view.sum()) for view in views] == sums
+    here.close()
     assert source._places is not None
     assert source._places._count < 20
     source.close()
@@ -132,6 +138,7 @@ def test_errors_are_those_of_the_source(owner: Hosts, tmp_path: Path) -> None:
             here.open()
         assert (one.value.message, one.value.hint) == (other.value.message, other.value.hint)
         there.close()
+        here.close()
     until(lambda: not owner.keeper.hosts)
 
 
@@ -281,3 +288,32 @@ def test_a_source_whose_host_is_killed_gives_way_to_the_fallback(owner: Hosts) -
     finally:
         session.stop()
     until(lambda: not any(map(exists, pids)))
+
+
+def test_a_camera_is_known_again_by_one_in_another_process() -> None:
+    """What it was found as goes along as plain values."""
+    first, second = Camera(0), Camera(0)
+    assert first.memory == {}
+    second.recall({})
+    assert second.memory == {}
+    first._itself, first._twins = Device("/dev/video0", "Cam", "usb-1", True), frozenset({"usb-2"})
+    second.recall(json.loads(json.dumps(first.memory)))
+    assert (second._itself, second._twins) == (first._itself, first._twins)
+    assert isinstance(first, Remembers)
+
+
+def test_a_source_opens_again_after_its_host_has_gone(owner: Hosts) -> None:
+    """As one that is waited for does."""
+    source = each_frame(owner)
+    source.open()
+    one = source.read()
+    pid = source.host.pid
+    source.host.end("was ended by a test")
+    with pytest.raises(SourceError):
+        while True:
+            source.read()
+    source.close()
+    source.open()
+    assert source.host.pid != pid
+    assert same(source.read(), one)
+    source.close()

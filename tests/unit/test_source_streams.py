@@ -70,8 +70,8 @@ def head(handler: BaseHTTPRequestHandler, kind: str, length: int | None = None) 
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_OPEN_TIMEOUT_MS", 400)
-    monkeypatch.setattr(stream, "_READ_TIMEOUT_MS", 400)
+    monkeypatch.setattr(stream, "_OPEN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(stream, "_READ_TIMEOUT_S", 1.0)
 
 
 @pytest.mark.usefixtures("short_waits")

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from helpers.fakes import FakeClock
 from twinlens.app.sources.pacing import Pacer
 from twinlens.app.sources.picture import Pictures
 from twinlens.app.sources.video import VideoFile
+from twinlens.engine.image.video import VideoFacts
 
 # ISO 14496-12, 8.3.2: the matrix of a track header that turns by 90 degrees, 16.16 fixed point.
 QUARTER_TURN = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 0x40000000)
@@ -39,31 +41,22 @@ class Waits:
 
 
 class Uneven:
-    """Stands for ``cv2.VideoCapture`` of a video whose frames have these positions in ms."""
+    """Stands for the reader of a video whose frames have these positions in ms."""
 
     def __init__(self, positions_ms: Sequence[float]) -> None:
+        self.facts = VideoFacts("none", "none", 10.0, len(positions_ms), None)
+        self.damaged = 0
         self._positions_ms, self._at = positions_ms, -1
 
-    def isOpened(self) -> bool:  # noqa: N802
-        return True
-
-    def read(self) -> tuple[bool, np.ndarray | None]:
-        return (True, np.zeros((6, 8, 3), np.uint8)) if self.grab() else (False, None)
-
-    def grab(self) -> bool:
+    def grab(self) -> float | None:
         self._at += 1
-        return self._at < len(self._positions_ms)
+        at = self._at
+        return self._positions_ms[at] / 1000 if at < len(self._positions_ms) else None
 
-    def get(self, propId: int) -> float:  # noqa: N803
-        known = {cv2.CAP_PROP_FPS: 10.0, cv2.CAP_PROP_FRAME_COUNT: len(self._positions_ms)}
-        if propId == cv2.CAP_PROP_POS_MSEC:
-            return self._positions_ms[self._at]
-        return known.get(propId, 0.0)
+    def pixels(self) -> np.ndarray:
+        return np.zeros((6, 8, 3), np.uint8)
 
-    def set(self, propId: int, value: float) -> bool:  # noqa: N803
-        return False
-
-    def release(self) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -84,13 +77,40 @@ def test_frames_come_when_their_timestamps_say(tmp_path: Path) -> None:
     assert waits.slept == pytest.approx([0.04, 0.04, 0.5, 0.04])
 
 
-def test_missing_timestamps_are_made_of_the_rate(tmp_path: Path) -> None:
-    source = uneven(tmp_path, [0, 0, 0, 0], Waits())
+@pytest.mark.parametrize(
+    ("stamps_ms", "positions_s"),
+    [
+        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),
+        ([float("nan")] * 3, [0, 0.1, 0.2]),
+        ([0, 100, 36_000_100, 36_000_200], [0, 0.1, 0.2, 0.3]),
+        ([500, 600, 100, 200], [0, 0.1, 0.2, 0.3]),
+        ([95_443_600, 95_443_700, 0, 100], [0, 0.1, 0.2, 0.3]),  # 33 bits at 90 kHz, wrapped
+        ([0, 100, float("nan"), 300, 350], [0, 0.1, 0.2, 0.3, 0.35]),
+    ],
+)
+def test_timestamps_that_are_missing_or_jump_never_stop_the_picture(
+    tmp_path: Path, stamps_ms: list[float], positions_s: list[float]
+) -> None:
+    waits = Waits()
+    source = uneven(tmp_path, stamps_ms, waits)
     source.open()
     seen = []
     while (frame := source.read()) is not None:
         seen.append(frame.t_s)
-    assert seen == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert seen == pytest.approx(positions_s)
+    assert max(waits.slept) < 0.2
+
+
+def test_decoding_that_is_slower_than_the_file_still_shows_frames(tmp_path: Path) -> None:
+    waits = Waits()
+    source = uneven(tmp_path, [100 * n for n in range(200)], waits)
+    source.open()
+    seen = []
+    while (frame := source.read()) is not None:
+        seen.append(frame.index)
+        waits.clock.advance(0.25)  # for each frame that is shown
+    assert len(seen) > 20
+    assert max(b - a for a, b in pairwise(seen)) <= 8
 
 
 def test_a_pause_does_not_make_a_video_rush(tmp_path: Path) -> None:

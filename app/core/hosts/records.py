@@ -10,7 +10,7 @@ from twinlens.app.core.hosts.messages import MessageError, Record, field
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.engine import errors
 from twinlens.engine.api.protocol import EngineOptions, RunnerInfo
-from twinlens.engine.errors import TwinlensError, UnsupportedOperatorError
+from twinlens.engine.errors import SourceError, TwinlensError, UnsupportedOperatorError
 
 _TUPLES = {"input_shape", "fallbacks"}
 
@@ -71,6 +71,8 @@ def error_record(error: TwinlensError) -> Record:
     record: Record = {"type": type(error).__name__, "text": error.message, "hint": error.hint}
     if isinstance(error, UnsupportedOperatorError):
         record["operators"] = error.operators
+    if isinstance(error, SourceError):
+        record |= {"passing": error.passing, "password": error.password}
     return record
 
 
@@ -82,4 +84,7 @@ def error_of(record: Record) -> TwinlensError:
         raise MessageError(f"an error of type {record['type']!r}")
     if issubclass(kind, UnsupportedOperatorError):
         return kind(text, hint=hint, operators=record.get("operators"))
+    if issubclass(kind, SourceError):
+        passing, password = bool(record.get("passing")), bool(record.get("password"))
+        return kind(text, hint=hint, passing=passing, password=password)
     return kind(text, hint=hint)

@@ -4,6 +4,9 @@ A source that is asked for opens while the current one plays on, and takes over 
 opened; only a source with the current one's title waits until that one is closed, because it
 is likely the same device. So a stream that cannot be reached never freezes the picture.
 
+A live source that fails is waited for, where that was asked for (``returning.py``): the fallback
+plays meanwhile, and the source takes over again by itself, unless a person has chosen another.
+
 Locking: all fields are guarded by ``_changed``. Sources are called with no lock held, except
 ``interrupt``, which does not block.
 """
@@ -17,9 +20,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from twinlens.app.core.session.events import SourceFailed, SourceOpened
+from twinlens.app.core.session.events import Away, SourceFailed, SourceOpened
 from twinlens.app.core.session.meters import Clock, RateMeter
 from twinlens.app.core.session.news import NewsBox
+from twinlens.app.core.session.returning import Returning
 from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.core.session.types import Frame
 from twinlens.app.core.workers import CancelToken, Worker, Workers
@@ -32,11 +36,14 @@ _INTERRUPT_AGAIN_S = 0.1
 class _Player:
     """One source and its thread; fields are guarded by the deck's lock."""
 
-    def __init__(self, source: Source, id: int, *, is_fallback: bool) -> None:
+    def __init__(
+        self, source: Source, id: int, *, is_fallback: bool, since_s: float | None = None
+    ) -> None:
         self.source = source
         self.title = source.title
         self.id = id
         self.is_fallback = is_fallback
+        self.since_s = since_s  # when it failed; None for one that is no return
         self.info: SourceInfo | None = None
         self.retired = False
         self.credit = 0
@@ -53,6 +60,7 @@ class CaptureDeck:
         opened: called when another source took over, likewise.
         ended: called with the title of a current source that came to its end, likewise.
         fallback: makes the source that plays when nothing else does; None leaves it dark.
+        reconnect: wait for a live source that failed, and let it take over again.
         clock: the clock of ``Frame.captured_s``.
     """
 
@@ -65,6 +73,7 @@ class CaptureDeck:
         opened: Callable[[], object],
         ended: Callable[[str], object],
         fallback: Callable[[], Source] | None = None,
+        reconnect: bool = False,
         clock: Clock = time.perf_counter,
     ) -> None:
         self.meter = RateMeter(clock=clock)
@@ -74,11 +83,14 @@ class CaptureDeck:
         self._opened = opened
         self._ended = ended
         self._fallback = fallback
+        self._reconnect = reconnect
         self._clock = clock
         self._changed = threading.Condition()
         self._players: list[_Player] = []
         self._current: _Player | None = None
         self._pending: _Player | None = None
+        self._returning: _Player | None = None
+        self._damaged, self._remark = 0, ""
         self._info: SourceInfo | None = None
         self._paused = False
         self._stopping = False
@@ -96,8 +108,32 @@ class CaptureDeck:
         with self._changed:
             return self._paused
 
+    @property
+    def away(self) -> Away | None:
+        """The source that is waited for."""
+        with self._changed:
+            waited = self._returning
+            if waited is None or waited.since_s is None:
+                return None
+            return Away(waited.title, max(0.0, self._clock() - waited.since_s))
+
+    @property
+    def damaged(self) -> int:
+        """Pictures of the source in use that could not be decoded."""
+        with self._changed:
+            return self._damaged
+
+    @property
+    def remark(self) -> str:
+        """What is wrong with the picture; empty for nothing."""
+        with self._changed:
+            return self._remark
+
     def use(self, source: Source) -> None:
         """Open a source and let it take over; a newer one supersedes one that still opens."""
+        with self._changed:
+            if self._returning is not None:
+                self._retire(self._returning)
         self._play(source, is_fallback=False)
 
     def set_paused(self, paused: bool) -> None:
@@ -124,18 +160,36 @@ class CaptureDeck:
             for player in self._players:
                 self._retire(player)
 
-    def _play(self, source: Source, *, is_fallback: bool) -> None:
+    def _play(
+        self,
+        source: Source,
+        *,
+        is_fallback: bool,
+        since_s: float | None = None,
+        after: _Player | None = None,
+    ) -> None:
+        """Open a source on a thread of its own.
+
+        Args:
+            source: the source.
+            is_fallback: it is what plays when nothing else does.
+            since_s: when it failed, if it is waited for.
+            after: the player of the same source that failed and closed it.
+        """
         with self._changed:
             if self._stopping:
                 return
-            if self._pending is not None:
+            if since_s is None and self._pending is not None:
                 self._retire(self._pending)
-            player = _Player(source, self._next_id, is_fallback=is_fallback)
+            player = _Player(source, self._next_id, is_fallback=is_fallback, since_s=since_s)
             self._next_id += 1
-            same = [p for p in self._players if p.title == player.title]
+            same = [p for p in self._players if p.title == player.title and p is not after]
             for other in same:
                 self._retire(other)
-            self._pending = player
+            if since_s is None:
+                self._pending = player
+            else:
+                self._returning = player
             self._players.append(player)
             player.worker = self._workers.start(
                 f"twinlens-capture-{player.id}",
@@ -149,6 +203,8 @@ class CaptureDeck:
             self._current = None
         if player is self._pending:
             self._pending = None
+        if player is self._returning:
+            self._returning = None
         player.source.interrupt()
         self._changed.notify_all()
 
@@ -213,10 +269,14 @@ class CaptureDeck:
         with self._changed:
             if player.retired:
                 return False
-            if self._current is not None:
-                self._retire(self._current)
+            for other in (self._current, self._pending):
+                if other is not None and other is not player:
+                    self._retire(other)
             self._current, self._pending = player, None
+            if player is self._returning:
+                self._returning = None
             self._info = player.info = info
+            self._damaged, self._remark = 0, ""
             # A paused picture still changes to the new source's first frame.
             player.credit = int(self._paused)
             self._opened()
@@ -239,6 +299,7 @@ class CaptureDeck:
             captured_s = self._clock() if held else frame.captured_s
             frame = dataclasses.replace(frame, source_id=player.id, captured_s=captured_s)
             self.meter.tick()
+            self._damaged, self._remark = frame.damaged, frame.remark
             self._news.put_frame(frame)
             self._deliver(frame)
             return True
@@ -253,16 +314,30 @@ class CaptureDeck:
                 self._pending = None
             playing = self._current or self._pending
             fallback = None if playing or player.is_fallback else self._fallback
+            returns = self._returns(player, error, playing)
             self._news.put_event(
                 SourceFailed(
                     player.title,
                     error,
                     fallback=fallback is not None,
                     playing=playing.title if playing else None,
+                    returning=returns,
                 )
             )
         if fallback is not None:
             self._start_fallback(fallback)
+        if returns:
+            before = player.source
+            source = before.source if isinstance(before, Returning) else before
+            self._play(Returning(source), is_fallback=False, since_s=self._clock(), after=player)
+
+    def _returns(self, player: _Player, error: TwinlensError, playing: _Player | None) -> bool:
+        """Whether a failed source is waited for: it is live, and nothing else was chosen."""
+        if not self._reconnect or player.is_fallback or (playing and not playing.is_fallback):
+            return False
+        if player.info is not None:
+            return player.info.live
+        return isinstance(error, SourceError) and error.passing
 
     def _start_fallback(self, fallback: Callable[[], Source]) -> None:
         try:

@@ -94,12 +94,14 @@ class SourceFailed:
         fallback: the fallback source (the clip) is started in its place.
         playing: title of the source that plays on undisturbed (the one that played before the
             failed one was asked for); None when nothing else plays.
+        returning: the source is tried again until it is back, and then takes over by itself.
     """
 
     title: str
     error: TwinlensError
     fallback: bool
     playing: str | None = None
+    returning: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Stats:
         captured: frames captured since the session started.
         answered: answers since the session started (a frame answered again counts again).
         dropped: frames replaced by a newer one before anybody could answer them.
+        damaged: pictures of the source in use that could not be decoded.
     """
 
     camera_fps: float = 0.0
@@ -172,6 +175,20 @@ class Stats:
     captured: int = 0
     answered: int = 0
     dropped: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True)
+class Away:
+    """A live source that failed and is waited for.
+
+    Attributes:
+        title: its name.
+        for_s: seconds since it failed.
+    """
+
+    title: str
+    for_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +205,8 @@ class SessionState:
         paused: no frames are captured except by ``step``.
         loading: what is being loaded now, for display; None when nothing is.
         answering: frames are answered; False while something else is measured.
+        away: the source that is waited for while another plays; None where none is.
+        remark: what is wrong with the picture (``"no signal"``); empty for nothing.
     """
 
     network: Network
@@ -199,6 +218,8 @@ class SessionState:
     answering: bool = True
     options: EngineOptions = field(default_factory=EngineOptions)
     reading: Reading = field(default_factory=Reading)
+    away: Away | None = None
+    remark: str = ""
 
     @property
     def spec(self) -> ModelSpec:

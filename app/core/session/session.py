@@ -83,6 +83,7 @@ class Session:
         options: options of the first engine.
         fallback_source: makes the source (the clip) that plays when no other does; it is used
             once per failure, and its own failure is only reported.
+        reconnect: wait for a live source that failed, however long; it takes over again by itself.
         smoothing: smooth answers over time.
         on_news: called when there is something to take; at most once between two
             ``acknowledge`` calls, from a worker thread, or from inside ``acknowledge`` when news
@@ -101,6 +102,7 @@ class Session:
         *,
         options: EngineOptions | None = None,
         fallback_source: Callable[[], Source] | None = None,
+        reconnect: bool = False,
         smoothing: bool = True,
         on_news: Callable[[], None] | None = None,
         loader: Loader | None = None,
@@ -135,6 +137,7 @@ class Session:
             opened=self._worker.source_opened,
             ended=self._worker.source_ended,
             fallback=fallback_source,
+            reconnect=reconnect,
             clock=clock,
         )
 
@@ -154,6 +157,8 @@ class Session:
             loading=loading.what if loading else None,
             answering=self._worker.answering,
             reading=self._worker.reading,
+            away=self._deck.away,
+            remark=self._deck.remark,
         )
 
     def start(self) -> None:
@@ -270,6 +275,7 @@ class Session:
             captured=self._deck.meter.count,
             answered=self._worker.meter.count,
             dropped=self._worker.frames.dropped,
+            damaged=self._deck.damaged,
         )
 
     def _request(self, request: LoadRequest) -> None:

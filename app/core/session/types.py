@@ -22,6 +22,8 @@ class Frame:
         captured_s: ``time.perf_counter()`` when the pixels arrived.
         t_s: position in the stream, seconds since its start.
         source_id: changes when another source is opened; distinguishes old frames from new ones.
+        damaged: pictures of this source that could not be decoded so far; they were left out.
+        remark: what is wrong with the picture, for display (``"no signal"``); empty for nothing.
     """
 
     buffer: PixelBuffer
@@ -29,6 +31,8 @@ class Frame:
     captured_s: float
     t_s: float
     source_id: int = 0
+    damaged: int = 0
+    remark: str = ""
 
 
 @dataclass(frozen=True)

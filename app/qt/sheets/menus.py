@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from twinlens.app.core.addresses import scheme_of, shown_address
 from twinlens.app.overlays.keys import key_of
 from twinlens.app.qt.ports import (
     AskPort,
@@ -21,6 +22,7 @@ from twinlens.app.qt.sheets.engine_sheet import EngineDesk
 from twinlens.app.qt.sheets.model_shelf import ModelShelf
 from twinlens.app.qt.sheets.sheets import Heading, Row, SheetRow, SliderRow
 from twinlens.app.qt.window.look import Look
+from twinlens.app.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from twinlens.app.views.models import MODELS
 from twinlens.app.views.pad import PAD
 from twinlens.app.views.view import AnyView, Place
@@ -33,9 +35,8 @@ _CAMERA_FORMATS = (
     (1920, 1080, 30),
     (1920, 1080, 60),
 )
-_VIDEO_FILTER = (
-    "Videos and pictures (*.mp4 *.mov *.avi *.mkv *.webm *.m4v *.jpg *.jpeg *.png *.webp)"
-)
+_ENDINGS = " ".join(f"*{ending}" for ending in sorted(VIDEO_SUFFIXES | PICTURE_SUFFIXES))
+_VIDEO_FILTER = f"Videos and pictures ({_ENDINGS});;All files (*)"
 _MODEL = "Model"
 _FORMATS = "ONNX, TensorFlow Lite, Core ML, parameters"
 _MODEL_FILTER = (
@@ -136,6 +137,7 @@ class Menus:
             Row("Video or picture …", "", self._then_close(self._pick_file)),
             Row("Folder of pictures …", "", self._then_close(self._pick_folder)),
             Row("Bundled clip", "Comes with Twinlens.", use("clip"), chosen == "clip"),
+            self._meanwhile_row(),
             Heading("Live"),
             Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
             Row("Screen", "The main screen", use("screen"), chosen == "screen"),
@@ -144,8 +146,19 @@ class Menus:
         recent = [text for text in settings.recent_sources if "/" in text or "\\" in text]
         if recent:
             rows.append(Heading("Recent"))
-            rows += [Row(Path(t).name or t, t, use(t), t == chosen) for t in recent[:4]]
+            rows += [Row(_short(t), t, use(t), t == chosen) for t in recent[:4]]
         self._sheets.open_sheet("Source", rows)
+
+    def _meanwhile_row(self) -> Row:
+        now = self._memory.settings.meanwhile
+
+        def pick() -> None:
+            path = "" if now else self._ask.file("While the source is away", _VIDEO_FILTER)
+            if path or now:
+                self._memory.remember(meanwhile=path)
+
+        detail = f"{_short(now)}. Press for the clip again." if now else "The bundled clip."
+        return Row("While a camera or stream is away …", detail, self._then_close(pick))
 
     def _camera_format_row(self) -> Row:
         settings = self._memory.settings
@@ -291,3 +304,8 @@ _CROP_DETAIL = {
     CropAndScale.SCALE_FIT: "All of it, with bars.",
     CropAndScale.SCALE_FILL: "All of it, stretched.",
 }
+
+
+def _short(text: str) -> str:
+    """An address or path in few letters."""
+    return shown_address(text) if scheme_of(text) else Path(text).name or text

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote, unquote
 
 from PySide6.QtCore import QObject, Signal
 
+from twinlens.app.core.addresses import parts_of, shown_address, with_secret
+from twinlens.app.core.keys import put_away
 from twinlens.app.core.session.choosing import (
     INSTEAD,
     NONE_LEFT,
@@ -17,11 +20,17 @@ from twinlens.app.core.session.choosing import (
     what_to_remember,
 )
 from twinlens.app.core.session.engines import EngineChoice
-from twinlens.app.core.session.events import EngineReady, InferenceFailed, LoadFailed, SourceFailed
+from twinlens.app.core.session.events import (
+    EngineReady,
+    InferenceFailed,
+    LoadFailed,
+    SourceFailed,
+    SourceOpened,
+)
 from twinlens.app.core.session.source import Source
 from twinlens.app.core.settings import Settings, following
 from twinlens.app.overlays import Banner, BannerKind
-from twinlens.app.qt.ports import BackgroundPort, BannerPort, SessionPort, SettingsPort
+from twinlens.app.qt.ports import AskPort, BackgroundPort, BannerPort, SessionPort, SettingsPort
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network
 from twinlens.engine.errors import DistrustedError, EngineStoppedError
 
@@ -37,6 +46,7 @@ class Choose(QObject):
         engines: all engines, usable or not, in the order of the switch.
         make_source: makes a source of its text form.
         resolve: makes a model of a catalog name or path; called on another thread.
+        ask: the system's dialogs.
         forgive: lets a model run again that ended its engine's process; called on another thread.
 
     Attributes:
@@ -70,6 +80,7 @@ class Choose(QObject):
         engines: Sequence[EngineChoice],
         make_source: Callable[[str], Source],
         resolve: Callable[[str], Network],
+        ask: AskPort,
         parent: QObject | None = None,
         *,
         forgive: Callable[[Network], object] = lambda network: None,
@@ -77,9 +88,10 @@ class Choose(QObject):
         super().__init__(parent)
         self._live, self._memory, self._banners = live, settings, banners
         self._background, self._make_source, self._resolve = background, make_source, resolve
+        self._ask_person = ask
         self.engines: tuple[EngineChoice, ...] = tuple(engines)
         self.source_text = ""
-        self._failed_source = ""
+        self._failed_source = self._away = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
         self._asked_model: tuple[Network, str, Callable[[], object] | None] | None = None
@@ -196,17 +208,21 @@ class Choose(QObject):
     def source(self, text: str) -> None:
         """Change to another source; the old one plays until the new one delivers."""
 
-        def made(source: Source) -> None:
+        def make() -> tuple[Source, str]:
+            return self._make_source(text), put_away(text)
+
+        def made(both: tuple[Source, str]) -> None:
+            source, stored = both
             self.source_text = text
             self._banners.close_banner()
             if self._live.session is not None:  # else it begins with that
                 self._live.session.use_source(source)
-            recent = self._memory.settings.with_recent_source(text)
-            self._memory.remember(source=text, recent_sources=recent.recent_sources)
+            recent = self._memory.settings.with_recent_source(stored)
+            self._memory.remember(source=stored, recent_sources=recent.recent_sources)
 
-        # Elsewhere: a path is looked at to know what it is, and a system asked for its cameras.
-        failed = self._banners.show_error
-        self._background.run("source", lambda: self._make_source(text), made, failed)
+        # Elsewhere: a path is looked at to know what it is, a system asked for its cameras, and
+        # the keyring for its lock.
+        self._background.run("source", make, made, self._banners.show_error)
 
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
@@ -328,9 +344,30 @@ class Choose(QObject):
     def source_failed(self, event: SourceFailed) -> None:
         """Say what plays instead, and offer to try again."""
         self._failed_source = self.source_text
-        goes_on = "The bundled clip plays instead." if event.fallback else ""
+        instead = "The recording" if self._memory.settings.meanwhile else "The bundled clip"
+        goes_on = f"{instead} plays instead." if event.fallback else ""
         if event.playing:
             goes_on = f"{event.playing} goes on."
+        if event.returning:
+            goes_on = f"{goes_on} The picture comes back by itself.".strip()
+        self._away = event.title if event.returning else ""
         hint = f"{goes_on} {event.error.hint}".strip()
-        banner = Banner(event.error.message, hint, BannerKind.WARN, action="Try again")
-        self._banners.show_banner(banner, lambda: self.source(self._failed_source))
+        asks = getattr(event.error, "password", False)
+        action = "Give a password …" if asks else "Try again"
+        banner = Banner(event.error.message, hint, BannerKind.WARN, action=action)
+        again = self._ask_password if asks else lambda: self.source(self._failed_source)
+        self._banners.show_banner(banner, again)
+
+    def _ask_password(self) -> None:
+        front, who, rest = parts_of(self._failed_source)
+        shown = shown_address(self._failed_source)
+        user = unquote(who.partition(":")[0]) or self._ask_person.text("User", f"User for {shown}")
+        password = self._ask_person.password("Password", f"{user}, for {shown}") if user else ""
+        if password:
+            self.source(with_secret(f"{front}{quote(user, safe='')}@{rest}", password))
+
+    def source_opened(self, event: SourceOpened) -> None:
+        """Take back what was said of a source that is there again."""
+        if self._away and event.info.title == self._away:
+            self._away = ""
+            self._banners.close_banner()

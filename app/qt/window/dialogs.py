@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
 
 
 class Dialogs:
@@ -28,3 +28,9 @@ class Dialogs:
         """A line of text, without spaces around it."""
         text, taken = QInputDialog.getText(self._parent, title, words)
         return text.strip() if taken else ""
+
+    def password(self, title: str, words: str) -> str:
+        """A line that nobody can read while it is typed."""
+        hidden = QLineEdit.EchoMode.Password
+        text, taken = QInputDialog.getText(self._parent, title, words, hidden)
+        return text if taken else ""

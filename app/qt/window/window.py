@@ -228,7 +228,8 @@ class MainWindow(QMainWindow):
             network,
             self._engine_id,
             options=self.choose.options(self._engine_id),
-            fallback_source=lambda: self._make_source("clip"),
+            fallback_source=lambda: self._make_source(self.settings.meanwhile or "clip"),
+            reconnect=True,
             smoothing=self.settings.smoothing,
             on_news=self._bridge.notify,
             workers=self.workers,
@@ -326,6 +327,7 @@ class MainWindow(QMainWindow):
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
             self.pad.source_opened(event.info.kind)
+            self.choose.source_opened(event)
         elif isinstance(event, AnswersDoubted):
             self.intake.doubted(event)
         elif isinstance(event, SourceEnded):

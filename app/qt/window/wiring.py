@@ -122,6 +122,7 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
         outside.engines,
         outside.make_source,
         outside.resolve,
+        ask,
         parts.window,
         forgive=outside.forgive,
     )
