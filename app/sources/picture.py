@@ -33,6 +33,8 @@ class Pictures:
         pacer: clock and sleep.
     """
 
+    goes_back = True
+
     def __init__(
         self,
         paths: Sequence[Path],
@@ -48,6 +50,8 @@ class Pictures:
         self._shown: PixelBuffer | None = None
         self._at = 0
         self._index = 0
+        self._frames = 0  # of the picture that is shown, so far
+        self._scene = 0
 
     def open(self) -> SourceInfo:
         """Read the first picture that can be read.
@@ -86,29 +90,43 @@ class Pictures:
         if self._pacer.interrupted():
             return None
         turn = round(_SECONDS_A_PICTURE * _FPS)
-        if len(self._paths) > 1 and self._index and self._index % turn == 0:
-            self._shown = self._load_from(self._at + 1)
+        if len(self._paths) > 1 and self._frames >= turn:
+            self._show(self._load_from(self._at + 1))
         return self._frame(position_s)
+
+    def turn(self, shown: Frame, by: int) -> bool:
+        """Go to another picture: a still is one step. False where there is but one."""
+        del shown
+        if len(self._paths) < 2 or not by:
+            return False
+        self._show(self._load_from(self._at + by, -1 if by < 0 else 1))
+        return True
+
+    def _show(self, picture: PixelBuffer) -> None:
+        self._shown, self._frames = picture, 0
+        self._scene += 1
 
     def _advance(self) -> bool:
         if self._at + 1 >= len(self._paths):
             return False
         before = self._at
-        self._shown = self._load_from(before + 1)
+        self._show(self._load_from(before + 1))
         return self._at > before
 
     def _frame(self, position_s: float) -> Frame | None:
         if self._shown is None:
             return None
-        frame = Frame(self._shown, self._index, time.perf_counter(), position_s)
+        now_s = time.perf_counter()
+        frame = Frame(self._shown, self._index, now_s, position_s, scene=self._scene)
         self._index += 1
+        self._frames += 1
         return frame
 
-    def _load_from(self, start: int) -> PixelBuffer:
-        """Read the first readable picture from ``start`` on, going round."""
+    def _load_from(self, start: int, way: int = 1) -> PixelBuffer:
+        """Read the first readable picture from ``start`` on (``way`` -1: back), going round."""
         first_error: ImageError | None = None
         for offset in range(len(self._paths)):
-            at = (start + offset) % len(self._paths)
+            at = (start + way * offset) % len(self._paths)
             try:
                 buffer = read_image(self._paths[at])
             except ImageError as error:

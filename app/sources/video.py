@@ -68,6 +68,8 @@ class VideoFile:
         opener: opens the file; tests bring their own.
     """
 
+    goes_back = False
+
     def __init__(
         self,
         path: Path,
@@ -134,6 +136,12 @@ class VideoFile:
         return Frame(
             frame.buffer, frame.index, time.perf_counter(), frame.t_s, damaged=frame.damaged
         )
+
+    def turn(self, shown: Frame, by: int) -> bool:
+        """A step is one frame: what passed while it was held is nothing to catch up with."""
+        del shown, by
+        self._pacer.restart()
+        return False
 
     def _next(self) -> Frame | None:
         if self._realtime and self._pacer.late_s(self._positions.next_s) > _GIVE_UP_S:

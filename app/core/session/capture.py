@@ -14,6 +14,7 @@ Locking: all fields are guarded by ``_changed``. Sources are called with no lock
 from __future__ import annotations
 
 import dataclasses
+import enum
 import logging
 import threading
 import time
@@ -25,12 +26,21 @@ from twinlens.app.core.session.meters import Clock, RateMeter
 from twinlens.app.core.session.news import NewsBox
 from twinlens.app.core.session.returning import Returning
 from twinlens.app.core.session.source import Source, SourceInfo
+from twinlens.app.core.session.turning import Turns
 from twinlens.app.core.session.types import Frame
 from twinlens.app.core.workers import CancelToken, Worker, Workers
 from twinlens.engine.errors import CancelledError, SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
 _INTERRUPT_AGAIN_S = 0.1
+
+
+class _Handed(enum.Enum):
+    """What became of a frame."""
+
+    ON = "handed on"
+    TURN = "another one is wanted first"
+    NO = "nobody wants it: the player is retired"
 
 
 class _Player:
@@ -47,6 +57,9 @@ class _Player:
         self.info: SourceInfo | None = None
         self.retired = False
         self.credit = 0
+        # Steps that were asked for, and how many there were; the frame that was handed on last.
+        self.turn = self.steps = 0
+        self.shown: Frame | None = None
         self.worker: Worker | None = None
 
 
@@ -143,15 +156,33 @@ class CaptureDeck:
                 return
             self._paused = paused
             for player in self._players:
-                player.credit = 0
+                player.credit = player.turn = 0
             self._changed.notify_all()
 
-    def step(self) -> None:
-        """Let exactly one new frame through while paused; nothing happens otherwise."""
+    def step(self, by: int = 1) -> bool:
+        """Let exactly one new frame through while paused, or go back by one.
+
+        A still is one step, however long it is shown.
+
+        Args:
+            by: 1 or -1.
+
+        Returns:
+            Whether there will be one: not unless it is paused, and only pictures can go back.
+        """
         with self._changed:
-            if self._paused and self._current is not None:
-                self._current.credit += 1
-                self._changed.notify_all()
+            player = self._current
+            if not self._paused or player is None:
+                return False
+            source = player.source
+            turns = isinstance(source, Turns)
+            if by < 0 and not (isinstance(source, Turns) and source.goes_back):
+                return False
+            player.turn += by if turns else 0
+            player.credit += 1
+            player.steps += 1
+            self._changed.notify_all()
+            return True
 
     def request_stop(self) -> None:
         """Make all threads end; returns at once."""
@@ -257,7 +288,10 @@ class CaptureDeck:
             return
         self._news.notify()
         while (frame := player.source.read()) is not None:
-            if not self._hand_on(player, frame, live=info.live):
+            handed = self._hand_on(player, frame, live=info.live)
+            if handed is _Handed.TURN and not self._turn(player):
+                handed = self._hand_on(player, frame, live=info.live)
+            if handed is _Handed.NO:
                 return
             self._news.notify()
         with self._changed:
@@ -277,32 +311,46 @@ class CaptureDeck:
                 self._returning = None
             self._info = player.info = info
             self._damaged, self._remark = 0, ""
+            self.meter.reset()
             # A paused picture still changes to the new source's first frame.
             player.credit = int(self._paused)
             self._opened()
-            self._news.put_event(SourceOpened(info))
+            self._news.put_event(SourceOpened(info, _asked_for(player.source)))
             return True
 
-    def _hand_on(self, player: _Player, frame: Frame, *, live: bool) -> bool:
-        """Hand on a frame, now or when pause allows it; False when the player is retired."""
+    def _turn(self, player: _Player) -> bool:
+        """Take the steps that were asked for; False where the frame at hand is the next one."""
+        with self._changed:
+            by, player.turn, shown = player.turn, 0, player.shown
+        source = player.source
+        return shown is not None and isinstance(source, Turns) and source.turn(shown, by)
+
+    def _hand_on(self, player: _Player, frame: Frame, *, live: bool) -> _Handed:
+        """Hand on a frame, now or when pause allows it."""
         with self._changed:
             if live and self._paused and not player.credit and not player.retired:
                 # A live source is read on while paused: what it buffers would be stale later.
-                return True
+                return _Handed.ON
             held = self._paused and not player.credit
             self._changed.wait_for(lambda: player.retired or not self._paused or player.credit)
             if player.retired:
-                return False
+                return _Handed.NO
+            if player.turn:
+                return _Handed.TURN
             if self._paused:
                 player.credit -= 1
             # For a frame that was held back, latency counts from when it was let through.
             captured_s = self._clock() if held else frame.captured_s
-            frame = dataclasses.replace(frame, source_id=player.id, captured_s=captured_s)
+            player.shown = frame
+            scene = frame.scene + player.steps
+            frame = dataclasses.replace(
+                frame, source_id=player.id, captured_s=captured_s, scene=scene
+            )
             self.meter.tick()
             self._damaged, self._remark = frame.damaged, frame.remark
             self._news.put_frame(frame)
             self._deliver(frame)
-            return True
+            return _Handed.ON
 
     def _fail(self, player: _Player, error: TwinlensError) -> None:
         with self._changed:
@@ -322,6 +370,7 @@ class CaptureDeck:
                     fallback=fallback is not None,
                     playing=playing.title if playing else None,
                     returning=returns,
+                    source=_asked_for(player.source),
                 )
             )
         if fallback is not None:
@@ -354,3 +403,8 @@ class CaptureDeck:
         except Exception:  # noqa: BLE001
             # Nothing can be done about a device that fails while it is released.
             _log.warning("closing %s failed", player.title, exc_info=True)
+
+
+def _asked_for(source: Source) -> Source:
+    """The source that was given, also where it is on its way back."""
+    return source.source if isinstance(source, Returning) else source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twinlens.app.core.session.source import SourceInfo
+from twinlens.app.core.session.source import Source, SourceInfo
 from twinlens.app.core.session.types import Frame, Reading, Result
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network, RunnerInfo
 from twinlens.engine.errors import TwinlensError
@@ -79,9 +79,15 @@ class InferenceFailed(LoadFailed):
 
 @dataclass(frozen=True)
 class SourceOpened:
-    """Another source delivers from now on; ``info`` is what it really delivers."""
+    """Another source delivers from now on.
+
+    Attributes:
+        info: what it really delivers.
+        source: which one it is, of those that the session was given.
+    """
 
     info: SourceInfo
+    source: Source | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +101,7 @@ class SourceFailed:
         playing: title of the source that plays on undisturbed (the one that played before the
             failed one was asked for); None when nothing else plays.
         returning: the source is tried again until it is back, and then takes over by itself.
+        source: which one it is, of those that the session was given; None where none was made.
     """
 
     title: str
@@ -102,6 +109,7 @@ class SourceFailed:
     fallback: bool
     playing: str | None = None
     returning: bool = False
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,9 @@ class InferenceWorker:
 
         self._pipeline = Pipeline(loaded.runner, network.spec, clock=self._clock, doubted=doubted)
         self._reported_engine = False
+        # Both are of this engine from its first answer on.
         self.latency.reset()
+        self.meter.reset()
         self._news.put_event(
             EngineReady(loaded.runner.info, loaded.request.network, loaded.request.options)
         )
@@ -306,7 +308,8 @@ class InferenceWorker:
             hint = "Choose another engine or model."
             self._fail(frame, reading, InferenceError(message, hint=hint))
             return
-        if not again:
+        # While the picture is held, what is known of an engine is how it answers that.
+        if not again or self.latency.empty:
             self.latency.add(result.timings.latency_ms)
         self.meter.tick()
         self._news.put_result(replace(result, frame=frame))

@@ -38,6 +38,11 @@ class RateMeter:
         with self._lock:
             return self._count
 
+    def reset(self) -> None:
+        """Forget the rate, not the count: what comes now has a pace of its own."""
+        with self._lock:
+            self._stamps.clear()
+
     def tick(self) -> None:
         """One event happens now."""
         with self._lock:
@@ -75,6 +80,12 @@ class LatencyStats:
             raise ValueError(f"window must be at least 1, got {window}")
         self._lock = threading.Lock()
         self._values: deque[float] = deque(maxlen=window)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no value."""
+        with self._lock:
+            return not self._values
 
     def add(self, value: float) -> None:
         """Take in one value."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from twinlens.app.core.session.smoothing import Smoother
+from twinlens.app.core.session.smoothing import Cuts, Smoother
 from twinlens.app.core.session.types import Frame, Needs, Result, Stamps, Timings
 from twinlens.engine.api.observations import (
     ClassificationObservation,
@@ -56,7 +56,8 @@ class Pipeline:
         self._clock = clock
         self._converter = Converter(spec.recipe, region, crop_and_scale)
         self._smoother = Smoother(enabled=smoothing)
-        self._source_id: int | None = None
+        self._cuts = Cuts()
+        self._scene: tuple[int, int] | None = None
         self._needs = Needs()
         self._doubted = doubted
 
@@ -96,6 +97,8 @@ class Pipeline:
         probs = probabilities(raw, self.spec)
         observations = top_k(probs, self.spec.labels, self._top)
         self._check(raw)
+        if self._smoother.enabled:
+            self._begin_anew_at_cuts(frame, picture)
         smoothed, held = self._smooth(frame, probs, observations)
         answered_s = self._clock()
         timings = Timings(
@@ -138,9 +141,6 @@ class Pipeline:
         observations: tuple[ClassificationObservation, ...],
     ) -> tuple[tuple[ClassificationObservation, ...], tuple[ClassificationObservation, ...] | None]:
         """(the best classes over time, those that hold where classes are independent)."""
-        if frame.source_id != self._source_id:
-            self._smoother.reset()
-            self._source_id = frame.source_id
         if not self._smoother.enabled:
             now = holding(probs, self.spec)
             return observations, None if now is None else self._named(probs, now)
@@ -156,6 +156,12 @@ class Pipeline:
         marks = self._smoother.holding
         order = sorted(np.flatnonzero(marks), key=lambda i: (i != winner, -values[i], i))
         return shown, self._named(values, [int(index) for index in order])
+
+    def _begin_anew_at_cuts(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        scene = (frame.source_id, frame.scene)
+        if self._cuts.is_cut(picture) or scene != self._scene:
+            self._smoother.reset()
+            self._scene = scene
 
     def _named(
         self, values: NDArray[np.float32], indices: Sequence[int]

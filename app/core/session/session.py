@@ -230,9 +230,16 @@ class Session:
         """Hold the picture, or go on; while paused a new source shows its first frame."""
         self._deck.set_paused(paused)
 
-    def step(self) -> None:
-        """While paused: capture and answer exactly one new frame."""
-        self._deck.step()
+    def step(self, by: int = 1) -> bool:
+        """While paused: capture and answer exactly one new frame, or go back by one.
+
+        Args:
+            by: 1, or -1 for back, which only pictures can.
+
+        Returns:
+            Whether there will be one.
+        """
+        return self._deck.step(by)
 
     def set_answering(self, answering: bool) -> None:
         """Let the engine rest while something else is timed, or go on; the picture moves on.

@@ -24,6 +24,8 @@ class Frame:
         source_id: changes when another source is opened; distinguishes old frames from new ones.
         damaged: pictures of this source that could not be decoded so far; they were left out.
         remark: what is wrong with the picture, for display (``"no signal"``); empty for nothing.
+        scene: changes at a step and with another still, where what was seen before says nothing
+            of what is seen now.
     """
 
     buffer: PixelBuffer
@@ -33,6 +35,7 @@ class Frame:
     source_id: int = 0
     damaged: int = 0
     remark: str = ""
+    scene: int = 0
 
 
 @dataclass(frozen=True)
