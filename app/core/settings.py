@@ -189,6 +189,15 @@ class SettingsStore:
         return settings
 
 
+def without_failed_source(settings: Settings, failed: str) -> Settings:
+    """Settings whose next start does not open a source that failed.
+
+    A camera gives way to whichever camera there is; so does everything else. What has played
+    before stays among the recent ones, to be chosen again.
+    """
+    return replace(settings, source=Settings.source) if settings.source == failed else settings
+
+
 def following(items: Sequence[str], now: str) -> str:
     """The item behind ``now``, round to the first; the first if ``now`` is none of them.
 

@@ -12,7 +12,6 @@ from twinlens.app.overlays.colors import (
     contrast_ratio,
     engine_color,
     engine_shape,
-    engine_text_color,
 )
 from twinlens.app.overlays.data import (
     Banner,
@@ -47,5 +46,4 @@ __all__ = [
     "contrast_ratio",
     "engine_color",
     "engine_shape",
-    "engine_text_color",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twinlens.app.core.session.events import SessionState, Stats
 from twinlens.app.core.session.types import Result
 from twinlens.app.core.settings import Settings
@@ -26,17 +28,20 @@ def build_overlays(
     """Everything that is drawn over the picture now.
 
     Args:
-        result: newest answer; None before the first. Not shown while answers rest.
+        result: newest answer; None before the first. Dimmed, and said to be from before, while
+            answers rest.
         stats: the session's statistics.
         settings: threshold and top-5 switch are read.
         state: what runs, loads, or is paused.
     """
-    # An answer that rests would stand on pictures that it does not belong to.
     answered = result is not None
-    if not state.answering or state.info is None:
+    if state.info is None:  # nothing serves any more
         result = None
+    label = label_overlay(result, settings.threshold) if result else None
+    if label is not None and not state.answering:
+        label, result = replace(label, resting=True), None
     return Overlays(
-        label=label_overlay(result, settings.threshold) if result else None,
+        label=label,
         top=TOP5.snapshot(Inputs(None, result)) if settings.top5 else None,
         status=status_overlay(result, stats) if result else None,
         dot=LiveDot(
@@ -88,8 +93,11 @@ def status_overlay(result: Result, stats: Stats) -> StatusOverlay:
     return StatusOverlay(
         who=f"{info.engine_title} · {result.model_title} · {info.precision}",
         detail=info.detail,
-        fps_text=f"{fixed(stats.answers_fps, 3, 0)} fps",
-        latency_text=f"{_latency(stats.latency_p50_ms)} ms",
+        fps_text=f"{_figure(stats.answers_fps, 3, 0)} fps",
+        latency_text=f"{_figure(stats.latency_p50_ms, 5, 1)} ms",
+        engine=info.engine_title,
+        model=f"{result.model_title} · {info.precision}",
+        measured=stats.answers_fps > 0 and stats.latency_p50_ms > 0,
     )
 
 
@@ -116,6 +124,6 @@ def notice(state: SessionState, *, answered: bool, damaged: int = 0) -> Notice |
     return None
 
 
-def _latency(median_ms: float) -> str:
+def _figure(value: float, width: int, decimals: int) -> str:
     # Just after a flip nothing has been measured yet, which is not the same as 0.
-    return fixed(median_ms, 5, 1) if median_ms > 0 else "–".rjust(5, FIGURE_SPACE)
+    return fixed(value, width, decimals) if value > 0 else "–".rjust(width, FIGURE_SPACE)

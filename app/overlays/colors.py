@@ -6,19 +6,13 @@ Colour never stands alone: every engine also has a word and a shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 _ENGINE_COLORS = {
     "layers-cpu": "#F5A623",
     "layers-gpu": "#9B7BFF",
     "vision": "#2EC4E6",
     "remote": "#5BD68C",
-}
-# The same hues, darkened until words and thin bars on the light ground reach 4.5:1.
-_ENGINE_COLORS_ON_LIGHT = {
-    "layers-cpu": "#8A5A00",
-    "layers-gpu": "#5B3BD1",
-    "vision": "#00748C",
-    "remote": "#0A4420",
 }
 _ENGINE_SHAPES = {
     "layers-cpu": "square",
@@ -27,7 +21,8 @@ _ENGINE_SHAPES = {
     "remote": "triangle",
 }
 _OTHER = "#A7B0BE"
-_OTHER_ON_LIGHT = "#4C5664"
+_LEGIBLE = 4.5
+"""Contrast of words on the picture against the worst frame behind the scrim."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +35,10 @@ class Palette:
         text: words.
         text_dim: second words; still 7:1 on the ground.
         warning: orange-red, only for warnings and errors.
-        scrim: colour of the gradient under text on the picture.
-        scrim_opacity: the scrim's opacity where text stands; with it white text reaches 7:1
-            even over a white frame.
-        on_picture: words on the scrim.
+        scrim: colour of what lies under words and buttons on the picture.
+        on_picture: words on the scrim; also the ring around what has the focus.
+        track: what a bar runs on: dark in both themes, so that one shade an engine does.
+        track_opacity: of the track, over the scrim.
     """
 
     ground: str
@@ -52,26 +47,43 @@ class Palette:
     text_dim: str
     warning: str
     scrim: str = "#0E1116"
-    scrim_opacity: float = 0.8
     on_picture: str = "#FFFFFF"
+    track: str = "#0E1116"
+    track_opacity: float = 0.7
+
+    @cached_property
+    def scrim_opacity(self) -> float:
+        """The scrim's opacity where text stands: as light as words can be read on.
+
+        They reach 4.5:1 over the worst frame, a white one where they are light, else a black one.
+        """
+        worst = "#FFFFFF" if luminance(self.on_picture) > luminance(self.scrim) else "#000000"
+        for percent in range(100):
+            behind = blend(self.scrim, worst, percent / 100)
+            if contrast_ratio(self.on_picture, behind) >= _LEGIBLE:
+                return percent / 100
+        return 1.0
 
 
 PALETTES = {
     "dark": Palette("#0E1116", "#1A1F27", "#F2F4F7", "#B4BCC8", "#FF6B3D"),
-    "light": Palette("#F6F7F9", "#FFFFFF", "#12161C", "#434C59", "#B83200"),
+    "light": Palette(
+        "#F6F7F9",
+        "#FFFFFF",
+        "#12161C",
+        "#434C59",
+        "#B83200",
+        scrim="#F6F7F9",
+        on_picture="#12161C",
+        track="#12161C",
+        track_opacity=0.88,
+    ),
 }
 
 
 def engine_color(engine_id: str) -> str:
     """The engine's colour as ``#RRGGBB``; a neutral grey for an unknown engine."""
     return _ENGINE_COLORS.get(engine_id, _OTHER)
-
-
-def engine_text_color(engine_id: str, theme: str = "dark") -> str:
-    """The engine's colour where words or thin lines are drawn in it on the theme's ground."""
-    if theme == "light":
-        return _ENGINE_COLORS_ON_LIGHT.get(engine_id, _OTHER_ON_LIGHT)
-    return engine_color(engine_id)
 
 
 def engine_shape(engine_id: str) -> str:

@@ -28,6 +28,7 @@ class LabelOverlay:
         engine_id: the engine that answered; gives the bar its colour and shape.
         sure: the confidence reaches the threshold; the label is drawn dimmed when not.
         guess: what it would be, shown small, when not sure; empty otherwise.
+        resting: something else is measured, and this is the answer from before: drawn dimmed.
     """
 
     label: str
@@ -36,6 +37,7 @@ class LabelOverlay:
     engine_id: str
     sure: bool = True
     guess: str = ""
+    resting: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,22 @@ class StatusOverlay:
     """Who answered, and how fast.
 
     Attributes:
-        who: ``"Layers CPU · MobileNet-v2 · fp32"``.
+        who: ``"Layers CPU · MobileNet-v2 · fp32"``, for a screen reader.
         detail: kernels or provider that really run (``"NumPy reference"``).
-        fps_text: answers per second, fixed width (``" 58 fps"``).
-        latency_text: median capture → label, fixed width (``"  6.4 ms"``).
+        fps_text: answers per second, fixed width (``" 58 fps"``); a dash until it is measured.
+        latency_text: median capture → label, fixed width (``"  6.4 ms"``); likewise.
+        engine: ``"Layers CPU"``.
+        model: ``"MobileNet-v2 · fp32"``.
+        measured: both figures are this engine's own.
     """
 
     who: str
     detail: str
     fps_text: str
     latency_text: str
+    engine: str = ""
+    model: str = ""
+    measured: bool = True
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,10 @@ class AskPort(Protocol):
         """A line that nobody can read while it is typed."""
         ...
 
+    def region(self, picked: Callable[[str], object]) -> None:
+        """A part of the screen; ``picked`` gets ``"x,y,width,height"`` in the screen's pixels."""
+        ...
+
 
 @dataclass(frozen=True)
 class Threads:

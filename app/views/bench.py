@@ -12,6 +12,7 @@ from twinlens.app.views.view import Group, Inputs, Place, View
 _SLOWEST_SHARE = 0.7
 # Bars are drawn to scale up to so many times the fastest.
 _MOST_TIMES = 6
+_MOST_ROWS = 7
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,14 @@ class BenchChart:
         status: how far it has come, or what the bars show.
         left_out: what is not measured, and why, one line each.
         progress: 0 to 1 while it is measured; None otherwise.
+        headline: which is the fastest, in a few words; empty while that is not known.
     """
 
     groups: tuple[BenchGroup, ...]
     status: str
     left_out: tuple[str, ...]
     progress: float | None = None
+    headline: str = ""
 
     @property
     def empty(self) -> bool:
@@ -123,10 +126,11 @@ def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
     scale = min(scale, fastest * _MOST_TIMES / _SLOWEST_SHARE) or 1.0
     bars: dict[str, list[BenchBar]] = {}
     titles: dict[str, tuple[str, str]] = {}
-    for row in table.rows:
+    rows, waiting = _on_stage(table)
+    for row in rows:
         titles.setdefault(row.engine, (row.title, row.detail))
         bars.setdefault(row.engine, []).append(_bar(row, scale, fastest))
-    for case in table.waiting:
+    for case in waiting:
         titles.setdefault(case.engine_id, (case.title or case.engine_id, ""))
         bars.setdefault(case.engine_id, []).append(_waiting(case))
     groups = [BenchGroup(engine, *titles[engine], tuple(own)) for engine, own in bars.items()]
@@ -135,7 +139,34 @@ def bench_chart(table: BenchTable, *, running: bool) -> BenchChart:
         status_text(table, running=running),
         tuple(skipped_text(one) for one in table.skipped),
         table.round / table.rounds if running and not table.waiting else None,
+        "" if running else headline_text(table),
     )
+
+
+def _on_stage(table: BenchTable) -> tuple[list[BenchRow], list[Case]]:
+    """Rows and waiting cases of the chart: where there are many, the fastest number of threads of
+    each precision; the text has all of them."""
+    if len(table.rows) + len(table.waiting) <= _MOST_ROWS:
+        return list(table.rows), list(table.waiting)
+    best: dict[tuple[str, str], BenchRow] = {}
+    for row in table.rows:
+        known = best.get((row.engine, row.precision))
+        if known is None or (row.runs and (not known.runs or row.median_ms < known.median_ms)):
+            best[row.engine, row.precision] = row
+    waiting: dict[tuple[str, str], Case] = {}
+    for case in table.waiting:
+        if (case.engine_id, case.precision) not in best:
+            waiting.setdefault((case.engine_id, case.precision), case)
+    return list(best.values()), list(waiting.values())
+
+
+def headline_text(table: BenchTable) -> str:
+    """Which is the fastest, in a few words; empty where nothing was timed."""
+    timed = [row for row in table.rows if row.runs]
+    if not timed:
+        return ""
+    best = min(timed, key=lambda row: row.median_ms)
+    return f"{best.title} {best.precision} is fastest: {milliseconds(best.median_ms)}"
 
 
 def status_text(table: BenchTable, *, running: bool) -> str:
@@ -233,7 +264,7 @@ BENCH = View(
     place=Place.DRAWER,
     data=BenchShown,
     snapshot=bench_shown,
-    key="B",
+    key="Ctrl+B",
     words="bench",
     group=Group.ENGINE,
     detail="Every engine and precision, timed.",

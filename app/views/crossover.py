@@ -85,6 +85,7 @@ class CrossoverChart:
         status: how far it has come, or what is shown.
         left_out: what is not measured, and why, one line each.
         progress: 0 to 1 while it is measured; None otherwise.
+        headline: the verdict in a few words; empty while that is not known.
     """
 
     lines: tuple[Line, ...] = ()
@@ -96,6 +97,7 @@ class CrossoverChart:
     status: str = ""
     left_out: tuple[str, ...] = ()
     progress: float | None = None
+    headline: str = ""
 
     @property
     def empty(self) -> bool:
@@ -158,6 +160,7 @@ def crossover_chart(climb: Climb, *, running: bool) -> CrossoverChart:
         status=status_text(climb, running=running),
         left_out=left_out_lines(climb),
         progress=climb.done / max(1, len(climb.steps)) if running else None,
+        headline=headline_text(found) if points and not running else "",
     )
 
 
@@ -197,6 +200,17 @@ def _place(number: int, step: Step, points: Sequence[Point], across: _Axis) -> R
     shares = [p.transfer_share for p in points if p.rung == step.id and p.engine == GPU]
     share = shares[0] if shares else None
     return RungMark(across.place(step.macs), number, step.title, share, share_text(share))
+
+
+def headline_text(found: Crossing) -> str:
+    """What it means, in a few words."""
+    if found.kind == "unknown":
+        return "No GPU ran: nothing to compare"
+    if found.kind == "always":
+        return "The GPU is faster on every network"
+    if found.kind == "never":
+        return f"No GPU pays here: {found.ratio:.2g} × slower"
+    return f"A GPU pays from {macs_text(found.macs)} multiply-adds"
 
 
 def verdict_text(found: Crossing, steps: Sequence[Step]) -> str:

@@ -17,7 +17,7 @@ class ModelAction(Enum):
 
     USE = "Use"
     IN_USE = "In use"
-    PULL = "Pull"
+    PULL = "Get"
     STOP = "Stop"
     STOPPING = "Stopping"
     NONE = ""

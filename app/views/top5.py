@@ -10,6 +10,7 @@ from twinlens.app.views.words import percent, short_label
 from twinlens.engine.api.observations import ClassificationObservation
 
 _ROWS = 5
+_LEAST = 0.01
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,22 @@ class TopRow:
 
 @dataclass(frozen=True)
 class TopOverlay:
-    """The best classes; the shown label first, the others by confidence."""
+    """The best classes; the shown label first, the others by confidence.
+
+    Those under 1 % are left out: nothing can be seen of them, and they change places all the time.
+    """
 
     rows: tuple[TopRow, ...]
     engine_id: str
 
 
 def top_overlay(result: Result) -> TopOverlay:
-    """The best classes, the shown label first, then by confidence."""
-    return TopOverlay(
-        rows=tuple(_row(o) for o in result.smoothed[:_ROWS]),
-        engine_id=result.info.engine_id,
-    )
+    """The best classes, the shown label first, then by whole percent, equal ones by class."""
+    best, *others = result.smoothed[:_ROWS] or (None,)
+    seen = [one for one in others if one.confidence >= _LEAST]
+    seen.sort(key=lambda one: (-round(one.confidence * 100), one.index))
+    rows = () if best is None else (best, *seen)
+    return TopOverlay(tuple(_row(one) for one in rows), result.info.engine_id)
 
 
 def _row(observation: ClassificationObservation) -> TopRow:

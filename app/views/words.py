@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from twinlens.engine.api.observations import ClassificationObservation
@@ -37,6 +38,17 @@ def holding_text(holding: Sequence[ClassificationObservation]) -> str:
     names = [short_label(one.identifier) for one in holding[:_MOST_NAMES]]
     more = len(holding) - len(names)
     return " · ".join([*names, f"{more} more"] if more else names)
+
+
+# The folders that lead to a file: from a drive or a root on, at a word's beginning.
+_FOLDERS = re.compile(
+    r"(?:^|(?<=['\"(]))(?:[A-Za-z]:)?[\\/](?:[^\\/\s:'\"]+[\\/])*(?=[^\\/\s:'\"])"
+)
+
+
+def headline(text: str) -> str:
+    """A message for the stage: files by their names, without the folders that lead to them."""
+    return " ".join(word if "://" in word else _FOLDERS.sub("", word) for word in text.split(" "))
 
 
 def percent(share: float) -> str:

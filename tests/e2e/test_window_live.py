@@ -119,7 +119,7 @@ def test_precision_and_bench_work_on_real_engines_while_the_picture_moves(tmp_pa
         window.press("p")
         until(window, lambda report: report["who"].endswith("bf16"))
         before = window.report()["painted"]
-        window.press("b")
+        window.press("ctrl+b")
         report = until(window, lambda r: r["bench"]["rows"] and not r["bench"]["running"])
         assert report["painted"] > before
         measured = {(engine, precision) for engine, precision, _ in report["bench"]["rows"]}

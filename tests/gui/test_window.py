@@ -21,7 +21,7 @@ from twinlens.app.core.session.events import SourceFailed, SourceOpened
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.overlays import BannerKind, engine_color
 from twinlens.app.qt.sheets.sheets import CheatCard, Sheet
-from twinlens.app.qt.stage.stage import FLIP_MS
+from twinlens.app.qt.stage.moving import FLIP_MS
 from twinlens.app.qt.window.dialogs import Dialogs
 from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import SourceError

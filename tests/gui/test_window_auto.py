@@ -57,7 +57,9 @@ def words(stand: Stand) -> list[str]:
 def choose_auto(stand: Stand) -> None:
     stand.window.menus.engine()
     sheet: Any = stand.window.sheet
-    (row,) = [button for button in sheet.buttons if button.accessibleName().startswith("Auto")]
+    (row,) = [
+        button for button in sheet.buttons if button.accessibleName().startswith("Fastest engine")
+    ]
     row.click()
     stand.until(lambda: stand.window.auto.found is not None)
 
@@ -69,7 +71,7 @@ def test_the_row_flips_to_the_fastest_engine_and_says_what_was_measured(unequal:
     unequal.until(lambda: window.controls.switch.live == "vision")
     if window.sheet is None:
         window.menus.engine()
-    assert any(text.startswith("auto: Vision, ") and " ms" in text for text in words(unequal))
+    assert any(text.startswith("Now Vision, ") and " ms" in text for text in words(unequal))
     assert window.settings.auto_engine
     assert window.session is not None
     assert window.session.state.answering

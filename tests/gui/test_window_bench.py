@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication
@@ -14,7 +15,7 @@ from helpers.fakes import FakeRunner
 from helpers.gated import Gated
 from helpers.gui_stand import NO_INT8, Stand, asked_sizes, fits, painted, pixels_of, run_stand
 from twinlens.app.core.measure.bench import ROUNDS, BenchRow, BenchTable
-from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color, engine_text_color
+from twinlens.app.overlays import PALETTES, contrast_ratio, engine_color
 from twinlens.app.qt.measure import bench_chart as chart_module
 from twinlens.app.qt.measure.bench_chart import BenchChartView
 from twinlens.app.qt.measure.bench_sheet import BenchSheet
@@ -24,6 +25,7 @@ from twinlens.engine.api.protocol import EngineOptions, Network
 from twinlens.engine.errors import EngineError
 
 Key = Qt.Key
+Ctrl = Qt.KeyboardModifier.ControlModifier
 SIZES = [(640, 360), (1280, 720), (1920, 1080), (900, 900)]
 
 
@@ -34,7 +36,7 @@ def sheet_of(stand: Stand) -> BenchSheet:
 
 
 def measured(stand: Stand, qtbot: Any) -> BenchSheet:
-    qtbot.keyClick(stand.window.stage, Key.Key_B)
+    qtbot.keyClick(stand.window.stage, Key.Key_B, Ctrl)
     sheet = sheet_of(stand)
     stand.until(lambda: not stand.window.bench.running)
     stand.until(lambda: sheet.run_button.text() == "Measure again")  # computed elsewhere, too
@@ -67,22 +69,24 @@ def test_answers_rest_and_the_picture_moves_while_it_is_timed(
 ) -> None:
     window = waiting.window
     assert window.session is not None
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     waiting.until(lambda: gated.timing)
     assert not window.session.state.answering
     before = window.session.stats().answered
     waiting.feed(3)
     assert window.session.stats().answered == before
-    assert window.stage.overlays.label is None, "an old answer would stand on another picture"
+    label = window.stage.overlays.label
+    assert label is not None
+    assert label.resting, "the answer from before is dimmed, and said to rest"
     gated.open()
     waiting.until(lambda: not window.bench.running)
     assert window.session.state.answering
-    waiting.until(lambda: window.stage.overlays.label is not None)
+    waiting.until(lambda: not window.stage.overlays.label.resting)  # type: ignore[union-attr]
 
 
 def test_escape_stops_measuring_then_closes(waiting: Stand, qtbot: Any, gated: Gated) -> None:
     window = waiting.window
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     waiting.until(lambda: gated.timing)
     sheet = sheet_of(waiting)
     waiting.until(lambda: sheet.run_button.text() == "Stop")
@@ -105,10 +109,10 @@ def test_what_takes_the_panel_or_the_engine_away_ends_the_measuring(
 ) -> None:
     window = waiting.window
     assert window.session is not None
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     waiting.until(lambda: gated.timing)
     if how == "close":
-        qtbot.keyClick(sheet_of(waiting), Key.Key_B)
+        qtbot.keyClick(sheet_of(waiting), Key.Key_B, Ctrl)
         assert window.sheet is None
     elif how == "engine":
         qtbot.keyClick(window.stage, Key.Key_E)
@@ -128,11 +132,11 @@ def test_results_stay_until_another_model_answers(stand: Stand, qtbot: Any) -> N
     window = stand.window
     sheet = measured(stand, qtbot)
     table = window.bench.table
-    qtbot.keyClick(sheet, Key.Key_B)
+    qtbot.keyClick(sheet, Key.Key_B, Ctrl)
     assert window.sheet is None
     qtbot.keyClick(window.stage, Key.Key_E)
     stand.until(lambda: window.controls.switch.live == "vision")
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     assert window.bench.table is table
     assert not window.bench.running, "it was measured already"
     window.choose.model("pets")
@@ -147,6 +151,7 @@ def test_the_keyboard_alone_measures_again_and_copies(stand: Stand, qtbot: Any) 
     qtbot.keyClick(sheet.run_button, Key.Key_Return)
     stand.until(lambda: not stand.window.bench.running)
     assert stand.window.bench.table is not first
+    stand.until(sheet.copy_button.isEnabled)  # computed elsewhere
     qtbot.keyClick(sheet.run_button, Key.Key_Tab)
     assert sheet.copy_button.hasFocus()
     qtbot.keyClick(sheet.copy_button, Key.Key_Space)
@@ -228,11 +233,11 @@ def test_no_painted_text_is_small_or_reaches_into_the_next_column(
     view.resize(round(width_units * unit), view.sizeHint().height())
     painted(view)
     assert min(asked) >= 1.8 * unit
-    left, longest = view._columns()
-    value = QFontMetricsF(font(2.2 * unit)).horizontalAdvance("900 ms  fastest")
+    left, longest, times = view._columns()
+    value = QFontMetricsF(font(2.2 * unit)).horizontalAdvance("900 ms")
     note = QFontMetricsF(font(1.9 * unit)).horizontalAdvance("99.5 %")
     assert longest > 8 * unit, "bars are long enough to be compared"
-    assert left + longest + unit + value <= view.width() - note
+    assert left + longest + unit + value <= times <= view.width() - note
 
 
 def test_bars_are_as_long_as_their_times_and_of_the_engines_colour(qtbot: Any) -> None:
@@ -255,9 +260,36 @@ def test_bars_are_as_long_as_their_times_and_of_the_engines_colour(qtbot: Any) -
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_bars_stand_out_from_the_surface(theme: str) -> None:
+def test_bars_stand_out_from_the_surface(theme: str, qtbot: Any) -> None:
+    view = BenchChartView(PALETTES[theme], 7.2)
+    qtbot.addWidget(view)
+    edge = view._edge()
     for engine in ("layers-cpu", "layers-gpu", "vision", "remote"):
-        color = engine_text_color(engine, theme)
-        assert contrast_ratio(color, PALETTES[theme].surface) >= 3
+        lined = edge.style() != Qt.PenStyle.NoPen
+        outline = edge.color().name() if lined else engine_color(engine)
+        assert contrast_ratio(outline, PALETTES[theme].surface) >= 3
     for words in (PALETTES[theme].text, PALETTES[theme].text_dim):
         assert contrast_ratio(words, PALETTES[theme].surface) >= 7
+
+
+def test_times_end_in_one_column_wherever_the_whiskers_end(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tuple(
+        BenchRow("vision", "Vision", "", p, 1, None, 9, 5, median, p95, 1)
+        for p, median, p95 in (("fp32", 8.0, 8.1), ("bf16", 2.0, 7.9), ("int8", 120.0, 140.0))
+    )
+    view = BenchChartView(PALETTES["dark"], 7.2)
+    qtbot.addWidget(view)
+    view.show_chart(bench_chart(BenchTable("Pets", rows, (), (), 5, 5), running=False), "text")
+    view.resize(400, view.sizeHint().height())
+    pixels = painted(view)
+    _left, _longest, times = view._columns()
+    ends = []
+    top = round(chart_module.GROUP_UNITS * 7.2)
+    for number in range(3):
+        high = round(chart_module.BAR_UNITS * 7.2)
+        row = pixels[top + number * high : top + (number + 1) * high, round(times) - 60 :]
+        lit = np.flatnonzero((row.min(axis=2) > 180).any(axis=0))
+        ends.append(int(lit.max()))
+    assert max(ends) - min(ends) <= 1

@@ -24,6 +24,7 @@ from twinlens.app.views.crossover import crossover_chart
 from twinlens.models.networks.ladder import Rung
 
 Key = Qt.Key
+Ctrl = Qt.KeyboardModifier.ControlModifier
 Shift = Qt.KeyboardModifier.ShiftModifier
 MILLION = 1_000_000
 
@@ -74,7 +75,7 @@ def test_shift_b_measures_every_network_and_says_what_is_missing(stand: Stand, q
 def test_the_bench_has_a_button_for_it_and_back(stand: Stand, qtbot: Any) -> None:
     window = stand.window
     window.crossover.rungs = rungs
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     sheet = window.sheet
     assert isinstance(sheet, BenchSheet)
     (button,) = sheet.more_buttons
@@ -93,7 +94,7 @@ def test_the_bench_has_a_button_for_it_and_back(stand: Stand, qtbot: Any) -> Non
 
 def test_it_waits_for_a_bench_that_was_cancelled(waiting: Stand, qtbot: Any, gated: Gated) -> None:
     window = waiting.window
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     waiting.until(lambda: gated.timing)
     press(waiting, qtbot)
     assert window.bench.running
@@ -215,7 +216,7 @@ def test_the_hatched_part_is_as_high_as_the_share_of_moving_data(qtbot: Any) -> 
     for place in chart.places:
         middle = round(plot.left() + place.x * plot.width())
         inside = slice(middle - 3, middle + 3)
-        below = slice(round(plot.bottom() + 9 * 7.2), round(plot.bottom() + 15.3 * 7.2))
+        below = slice(round(plot.bottom() + 10 * 7.2), round(plot.bottom() + 16.3 * 7.2))
         # Between the lines of the hatch the surface is seen; in the other part it is not.
         heights.append(int(surface[below, inside].any(axis=1).sum()))
     assert heights[0] == pytest.approx(0.5 * 6 * 7.2, abs=5)

@@ -126,10 +126,11 @@ def test_mirror_swaps_left_and_right_on_the_display_and_not_in_the_frame(
     window = stand.window
     frame = left_red_right_blue()
     window.stage.show_frame(frame)
-    middle, left = window.stage.height() // 2, window.stage.width() // 20
+    area = window.stage.picture_area().toRect()
+    middle, left, right = area.center().y(), area.left() + 20, area.right() - 20
     assert pixels_of(window)[middle, left, 2] > 200
     qtbot.keyClick(window.stage, Key.Key_M)
     mirrored = pixels_of(window)
     assert mirrored[middle, left, 0] > 200
-    assert mirrored[middle, -left, 2] > 200
+    assert mirrored[middle, right, 2] > 200
     assert (frame.buffer.to_bgr()[:, :32, 2] == 255).all()

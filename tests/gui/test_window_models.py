@@ -94,7 +94,7 @@ def test_the_model_sheet_leads_to_it_and_lists_what_was_fetched(stand: Stand) ->
     stand.until(lambda: window.shelf.page is not None)
 
 
-def test_pull_then_use_by_keys_alone(stand: Stand, qtbot: Any, root: Path) -> None:
+def test_get_then_use_by_keys_alone(stand: Stand, qtbot: Any, root: Path) -> None:
     window = stand.window
     page = opened(stand)
     line = page.lines["quick"]
@@ -298,7 +298,7 @@ def test_it_follows_the_theme_and_leaves_the_answer_free(
     stand.until(lambda: action(page, "quick") is ModelAction.USE)
     stage = window.stage
     assert stage.rect().contains(page.geometry())
-    assert page.geometry().bottom() < stage.canvas().label_top
+    assert page.x() >= stage.canvas().right, "it stands beside the label block"
     at = page.geometry()
     shown = pixels_of(window)[at.top() + 6, at.center().x(), :3]
     assert "#{2:02X}{1:02X}{0:02X}".format(*shown) == PALETTES[theme].surface

@@ -217,7 +217,7 @@ def test_a_network_that_reads_pictures_is_told_so(pictures_stand: Stand) -> None
     pictures_stand.until(lambda: window.pad.active)
     assert window.banner is not None
     assert "not single digits" in window.banner.title
-    assert "MNIST" in window.banner.hint
+    assert window.banner.action == "Get digits"
     assert window.stage.region is None
     assert window.stage.negative
 

@@ -25,6 +25,7 @@ from twinlens.app.views.table import VIEWS
 from twinlens.app.views.view import Group, Inputs, Place, View
 
 Key = Qt.Key
+Ctrl = Qt.KeyboardModifier.ControlModifier
 
 # --- what a new view is: one file in app/views -------------------------------------------------
 
@@ -201,7 +202,7 @@ def test_a_second_view_in_a_place_replaces_the_first(stand: Stand, qtbot: Any) -
     qtbot.keyClick(window.stage, Key.Key_Y, Qt.KeyboardModifier.ShiftModifier)
     stand.until(lambda: isinstance(window.sheet, GreyPanel) and bool(window.sheet.words.text()))
     bench = next(view for view in VIEWS if view.id == "bench")
-    qtbot.keyClick(window.stage, Key.Key_B)
+    qtbot.keyClick(window.stage, Key.Key_B, Ctrl)
     assert window.views.shows(bench)
     assert not window.views.shows(WORDS)
     qtbot.keyClick(window.stage, Key.Key_Y, Qt.KeyboardModifier.ShiftModifier)

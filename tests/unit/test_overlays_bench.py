@@ -121,3 +121,27 @@ def test_text_has_a_line_a_row_with_aligned_columns() -> None:
 )
 def test_times_have_about_three_figures(value: float, text: str) -> None:
     assert milliseconds(value) == text
+
+
+def test_more_than_seven_rows_show_the_fastest_threads_of_each_precision() -> None:
+    precisions = ("fp32", "bf16", "int8", "fp16")
+    made = [
+        row("cpu", p, 8 - threads, 9, threads=threads) for p in precisions for threads in (1, 2)
+    ]
+    chart = bench_chart(replace(TABLE, rows=tuple(made)), running=False)
+    bars = [bar for group in chart.groups for bar in group.bars]
+    assert [bar.label for bar in bars] == [
+        f"{p} · 2 threads" for p in ("fp32", "bf16", "int8", "fp16")
+    ]
+    assert len(bench_text(replace(TABLE, rows=tuple(made))).splitlines()) == 2 + 8 + 3, (
+        "all of them"
+    )
+    waiting = tuple(Case("ort", "fp32", n) for n in (1, 2))
+    half = bench_chart(BenchTable("Pets", tuple(made[:6]), waiting=waiting), running=True)
+    assert sum(len(group.bars) for group in half.groups) == 4
+
+
+def test_the_headline_says_which_is_the_fastest() -> None:
+    assert bench_chart(TABLE, running=False).headline == "CPU bf16 is fastest: 4.0 ms"
+    assert bench_chart(TABLE, running=True).headline == ""
+    assert bench_chart(BenchTable("Pets"), running=False).headline == ""

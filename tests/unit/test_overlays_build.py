@@ -21,7 +21,7 @@ from twinlens.app.overlays import (
     engine_color,
     engine_shape,
 )
-from twinlens.app.views.words import FIGURE_SPACE, fixed, percent, short_label
+from twinlens.app.views.words import FIGURE_SPACE, fixed, headline, percent, short_label
 
 INFO = SourceInfo("clip", "clip", 8, 8, 30.0, live=False)
 STATE = SessionState(make_network(), "vision", FakeRunner().info, source_info=INFO)
@@ -44,6 +44,7 @@ def test_a_sure_answer() -> None:
     assert overlays.status.who == "Layers-Cpu · Net · fp32"
     assert overlays.status.fps_text == f"{FIGURE_SPACE}58 fps"
     assert overlays.status.latency_text == f"{FIGURE_SPACE * 2}6.4 ms"
+    assert (overlays.status.engine, overlays.status.model) == ("Layers-Cpu", "Net · fp32")
     assert overlays.dot is not None
     assert (overlays.dot.live, overlays.dot.fps_text) == (True, "29.9")
     assert overlays.top is None
@@ -81,6 +82,26 @@ def test_top_rows_are_sorted_and_only_on_demand() -> None:
     assert top is not None
     assert [(r.label, r.index) for r in top.rows] == [("dog", 1), ("fox", 2), ("tench", 0)]
     assert top.engine_id == "layers-cpu"
+
+
+def test_rows_under_one_percent_are_left_out_and_equal_ones_keep_their_places() -> None:
+    def rows(*answer: float) -> list[str]:
+        result = result_of(*answer, labels=("a", "b", "c", "d", "e"))
+        top = build_overlays(result, STATS, Settings(top5=True), STATE).top
+        assert top is not None
+        return [row.label for row in top.rows]
+
+    assert rows(0.95, 0.004, 0.02, 0.021, 0.005) == ["a", "c", "d"]
+    assert rows(0.95, 0.005, 0.021, 0.02, 0.004) == ["a", "c", "d"], "both are 2 %"
+    assert rows(0.002, 0.003, 0.002, 0.001, 0.001) == ["b"], "the best one always stands"
+
+
+def test_just_after_a_flip_figures_that_nobody_has_measured_are_dashes() -> None:
+    status = build_overlays(result_of(), Stats(camera_fps=30.0), Settings(), STATE).status
+    assert status is not None
+    assert not status.measured
+    assert status.fps_text.strip(FIGURE_SPACE) == "– fps"
+    assert status.latency_text.strip(FIGURE_SPACE) == "– ms"
 
 
 def test_the_smoothed_answer_is_what_is_shown() -> None:
@@ -160,10 +181,13 @@ def test_an_unknown_engine_has_a_colour_and_a_shape() -> None:
     assert engine_shape("mystery")
 
 
-def test_an_answer_that_rests_is_not_shown_and_nothing_is_dimmed() -> None:
+def test_while_something_measures_the_last_label_stays_and_says_that_it_rests() -> None:
     state = replace(STATE, answering=False)
     overlays = build_overlays(result_of(), STATS, Settings(top5=True), state)
-    assert (overlays.label, overlays.top, overlays.status, overlays.notice) == (None,) * 4
+    assert overlays.label is not None
+    assert overlays.label.label == "tench"
+    assert overlays.label.resting
+    assert (overlays.top, overlays.status, overlays.notice) == (None,) * 3
     assert overlays.dot is not None
     assert overlays.dot.live
     loading = replace(state, loading="Net · vision")
@@ -177,3 +201,18 @@ def test_an_answer_goes_with_the_engine_that_stopped() -> None:
     overlays = build_overlays(result_of(), STATS, Settings(top5=True), state)
     assert (overlays.label, overlays.top, overlays.status) == (None, None, None)
     assert overlays.notice == Notice("Loading Net · Vision", busy=True)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/home/ada/videos/cat.mp4: no such file", "cat.mp4: no such file"),
+        (r"C:\Users\ada\net.onnx: is damaged", "net.onnx: is damaged"),
+        ("cannot read '/tmp/x/a.png', nor /b/c.png", "cannot read 'a.png', nor c.png"),
+        ("http://10.0.0.7/live does not answer", "http://10.0.0.7/live does not answer"),
+        ("No camera found", "No camera found"),
+        ("fp32 and/or bf16", "fp32 and/or bf16"),
+    ],
+)
+def test_a_headline_has_no_folders(message: str, shown: str) -> None:
+    assert headline(message) == shown

@@ -34,7 +34,7 @@ class Case:
     Attributes:
         engine_id: the engine.
         precision: that is asked for.
-        threads: that are asked for.
+        threads: that are asked for; 0 where the engine takes no number of threads.
         title: the engine's name.
     """
 
@@ -150,7 +150,8 @@ def plan(
         own = [p for p in engine.precisions if p != "auto"]
         for precision in [*own, *engine.missing] if precisions is None else precisions:
             if precision in engine.precisions:
-                cases += [Case(engine.id, precision, n, engine.title) for n in threads]
+                counts = threads if engine.takes_threads else (0,)
+                cases += [Case(engine.id, precision, n, engine.title) for n in counts]
             else:
                 reason = engine.missing.get(precision, "is not one of its precisions")
                 skipped.append(Skipped(engine.id, reason, precision, title=engine.title))
@@ -261,7 +262,7 @@ class Comparison:
                 runner.close()
 
     def _add(self, case: Case) -> None:
-        options = EngineOptions(case.threads, case.precision, self.calibration)
+        options = EngineOptions(case.threads or None, case.precision, self.calibration)
         started = self.clock()
         try:
             runner = self.load(self.network, case.engine_id, options)

@@ -28,7 +28,14 @@ class EngineChoice:
     precisions: tuple[str, ...] = ("fp32",)
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def takes_threads(self) -> bool:
+        """Whether a number of threads means something to it."""
+        return self.id not in WITHOUT_THREADS
 
+
+#: Engines that compute elsewhere than on threads of the processor.
+WITHOUT_THREADS = frozenset({"layers-gpu"})
 #: Engines that take long to find out whether they are here: a library and drivers are loaded.
 SLOW_TO_ASK = frozenset({"layers-gpu"})
 

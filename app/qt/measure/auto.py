@@ -19,7 +19,7 @@ from twinlens.app.qt.ports import (
 from twinlens.app.views.bench import milliseconds
 from twinlens.engine.api.protocol import Network
 
-TITLE = "Auto"
+TITLE = "Fastest engine"
 
 
 class Auto:
@@ -73,9 +73,9 @@ class Auto:
         if self.on and self.measuring:
             return "Measuring the engines; the one before answers meanwhile"
         if not self.on or self.found is None:
-            return "The fastest engine for the model on this machine, measured when it loads"
+            return "For each model on this machine, measured when it loads"
         best, *others = self.found.times
-        text = f"auto: {best.title}, {milliseconds(best.median_ms)}"
+        text = f"Now {best.title}, {milliseconds(best.median_ms)}"
         rest = [f"{one.title} {milliseconds(one.median_ms)}" for one in others]
         return f"{text} ({', '.join(rest)})" if rest else text
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from twinlens.app.overlays import Palette, engine_shape, engine_text_color
+from twinlens.app.overlays import Palette, engine_color, engine_shape
 from twinlens.app.qt.stage.theme import color, font, is_light
 from twinlens.app.views.bench import BenchBar, BenchChart, BenchGroup
 
 GROUP_UNITS = 5.2
 BAR_UNITS = 4.0
-TEXT_UNITS = 2.2
-SMALL_UNITS = 1.9
+TEXT_UNITS = 2.4
+SMALL_UNITS = 2.4
 _THICK_UNITS = 1.9
 _SEMIBOLD = QFont.Weight.DemiBold
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_WIDEST_VALUE = "0000 ms  fastest"
+_WIDEST_VALUE = "0000 ms"
 _NOTE_HEAD = "agrees with fp32"
 _EMPTY = BenchChart((), "", ())
 
@@ -46,8 +46,16 @@ class ChartView(QWidget):
         self.update()
 
     def _accent(self, engine_id: str) -> QColor:
-        theme = "light" if is_light(self._palette) else "dark"
-        return color(engine_text_color(engine_id, theme))
+        return color(engine_color(engine_id))
+
+    def _edge(self) -> QPen:
+        """Around what has an engine's colour: one shade does for both themes, with a line on white.
+
+        WCAG 2.2, 1.4.11: graphics need 3:1 against what is next to them.
+        """
+        if not is_light(self._palette):
+            return QPen(Qt.PenStyle.NoPen)
+        return QPen(color(self._palette.text_dim), max(1.0, 0.15 * self._unit))
 
 
 class BenchChartView(ChartView):
@@ -91,8 +99,8 @@ class BenchChartView(ChartView):
                 top += BAR_UNITS * self._unit
         painter.end()
 
-    def _columns(self) -> tuple[float, float]:
-        """Where bars begin, and the length of the longest."""
+    def _columns(self) -> tuple[float, float, float]:
+        """Where bars begin, the length of the longest, and where the column of times ends."""
         unit = self._unit
         plain, strong = QFontMetricsF(font(TEXT_UNITS * unit)), self._strong()
         small = QFontMetricsF(font(SMALL_UNITS * unit))
@@ -100,8 +108,9 @@ class BenchChartView(ChartView):
         labels = max((plain.horizontalAdvance(bar.label) for bar in bars), default=0.0)
         notes = max((small.horizontalAdvance(bar.note) for bar in bars), default=0.0)
         left = labels + 2 * unit
-        value = QFontMetricsF(strong).horizontalAdvance(_WIDEST_VALUE) + 2 * unit
-        return left, max(4 * unit, self.width() - left - value - notes - unit)
+        value = QFontMetricsF(strong).horizontalAdvance(_WIDEST_VALUE)
+        times = self.width() - notes - (2 * unit if notes else 0)
+        return left, max(4 * unit, times - value - 1.5 * unit - left), times
 
     def _strong(self) -> QFont:
         return font(TEXT_UNITS * self._unit, weight=_SEMIBOLD)
@@ -110,7 +119,7 @@ class BenchChartView(ChartView):
         unit = self._unit
         line = QRectF(0, top + 0.8 * unit, self.width(), (GROUP_UNITS - 0.8) * unit)
         mark = QRectF(0, line.center().y() - 0.7 * unit, 1.4 * unit, 1.4 * unit)
-        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setPen(self._edge())
         painter.setBrush(self._accent(group.engine_id))
         paint_shape(painter, engine_shape(group.engine_id), mark)
         if any(bar.note for bar in group.bars):
@@ -138,9 +147,9 @@ class BenchChartView(ChartView):
         bar: BenchBar,
         accent: QColor,
         area: QRectF,
-        columns: tuple[float, float],
+        columns: tuple[float, float, float],
     ) -> None:
-        unit, (left, longest) = self._unit, columns
+        unit, (left, longest, times) = self._unit, columns
         painter.setFont(font(TEXT_UNITS * unit))
         painter.setPen(color(self._palette.text))
         if not bar.value_text:
@@ -148,21 +157,21 @@ class BenchChartView(ChartView):
         painter.drawText(area, _LEFT, bar.label)
         thick = _THICK_UNITS * unit
         filled = QRectF(left, area.center().y() - thick / 2, longest * bar.share, thick)
-        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setPen(self._edge())
         painter.setBrush(accent)
         if bar.share > 0:
             painter.drawRoundedRect(filled, 0.4 * unit, 0.4 * unit)
+            painter.setPen(Qt.PenStyle.NoPen)
             end = left + longest * bar.p95_share
             line = QRectF(filled.right(), area.center().y() - 0.15 * unit, 0, 0.3 * unit)
             line.setRight(max(line.left(), end))
             painter.drawRect(line)
             if bar.cut:
                 self._paint_cut(painter, filled)
-        at = left + longest * max(bar.share, bar.p95_share) + unit
-        painter.setFont(self._strong())
+        painter.setFont(self._strong() if bar.best else font(TEXT_UNITS * unit))
         painter.setPen(color(self._palette.text))
-        value = f"{bar.value_text}  fastest" if bar.best else bar.value_text
-        painter.drawText(area.adjusted(at, 0, 0, 0), _LEFT, value)
+        column = QRectF(area.left(), area.top(), times, area.height())
+        painter.drawText(column, _RIGHT, bar.value_text)
         painter.setFont(font(SMALL_UNITS * unit))
         painter.setPen(color(self._palette.text_dim))
         painter.drawText(area, _RIGHT, bar.note)

@@ -11,14 +11,13 @@ from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from twinlens.app.overlays import Palette
+from twinlens.app.overlays.places import places
 from twinlens.app.qt.measure.bench_chart import BenchChartView, ChartView
-from twinlens.app.qt.sheets.sheets import height_on_stage
 from twinlens.app.qt.sheets.view_panel import ViewPanel
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import sheet_style
 from twinlens.app.views.bench import BenchShown
 
-WIDE_UNITS, NARROW_UNITS = 104, 90
 TITLE = "Bench"
 
 
@@ -58,7 +57,7 @@ class Shown(Protocol):
 
 
 class MeasuringSheet(ViewPanel):
-    """A wide sheet on the right; it stays when the window's size or theme changes.
+    """A sheet in the drawer; it stays when the window's size or theme changes.
 
     Args:
         title: what it is about.
@@ -69,7 +68,7 @@ class MeasuringSheet(ViewPanel):
         unit: 1 % of the window's height.
     """
 
-    keeps = True
+    keeps = in_drawer = True
 
     def __init__(
         self,
@@ -92,7 +91,7 @@ class MeasuringSheet(ViewPanel):
         self.close_button = self._button("Close", f"Close {title} sheet", actions.close)
         head.addWidget(self.close_button)
         self._outer.addLayout(head)
-        self.status = caption("", "detail", self)
+        self.status = caption("", "fine", self)
         self._outer.addWidget(self.status)
         self._bar = QWidget(self)
         self._fill = QWidget(self._bar)
@@ -103,7 +102,7 @@ class MeasuringSheet(ViewPanel):
         self._area.setWidget(chart)
         self._outer.addWidget(self._area, 1)
         self.left_out = QLabel(self)
-        self.left_out.setObjectName("detail")
+        self.left_out.setObjectName("fine")
         self.left_out.setWordWrap(True)
         self._outer.addWidget(self.left_out)
         self._row = self._foot()
@@ -114,9 +113,7 @@ class MeasuringSheet(ViewPanel):
     def _foot(self) -> QHBoxLayout:
         foot = QHBoxLayout()
         self.run_button = self._button("Stop", "Stop measuring", self._run_or_stop)
-        self.copy_button = self._button(
-            "Copy as text", "Copy the times as text", self._actions.copy
-        )
+        self.copy_button = self._button("Copy", "Copy the times as text", self._actions.copy)
         self.more_buttons = [self._button(text, text, act) for text, act in self._actions.more]
         for button in (self.run_button, self.copy_button, *self.more_buttons):
             button.setObjectName("action")
@@ -172,19 +169,16 @@ class MeasuringSheet(ViewPanel):
         self._fill.setGeometry(0, 0, round(self._bar.width() * share), self._bar.height())
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand at the right edge under the controls, as high as the chart needs."""
-        own_width = min(width - 6 * unit, max(width * 0.62, NARROW_UNITS * unit))
-        own_width = round(min(own_width, WIDE_UNITS * unit))
-        top = round(unit * 10)
+        """Stand in the drawer, as high as the chart needs."""
         self.ensurePolished()
-        inner = own_width - 2 * round(unit * 2.4)
+        inner = round(places(width, height).drawer.width) - 2 * round(unit * 2.4)
         words = [label for label in self._words if not label.isHidden()]
         needed = sum(label.heightForWidth(inner) for label in words)
-        lines = self._head.sizeHint().height() + self._row.sizeHint().height()
+        heading = self.heading.heightForWidth(inner - self.close_button.sizeHint().width())
+        lines = max(heading, self._head.sizeHint().height()) + self._row.sizeHint().height()
         gaps = 2 * round(unit * 2.4) + (4 + len(words)) * round(unit * 0.8)
         needed += self._view.sizeHint().height() + lines + gaps + self._bar.height() + round(unit)
-        tall = height_on_stage(needed, top, height, unit)
-        self.setGeometry(width - own_width - round(unit * 3), top, own_width, tall)
+        self.fill_drawer(width, height, needed)
         self._place_progress()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
@@ -213,6 +207,6 @@ class BenchSheet(MeasuringSheet):
 
     def show_data(self, data: BenchShown) -> None:
         """Show how far the measuring has come."""
-        self.heading.setText(f"{data.model} on this machine")
+        self.heading.setText(data.chart.headline or f"{data.model} on this machine")
         self.chart.show_chart(data.chart, data.text)
         self.show_state(data.chart, running=data.running, stopping=data.stopping)

@@ -9,19 +9,19 @@ from PySide6.QtWidgets import QWidget
 from twinlens.app.core.measure.crossover import GPU
 from twinlens.app.overlays import Palette, engine_shape
 from twinlens.app.qt.measure.bench_chart import SMALL_UNITS, TEXT_UNITS, ChartView, paint_shape
-from twinlens.app.qt.stage.theme import color, font
+from twinlens.app.qt.stage.theme import color, font, is_light
 from twinlens.app.views.crossover import CrossoverChart, Line, Mark, RungMark
 
-PLOT_UNITS = 26.0
+PLOT_UNITS = 24.0
 SHARE_UNITS = 6.0
 X_TITLE = "multiply-adds of one answer"
-_ROW_UNITS = 2.7
+_ROW_UNITS = 3.0
 _ROWS = 5.6
 """Rows in addition to the names.
 
 They are: engines, numbers and title of the axis, heading and numbers of shares.
 """
-_LEGEND_COLUMNS = 3
+_LEGEND_COLUMNS = 2
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _CENTER = Qt.AlignmentFlag.AlignCenter
@@ -129,7 +129,7 @@ class CrossoverChartView(ChartView):
 
     def _paint_shape(self, painter: QPainter, engine: str, at: QPointF, units: float) -> None:
         size = units * self._unit
-        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setPen(self._edge())
         painter.setBrush(self._accent(engine))
         area = QRectF(at.x() - size / 2, at.y() - size / 2, size, size)
         paint_shape(painter, engine_shape(engine), area)
@@ -137,7 +137,11 @@ class CrossoverChartView(ChartView):
     def _paint_line(self, painter: QPainter, line: Line, plot: QRectF) -> None:
         points = [_at(plot, spot.x, spot.y) for spot in line.spots]
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(self._accent(line.engine_id), max(1.5, 0.3 * self._unit)))
+        thick = max(1.5, 0.3 * self._unit)
+        if is_light(self._palette):
+            painter.setPen(QPen(color(self._palette.text_dim), thick + 2))
+            painter.drawPolyline(QPolygonF(points))
+        painter.setPen(QPen(self._accent(line.engine_id), thick))
         painter.drawPolyline(QPolygonF(points))
         for point in points:
             self._paint_shape(painter, line.engine_id, point, 1.5)

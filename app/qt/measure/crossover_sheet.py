@@ -10,6 +10,7 @@ from twinlens.app.qt.measure.crossover_chart import CrossoverChartView
 from twinlens.app.views.crossover import CrossoverShown
 
 TITLE = "Crossover"
+HEADING = "Where a GPU starts to pay"
 
 
 class CrossoverSheet(MeasuringSheet):
@@ -25,10 +26,9 @@ class CrossoverSheet(MeasuringSheet):
         self, actions: BenchActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
         self.chart = CrossoverChartView(palette, unit)
-        super().__init__(
-            TITLE, "Where a GPU starts to pay", self.chart, actions, palette, unit, parent
-        )
+        super().__init__(TITLE, HEADING, self.chart, actions, palette, unit, parent)
         self.verdict = QLabel(self)
+        self.verdict.setObjectName("fine")
         self.verdict.setWordWrap(True)
         self.verdict.hide()
         self._words.append(self.verdict)
@@ -37,6 +37,7 @@ class CrossoverSheet(MeasuringSheet):
     def show_data(self, data: CrossoverShown) -> None:
         """Show how far the measuring has come."""
         self.chart.show_chart(data.chart, data.text)
+        self.heading.setText(data.chart.headline or HEADING)
         self.verdict.setText(data.chart.verdict)
         self.verdict.setVisible(bool(data.chart.verdict))
         self.show_state(data.chart, running=data.running, stopping=data.stopping)

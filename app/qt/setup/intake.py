@@ -239,15 +239,19 @@ class Intake(QObject):
             self.desk.ask(report, engine_id, partial(self._confirmed, report))
             return
         spec = report.spec
-        self._choices.use(report.found.network, report.name)
         title = f"{spec.title}: {', '.join(report.lines[:2])}"
         banner = Banner(title, " · ".join(report.lines[2:]))
-        if not report.named:
-            self._banners.show_banner(replace(banner, action=ADD_NAMES), self._add_names)
-        elif reads_signs(spec.recipe) and not self._board.active:
-            self._banners.show_banner(replace(banner, action="Draw"), self._draw)
-        else:
-            self._banners.show_banner(banner)
+
+        def answered() -> None:
+            if not report.named:
+                self._banners.show_banner(replace(banner, action=ADD_NAMES), self._add_names)
+            elif reads_signs(spec.recipe) and not self._board.active:
+                self._banners.show_banner(replace(banner, action="Draw"), self._draw)
+            else:
+                self._banners.show_banner(banner)
+
+        # Until it answers, what stands on the picture is still the model before.
+        self._choices.use(report.found.network, report.name, answered)
 
     def _add_names(self) -> None:
         path = self.desk.label_file()

@@ -10,8 +10,14 @@ from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy,
 
 from twinlens.app.overlays import Palette
 from twinlens.app.qt.stage.controls import caption
-from twinlens.app.qt.stage.theme import color, focus_color, font, line_color, tint_color
-from twinlens.app.qt.window.keys import OWN_ARROWS
+from twinlens.app.qt.stage.theme import (
+    OWN_ARROWS,
+    color,
+    focus_color,
+    font,
+    line_color,
+    tint_color,
+)
 from twinlens.app.views.wizard import ProofCell
 
 _CELL_UNITS = 7.4

@@ -81,6 +81,7 @@ class WizardSheet(ViewPanel):
         self, actions: WizardActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
         super().__init__(actions, palette, unit, parent)
+        self.closes_outside = False  # what was answered would be lost
         wizard, view = actions.wizard, actions.first
         self.setAccessibleName(f"{TITLE} sheet")
         self._wizard, self._actions, self._unit, self._palette = wizard, actions, unit, palette

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.events import SessionState
+from twinlens.app.overlays.keys import key_of
 from twinlens.app.qt.measure.auto import TITLE as AUTO
 from twinlens.app.qt.measure.auto import Auto
 from twinlens.app.qt.ports import AskPort, PrecisionPort, SessionPort, SettingsPort
 from twinlens.app.qt.sheets.sheets import Chip, ChipRow, Heading, Row, SheetRow
-from twinlens.app.views.precision import precision_detail, runs_text
+from twinlens.app.views.bench import BENCH
+from twinlens.app.views.precision import precision_detail, precision_title, runs_text
 
 TITLE = "Engine"
 _MOST_CHIPS = 6
@@ -53,10 +55,11 @@ def rows(desk: EngineDesk) -> list[SheetRow]:
         made.append(Row(engine.title, engine.reason or runs, act, engine.id == live))
     choice = desk.engines.choice(live)
     if state is not None and choice is not None:
-        made += [Heading("Threads"), _thread_row(desk)]
+        if choice.takes_threads:
+            made += [Heading("Threads"), _thread_row(desk)]
         made.append(Heading(f"Precision of {choice.title}"))
         made += _precision_rows(desk, choice, state)
-        detail = "All of these, timed on this machine. Key B"
+        detail = f"All of these, timed on this machine. Key {key_of(BENCH.id)}"
         made.append(Row("Bench …", detail, desk.bench))
     return made
 
@@ -74,7 +77,7 @@ def _precision_rows(desk: EngineDesk, choice: EngineChoice, state: SessionState)
             loading=state.loading is not None and state.options.precision == precision,
         )
         act = partial(desk.engines.precision, precision)
-        made.append(Row(precision, detail, act, used))
+        made.append(Row(precision_title(precision), detail, act, used))
     made += [Row(name, f"Not here: {why}.") for name, why in choice.missing.items()]
     if len(choice.precisions) > 1:
         made.append(_calibration_row(desk))

@@ -38,6 +38,7 @@ _CAMERA_FORMATS = (
 _ENDINGS = " ".join(f"*{ending}" for ending in sorted(VIDEO_SUFFIXES | PICTURE_SUFFIXES))
 _VIDEO_FILTER = f"Videos and pictures ({_ENDINGS});;All files (*)"
 _MODEL = "Model"
+_SETTINGS = "Settings"
 _FORMATS = "ONNX, TensorFlow Lite, Core ML, parameters"
 _MODEL_FILTER = (
     "Models (*.onnx *.tflite *.mlmodel *.safetensors *.npz *.h5 *.hdf5 *.keras);;All files (*)"
@@ -123,10 +124,12 @@ class Menus:
         """Cameras, files, streams, the screen, the clip, and what was used before."""
         from twinlens.app.qt.window.cameras import camera_choices
 
-        settings, chosen = self._memory.settings, self._memory.settings.source
+        settings, chosen = self._memory.settings, self._choose.source_text
         use = self._use_source
         rows: list[SheetRow] = [Heading("Cameras")]
         found = camera_choices()
+        if chosen == "camera" and found:  # that is the first one
+            chosen = found[0].text
         rows += [Row(c.name, c.detail, use(c.text), c.text == chosen) for c in found]
         if not found:
             rows.append(Row("No camera found", "Plug one in, then open this sheet again."))
@@ -141,6 +144,12 @@ class Menus:
             Heading("Live"),
             Row("Network stream …", "RTSP or HTTP address", self._then_close(self._ask_stream)),
             Row("Screen", "The main screen", use("screen"), chosen == "screen"),
+            Row(
+                "Part of the screen …",
+                "Draw a frame around it",
+                self._then_close(self._pick_region),
+                chosen.startswith("screen:"),
+            ),
             Row("Drawing pad", f"Digits by hand. Key {draw}", use("drawing"), chosen == "drawing"),
         ]
         recent = [text for text in settings.recent_sources if "/" in text or "\\" in text]
@@ -169,8 +178,8 @@ class Menus:
         def change() -> None:
             width, height, fps = following
             self._memory.remember(camera_width=width, camera_height=height, camera_fps=fps)
-            if self._memory.settings.source.startswith("camera"):
-                self._choose.source(self._memory.settings.source)
+            if self._choose.source_text.startswith("camera"):
+                self._choose.source(self._choose.source_text)
             self._sheets.close_sheet()
             self.source()
 
@@ -194,6 +203,13 @@ class Menus:
         text = self._ask.text("Network stream", "rtsp:// or http:// address")
         if text:
             self._choose.source(text)
+
+    def _pick_region(self) -> None:
+        def picked(region: str) -> None:
+            if region:
+                self._choose.source(f"screen:{region}")
+
+        self._ask.region(picked)
 
     def engine(self) -> None:
         """Engines, and how the one in use computes."""
@@ -280,23 +296,33 @@ class Menus:
         ]
 
     def settings(self) -> None:
-        """Smoothing, threshold and theme."""
-        settings, look, close = self._memory.settings, self._look, self._then_close
+        """Smoothing, threshold and theme; the sheet stays, so that what is chosen is seen."""
+        self._sheets.open_sheet(_SETTINGS, self._settings_rows())
+
+    def _then_show(self, act: Callable[[], None]) -> Callable[[], None]:
+        def both() -> None:
+            act()
+            self._sheets.refresh_sheet(_SETTINGS, self._settings_rows())
+
+        return both
+
+    def _settings_rows(self) -> list[SheetRow]:
+        settings, look, show = self._memory.settings, self._look, self._then_show
         rows: list[SheetRow] = [
             Heading("Answer"),
             Row(
                 "Smooth over time",
                 "The label changes only when another one clearly wins.",
-                close(look.toggle_smoothing),
+                show(look.toggle_smoothing),
                 settings.smoothing,
             ),
             SliderRow("“Not sure” below", round(settings.threshold * 100), look.set_threshold),
             Heading("Theme"),
         ]
         for theme in ("dark", "light", "system"):
-            act = close(partial(look.set_theme, theme))
+            act = show(partial(look.set_theme, theme))
             rows.append(Row(theme.capitalize(), "", act, settings.theme == theme))
-        self._sheets.open_sheet("Settings", rows)
+        return rows
 
 
 _CROP_DETAIL = {

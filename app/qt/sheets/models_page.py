@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -23,8 +22,6 @@ from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import sheet_style
 from twinlens.app.views.models import ModelAction, ModelLine, ModelsShown
 
-_WIDTH_UNITS = 172  # from column to column
-_BOTTOM_UNITS = 78
 _STEPS = 1000
 
 
@@ -48,7 +45,7 @@ class ModelsActions:
 
 
 class ModelsPage(ViewPanel):
-    """A card over the picture with a line for each model.
+    """A page in the drawer: for each model its name, what is known of it, and what can be done.
 
     Args:
         actions: what its buttons do.
@@ -60,6 +57,8 @@ class ModelsPage(ViewPanel):
         first: what has the keyboard first.
     """
 
+    in_drawer = True
+
     def __init__(
         self, actions: ModelsActions, palette: Palette, unit: float, parent: QWidget
     ) -> None:
@@ -67,7 +66,7 @@ class ModelsPage(ViewPanel):
         self.setAccessibleName("Models page")
         self.setStyleSheet(sheet_style(palette, unit) + _own_style(palette, unit))
         outer = QVBoxLayout(self)
-        margin = round(unit * 3)
+        margin = round(unit * 2)
         outer.setContentsMargins(margin, margin, margin, margin)
         outer.setSpacing(round(unit))
         outer.addLayout(self._head(actions.close))
@@ -77,13 +76,12 @@ class ModelsPage(ViewPanel):
         self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         content = QWidget(self._area)
         grid = QGridLayout(content)
-        grid.setContentsMargins(0, 0, round(unit * 2), 0)
-        grid.setHorizontalSpacing(round(unit * 2))
+        grid.setContentsMargins(0, 0, round(unit * 1.4), 0)
+        grid.setHorizontalSpacing(round(unit))
         grid.setVerticalSpacing(0)
         grid.setColumnStretch(0, 1)
-        _heading(grid, content)
         self.lines = {
-            line.id: _Line(line, actions.act, actions.remove, grid, content, unit, at * 4 + 1)
+            line.id: _Line(line, actions.act, actions.remove, grid, content, unit, at * 5)
             for at, line in enumerate(actions.first)
         }
         grid.setRowStretch(grid.rowCount(), 1)
@@ -125,15 +123,16 @@ class ModelsPage(ViewPanel):
         return moved
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand in the middle, between the controls and the live answer."""
-        del height
-        own_width = round(min(width - 6 * unit, unit * _WIDTH_UNITS))
-        top, bottom = round(unit * 10), round(unit * _BOTTOM_UNITS)
-        self.setGeometry((width - own_width) // 2, top, own_width, bottom - top)
+        """Stand in the drawer."""
+        del unit
+        self.fill_drawer(width, height)
 
 
 class _Line:
-    """The widgets of one line: words and figures, a bar below them, an error below that."""
+    """The widgets of one line: words and figures, a bar below them, an error below that.
+
+    Buttons stand below each other at the right, so that a narrow window has them as well.
+    """
 
     def __init__(
         self,
@@ -147,18 +146,15 @@ class _Line:
     ) -> None:
         self._shown: ModelLine | None = None
         title = caption(line.title, "headline", parent)
+        title.setWordWrap(True)
         grid.addWidget(title, row, 0)
-        detail = caption(line.detail, "detail", parent)
-        detail.setContentsMargins(0, 0, 0, round(unit * 0.4))
-        grid.addWidget(detail, row + 1, 0)
-        self._accuracy, self._size, self._state = (caption("", "value", parent) for _ in range(3))
-        for column, label in enumerate((self._accuracy, self._size, self._state), 1):
-            label.setAlignment(_ALIGNED[column] | Qt.AlignmentFlag.AlignVCenter)
-            grid.addWidget(label, row, column, 2, 1)
-        self._state.setWordWrap(True)
-        self._state.setFixedWidth(round(unit * 22))
-        self.button = _button(parent, unit * 15, lambda: act(line.id))
-        grid.addWidget(self.button, row, 4, 2, 1)
+        self._figures = caption("", "value", parent)
+        self._figures.setWordWrap(True)
+        grid.addWidget(self._figures, row + 1, 0)
+        grid.addWidget(caption(line.detail, "detail", parent), row + 2, 0)
+        top = Qt.AlignmentFlag.AlignTop
+        self.button = _button(parent, unit * 13, lambda: act(line.id))
+        grid.addWidget(self.button, row, 1, 2, 1, top)
         self.removing = _button(parent, unit * 13, lambda: remove(line.id))
         self.removing.setText("Remove")
         self.removing.setAccessibleName(f"Remove {line.title}")
@@ -166,16 +162,16 @@ class _Line:
         policy = self.removing.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.removing.setSizePolicy(policy)
-        grid.addWidget(self.removing, row, 5, 2, 1)
+        grid.addWidget(self.removing, row + 2, 1, 1, 1, top)
         self._bar = QProgressBar(parent)
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName(f"{line.title}: download")
         self._bar.setFixedHeight(max(2, round(unit * 0.5)))
-        grid.addWidget(self._bar, row + 2, 0, 1, 6)
+        grid.addWidget(self._bar, row + 3, 0, 1, 2)
         self._error = caption("", "error", parent)
         self._error.setWordWrap(True)
-        grid.addWidget(self._error, row + 3, 0, 1, 6)
-        grid.setRowMinimumHeight(row + 2, max(3, round(unit * 1.2)))
+        grid.addWidget(self._error, row + 4, 0, 1, 2)
+        grid.setRowMinimumHeight(row + 3, max(3, round(unit * 1.8)))
         self.show_line(line)
 
     def show_line(self, line: ModelLine) -> None:
@@ -183,9 +179,7 @@ class _Line:
         if line == self._shown:
             return
         self._shown = line
-        self._accuracy.setText(line.accuracy)
-        self._size.setText(line.size)
-        self._state.setText(line.state)
+        self._figures.setText(f"top-1 {line.accuracy} · {line.size} · {line.state}")
         # A button that is disabled loses the focus, and with it the place in the list.
         focused = self.button.hasFocus()
         self.button.setText(line.action.value)
@@ -210,13 +204,6 @@ class _Line:
         return self._shown
 
 
-_ALIGNED = {
-    1: Qt.AlignmentFlag.AlignRight,
-    2: Qt.AlignmentFlag.AlignRight,
-    3: Qt.AlignmentFlag.AlignLeft,
-}
-
-
 def _button(parent: QWidget, width: float, pressed: Callable[[], None]) -> QPushButton:
     button = QPushButton(parent)
     button.setObjectName("action")
@@ -224,13 +211,6 @@ def _button(parent: QWidget, width: float, pressed: Callable[[], None]) -> QPush
     button.setFixedWidth(round(width))
     button.clicked.connect(lambda: pressed())
     return button
-
-
-def _heading(grid: QGridLayout, parent: QWidget) -> None:
-    for column, words in enumerate(("top-1", "size", "state"), 1):
-        label: QLabel = caption(words, "group", parent)
-        label.setAlignment(_ALIGNED[column])
-        grid.addWidget(label, 0, column)
 
 
 def _own_style(palette: Palette, unit: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from twinlens.app.overlays import Banner, BannerKind, CheatSheet, Palette
+from twinlens.app.overlays.places import is_stacked, places, unit_of
 from twinlens.app.qt.stage.controls import caption
 from twinlens.app.qt.stage.theme import sheet_style
 
@@ -76,23 +78,6 @@ class Heading:
     title: str
 
 
-STATUS_UNITS = 4.2
-"""Height of the line at the stage's foot, with a gap above it."""
-
-
-def height_on_stage(needed: float, top: int, height: int, unit: float) -> int:
-    """Height of a sheet at the right edge, which leaves out the line at the foot or covers it.
-
-    Args:
-        needed: what its content needs.
-        top: where it begins.
-        height: the stage's.
-        unit: 1 % of that.
-    """
-    room = height - top - round(unit * 3)
-    return round(needed) if needed <= room - STATUS_UNITS * unit else room
-
-
 SheetRow = Row | SliderRow | ChipRow | Heading
 
 
@@ -101,9 +86,13 @@ class Panel(QFrame):
 
     Attributes:
         keeps: stays, by ``restyle``, when the window's size or theme changes.
+        in_drawer: stands in the drawer, so that the picture makes room for it.
+        closes_outside: a click beside it closes it.
     """
 
     keeps = False
+    in_drawer = False
+    closes_outside = True
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -118,9 +107,19 @@ class Panel(QFrame):
         """Stand where it belongs on a stage of that size."""
         raise NotImplementedError
 
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep a press between its rows from the stage, where it would be one beside it."""
+        event.accept()
+
+    def fill_drawer(self, width: int, height: int, needed: float | None = None) -> None:
+        """Stand in the drawer of a stage of that size, no higher than what is needed."""
+        spot = places(width, height).drawer
+        tall = spot.height if needed is None else min(needed, spot.height)
+        self.setGeometry(round(spot.x), round(spot.y), round(spot.width), round(tall))
+
 
 class Sheet(Panel):
-    """A titled list of rows, on the right.
+    """A titled list of rows, in the drawer.
 
     Args:
         title: what the sheet is about.
@@ -128,7 +127,12 @@ class Sheet(Panel):
         palette: colours of the theme.
         unit: 1 % of the window's height.
         close: closes the sheet.
+
+    Attributes:
+        rows: as they were given.
     """
+
+    in_drawer = True
 
     def __init__(
         self,
@@ -140,7 +144,7 @@ class Sheet(Panel):
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self.title = title
+        self.title, self.rows = title, tuple(rows)
         self.setAccessibleName(f"{title} sheet")
         self.setStyleSheet(sheet_style(palette, unit))
         self._unit = unit
@@ -249,57 +253,83 @@ class Sheet(Panel):
         self._list.addWidget(slider)
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand at the right edge under the controls, as high as the rows need."""
-        own_width = round(min(width * 0.46, unit * 62))
-        top = round(unit * 10)
+        """Stand in the drawer, as high as the rows need."""
         self.ensurePolished()
-        margin = round(unit * 2)
+        margin, own_width = round(unit * 2), round(places(width, height).drawer.width)
         # Words that wrap need less than their hint, which knows no width.
         rows = self._list.totalHeightForWidth(own_width - 2 * margin - 2)
         if rows < 0:
             rows = self._content.sizeHint().height()
         needed = rows + self._head.sizeHint().height() + 2 * margin + round(unit * 2)
-        tall = height_on_stage(needed, top, height, unit)
-        self.setGeometry(width - own_width - round(unit * 3), top, own_width, tall)
+        self.fill_drawer(width, height, needed)
 
 
 class CheatCard(Panel):
-    """All keys on one card, in the middle."""
+    """All keys on one card, in the middle; groups stand below each other where it is narrow.
 
-    def __init__(self, sheet: CheatSheet, palette: Palette, unit: float, parent: QWidget) -> None:
+    Args:
+        sheet: the keys.
+        palette: colours of the theme.
+        width, height: of the stage, in pixels.
+    """
+
+    def __init__(
+        self, sheet: CheatSheet, palette: Palette, width: int, height: int, parent: QWidget
+    ) -> None:
         super().__init__(parent)
+        narrow = is_stacked(width, height)
+        unit = unit_of(width, height)
+        unit = unit if narrow else min(unit, width / CARD_UNITS)
         self.setAccessibleName("Keys")
         self.setStyleSheet(sheet_style(palette, unit))
-        grid = QGridLayout(self)
-        margin = round(unit * 4)
+        self._content = QWidget(self)
+        grid = QGridLayout(self._content)
+        margin = round(unit * 3)
         grid.setContentsMargins(margin, margin, margin, margin)
         grid.setHorizontalSpacing(round(unit * 2))
-        grid.setVerticalSpacing(round(unit * 1.2))
-        for column, group in enumerate(sheet.groups):
-            grid.addWidget(caption(group.title, "title", self), 0, column * 3, 1, 2)
+        grid.setVerticalSpacing(round(unit * (0.6 if narrow else 1)))
+        top = 0
+        for number, group in enumerate(sheet.groups):
+            column = 0 if narrow else number * 3
+            grid.addWidget(caption(group.title, "title", self), top, column, 1, 2)
             if column:
-                grid.setColumnMinimumWidth(column * 3 - 1, round(unit * 4))
-            for line, (key, does) in enumerate(group.keys, 1):
+                grid.setColumnMinimumWidth(column - 1, round(unit * 4))
+            for line, (key, does) in enumerate(group.keys, top + 1):
                 cap = caption(key, "key", self)
                 cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
-                grid.addWidget(cap, line, column * 3)
-                grid.addWidget(caption(does, "value", self), line, column * 3 + 1)
+                grid.addWidget(cap, line, column)
+                grid.addWidget(caption(does, "value", self), line, column + 1)
+            top = grid.rowCount() if narrow else 0
         grid.setRowStretch(grid.rowCount(), 1)
+        area = QScrollArea(self)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(self._content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand in the middle."""
-        del unit
-        size = self.sizeHint()
-        self.setGeometry(
-            (width - size.width()) // 2,
-            (height - size.height()) // 2,
-            min(size.width(), width),
-            min(size.height(), height),
-        )
+        """Stand in the middle, between the controls and the label block."""
+        clear = places(width, height).clear
+        size = self._content.sizeHint()
+        wide = min(size.width() + 2 + round(unit), width - 2 * round(unit))
+        tall = min(size.height() + 2, round(clear.height))
+        left, top = (width - wide) // 2, round(clear.y + (clear.height - tall) / 2)
+        self.setGeometry(left, top, wide, tall)
 
 
 class BannerPanel(Panel):
-    """Two calm lines and what to do, under the controls."""
+    """Two calm lines and what to do, in the slot for messages.
+
+    Args:
+        banner: the lines.
+        palette: colours of the theme.
+        unit: 1 % of the shorter side.
+        act: what its button does; None where it has none.
+        close: takes it away.
+        more: how many others have not been read yet.
+    """
 
     def __init__(
         self,
@@ -309,6 +339,7 @@ class BannerPanel(Panel):
         act: Callable[[], None] | None,
         close: Callable[[], None],
         parent: QWidget,
+        more: int = 0,
     ) -> None:
         super().__init__(parent)
         self.banner = banner
@@ -325,7 +356,7 @@ class BannerPanel(Panel):
         self.lines: list[QLabel] = []
         for text, name in ((banner.title, "headline"), (banner.hint, "detail")):
             if text:
-                line = caption(text, name, self)
+                line = caption(text, "fine" if name == "detail" else name, self)
                 line.setWordWrap(True)
                 words.addWidget(line)
                 self.lines.append(line)
@@ -336,7 +367,7 @@ class BannerPanel(Panel):
             button.setAutoDefault(True)
             button.clicked.connect(lambda: act())
             row.addWidget(button)
-        done = QPushButton("✕", self)
+        done = QPushButton(f"{more} more" if more else "✕", self)
         done.setAccessibleName("Dismiss")
         done.setAutoDefault(True)
         done.clicked.connect(lambda: close())
@@ -354,10 +385,10 @@ class BannerPanel(Panel):
         )
 
     def place(self, width: int, height: int, unit: float) -> None:
-        """Stand under the controls at the left column, next to a sheet on the right."""
-        del height
+        """Stand in the slot for messages, as high as its words need."""
         self.ensurePolished()
-        own_width = round(min(width - 6 * unit, unit * 108))
+        slot = places(width, height).message
+        own_width = round(min(slot.width, unit * 108))
         needed = self.heightForWidth(own_width)
         tall = needed if needed > 0 else self.sizeHint().height()
-        self.setGeometry(round(unit * 3), round(unit * 10), own_width, tall)
+        self.setGeometry(round(slot.x), round(slot.y), own_width, tall)

@@ -9,7 +9,8 @@ from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from twinlens.app.core.setup.recognition import Dropped, Kind
-from twinlens.app.overlays import PALETTES, Palette
+from twinlens.app.overlays import Palette
+from twinlens.app.overlays.places import unit_of
 from twinlens.app.qt.stage.theme import color, font
 
 _GROUND_OPACITY = 0.92  # a sheet may be open below
@@ -36,6 +37,11 @@ class DropTarget(QWidget):
     def dropped(self) -> Dropped | None:
         """What hovers; None also while that is not known yet."""
         return self._dropped
+
+    def set_palette(self, palette: Palette) -> None:
+        """Take the colours of another theme."""
+        self._palette = palette
+        self.update()
 
     def show_path(self, path: Path) -> None:
         """Show that something hovers that is being looked at."""
@@ -69,12 +75,12 @@ class DropTarget(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint ground, dashed edge, and one large line with a smaller one below."""
         del event
-        unit, area = self.height() / 100, QRectF(self.rect())
+        unit, area = unit_of(self.width(), self.height()), QRectF(self.rect())
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(area, color(self._palette.scrim, _GROUND_OPACITY))
         taken = self._dropped is None or self._dropped.kind is not Kind.NOTHING
-        edge = self._palette.on_picture if taken else PALETTES["dark"].warning
+        edge = self._palette.on_picture if taken else self._palette.warning
         pen = QPen(color(edge, 0.85), 0.4 * unit)
         pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from twinlens.app.core.drawing.board import Board
 from twinlens.app.core.drawing.digits import reads_signs
 from twinlens.app.core.session.source import Source
-from twinlens.app.overlays import Banner, Notice, Overlays
+from twinlens.app.overlays import Banner, Notice, Overlays, Palette
 from twinlens.app.qt.ports import (
     BannerPort,
+    ModelPort,
     SessionPort,
     SettingsPort,
     SheetPort,
@@ -26,8 +27,11 @@ from twinlens.app.qt.stage.controls import button_style
 from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.sources import Drawing
 from twinlens.app.views.pad import PAD, PadShown
+from twinlens.engine.api.protocol import Network
 
 SOURCE = "drawing"
+DIGITS_MODEL = "twinlens-digits"
+_FALLBACK = "clip"
 _FOLLOW_MS = 30
 _BOARD = "Black board"
 
@@ -59,11 +63,11 @@ class Tools(QWidget):
         """Show which board the button leads to."""
         self.buttons[_BOARD].setText(data.other_board)
 
-    def restyle(self, unit: float) -> None:
-        """Size everything for a unit of 1 % of the window's height."""
+    def restyle(self, palette: Palette, unit: float) -> None:
+        """Take the colours of a theme, and sizes for a unit of 1 % of the shorter side."""
         self._column.setSpacing(round(unit))
         for button in self.buttons.values():
-            button.setStyleSheet(button_style(unit))
+            button.setStyleSheet(button_style(palette, unit))
         self.adjustSize()
 
 
@@ -80,6 +84,7 @@ class Pad(QObject):
         sheets: they stand before its buttons.
         banners: where it shows what a network does not read.
         sources: what is looked at.
+        models: changes the model.
         views: computes what the network looks at.
     """
 
@@ -91,14 +96,18 @@ class Pad(QObject):
         sheets: SheetPort,
         banners: BannerPort,
         sources: SourcePort,
+        models: ModelPort,
         views: ViewPort,
     ) -> None:
         super().__init__(stage)
         self._stage, self._live, self._memory = stage, live, memory
         self._sheets, self._banners, self._sources = sheets, banners, sources
-        self._views = views
+        self._models, self._views = models, views
+        # What answered before this got the digits' network, and its name; None where it did not.
+        self._model_before: tuple[Network, str] | None = None
         self._made: Drawing | None = None
         self._before = ""
+        self._leaving = False
         self.board: Board | None = None
         self._drawing = False
         self._timer = QTimer(self)
@@ -121,11 +130,25 @@ class Pad(QObject):
     def toggle(self) -> None:
         """Go to the drawing pad, or back to the source that was used before."""
         if self.active:
-            self._sources.source(self._before or "camera")
+            self._leaving = True
+            self._sources.source(self._before or _FALLBACK)
             return
         if self._sources.source_text != SOURCE:
             self._before = self._sources.source_text
         self._sources.source(SOURCE)
+
+    def leave(self) -> bool:
+        """Go back to the source that was used before; returns whether the pad was there."""
+        if self.active:
+            self.toggle()
+            return True
+        return False
+
+    def source_failed(self) -> None:
+        """A source does not play: where that one was to follow the pad, the clip does."""
+        if self.active and self._leaving:
+            self._leaving, self._before = False, ""
+            self._sources.source(_FALLBACK)
 
     def source_opened(self, kind: str) -> None:
         """Another source is seen: wake, or go to sleep."""
@@ -137,8 +160,8 @@ class Pad(QObject):
     def _wake(self, board: Board) -> None:
         if not self.active:
             self._stage.hand = self._take
-            self._stage.setCursor(Qt.CursorShape.CrossCursor)
-        self.board, self._drawing = board, False
+            self._stage.set_pointer(Qt.CursorShape.CrossCursor)
+        self.board, self._drawing, self._leaving = board, False, False
         self._make_tools()
         self._stage.set_negative(self._memory.settings.board == "black")
         self.follow()
@@ -147,17 +170,28 @@ class Pad(QObject):
             # A drawing has no noise to smooth away, and half a digit must not linger.
             session.set_smoothing(False)
         if session is not None and not reads_signs(session.state.spec.recipe):
-            hint = (
-                "Drop the folder of MNIST’s parameters (conv1_W.bin …), or another small grey "
-                "model, to have digits read."
-            )
+            hint = "A small network of ours reads them, until you leave the pad."
             message = f"{session.state.spec.title} reads pictures, not single digits"
-            self._banners.show_banner(Banner(message, hint))
+            self._banners.show_banner(Banner(message, hint, action="Get digits"), self.get_digits)
+
+    def get_digits(self) -> None:
+        """Let the bundled network for digits answer while the pad is used."""
+        session = self._live.session
+        if session is not None:
+            self._model_before = session.state.network, self._memory.settings.model
+        self._banners.close_banner()
+        self._models.model(DIGITS_MODEL)
+
+    def _give_back_model(self) -> None:
+        before, self._model_before = self._model_before, None
+        session = self._live.session
+        if before is not None and session is not None and session.state.spec.id == DIGITS_MODEL:
+            self._models.use(*before)
 
     def _sleep(self) -> None:
         stage = self._stage
         stage.hand = None
-        stage.unsetCursor()
+        stage.set_pointer(Qt.CursorShape.ArrowCursor)
         stage.set_negative(False)
         stage.show_region(None)
         self.board = None
@@ -166,6 +200,7 @@ class Pad(QObject):
             self.tools.deleteLater()
             self.tools.hide()
             self.tools = None
+        self._give_back_model()
         if self._live.session is not None:
             self._live.session.set_region(None)
             self._live.session.set_smoothing(self._memory.settings.smoothing)
@@ -188,7 +223,7 @@ class Pad(QObject):
         """Fit the stage's new size."""
         if self.tools is not None:
             stage, unit = self._stage, self._stage.unit
-            self.tools.restyle(unit)
+            self.tools.restyle(stage.palette_, unit)
             size = self.tools.sizeHint()
             left = stage.width() - size.width() - round(3 * unit)
             self.tools.setGeometry(

@@ -1,17 +1,18 @@
 """How what always stands on the picture is drawn: one table from overlay to painter.
 
-All measures are in units of 1 % of the picture's height; everything stands between the same left
-and right column.
+All measures are in units of 1 % of the shorter side; what is said of the answer stands in the
+label block, whose place is `app.overlays.places`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, QPen
 
 from twinlens.app.overlays import (
     LabelOverlay,
@@ -20,15 +21,24 @@ from twinlens.app.overlays import (
     StatusOverlay,
     TopOverlay,
 )
+from twinlens.app.overlays.places import Places, places
 from twinlens.app.qt.stage.theme import color, font
 
 _SEMIBOLD = QFont.Weight.DemiBold
 LABEL_SHARE = 7.0
 LABEL_SMALLEST = 4.0
 STATUS_SHARE = 2.4
+SPEED_SHARE = 4.2
+STATUS_LINE = 4.8
+BAR_LINE = 4.2
 ROW_SHARE = 4.6
 ROW_TEXT = 2.6
-_TRACK_OPACITY = 0.28
+NUMBER_UNITS = 12.0
+"""The column of percentages, right of the bars."""
+PILL_OPACITY = 0.82
+_RESTING = 0.55
+_NAMES = 0.42
+_MIDDLE = Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass
@@ -39,8 +49,9 @@ class Canvas:
         width, height: of the picture on screen, in logical pixels.
         palette: colours of the theme.
         accent: the engine's colour now (it runs from one to the next in 120 ms).
-        row_places: where each class's row stands now, by class index, in rows from the top.
+        row_places: where each class's bar stands now, by class index, in rows from the top.
         rows: number of rows under the label, 0 without the top list.
+        drawer: something stands in the drawer.
     """
 
     width: float
@@ -49,48 +60,56 @@ class Canvas:
     accent: QColor
     row_places: dict[int, float]
     rows: int = 0
+    drawer: bool = False
+
+    @cached_property
+    def places(self) -> Places:
+        """Where everything stands."""
+        return places(max(1.0, self.width), max(1.0, self.height), drawer=self.drawer)
 
     @property
     def unit(self) -> float:
-        """1 % of the height."""
-        return self.height / 100
+        """1 % of the shorter side."""
+        return self.places.unit
 
     @property
     def left(self) -> float:
-        """The left column."""
-        return 3 * self.unit
+        """The label block's left edge."""
+        return self.places.label.x
 
     @property
     def right(self) -> float:
-        """The right column."""
-        return self.width - 3 * self.unit
+        """The label block's right edge."""
+        return self.places.label.right
 
     @property
     def bar_width(self) -> float:
         """Width of the full confidence bar."""
-        return min(self.width * 0.46, (self.right - self.left) * 0.7)
+        return min(
+            (self.right - self.left) * 0.8, self.right - self.left - NUMBER_UNITS * self.unit
+        )
 
     @property
     def status_top(self) -> float:
         """Top of the status line, the lowest."""
-        return self.height - 3 * self.unit - STATUS_SHARE * 1.3 * self.unit
+        return self.places.label.bottom - STATUS_LINE * self.unit
 
     @property
     def bars_top(self) -> float:
         """Top of the bar, or of the top list."""
-        height = self.rows * ROW_SHARE if self.rows else 4.2
-        return self.status_top - (height + 1.0) * self.unit
+        height = self.rows * ROW_SHARE if self.rows else BAR_LINE
+        return self.status_top - (height + 0.6) * self.unit
 
     @property
     def label_top(self) -> float:
         """Top of the label's line."""
-        return self.bars_top - (LABEL_SHARE * 1.28 + 0.6) * self.unit
+        return self.bars_top - (LABEL_SHARE * 1.28 + 0.2) * self.unit
 
 
 def paint_scrim(painter: QPainter, canvas: Canvas) -> None:
     """The soft dark ground under all text, below and, more lightly, above."""
     palette = canvas.palette
-    start = max(0.0, canvas.label_top - 16 * canvas.unit)
+    start = max(0.0, canvas.label_top - 14 * canvas.unit)
     gradient = QLinearGradient(0, start, 0, canvas.height)
     text_from = (canvas.label_top - start) / max(1.0, canvas.height - start)
     # Eased, since the eye sees an edge where a straight ramp begins.
@@ -122,6 +141,8 @@ def paint_label(painter: QPainter, overlay: LabelOverlay, canvas: Canvas) -> Non
         overlay.label, LABEL_SHARE * unit, LABEL_SMALLEST * unit, width - guess_width
     )
     line = QRectF(canvas.left, canvas.label_top, width, LABEL_SHARE * 1.28 * unit)
+    painter.save()
+    painter.setOpacity(_RESTING if overlay.resting else 1.0)
     left_bottom = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
     painter.setFont(made)
     painter.setPen(color(canvas.palette.on_picture, 1.0 if overlay.sure else 0.85))
@@ -133,24 +154,35 @@ def paint_label(painter: QPainter, overlay: LabelOverlay, canvas: Canvas) -> Non
         painter.setFont(made)
         painter.drawText(rest, left_bottom, small)
     if not canvas.rows:
-        at = QRectF(canvas.left, canvas.bars_top, canvas.bar_width, 4.2 * unit)
-        _paint_bar(painter, canvas, at, overlay.confidence, overlay.confidence_text, 2.0, 3.6)
+        at = QRectF(canvas.left, canvas.bars_top, canvas.bar_width, BAR_LINE * unit)
+        _paint_bar(painter, canvas, at, overlay.confidence, 2.0)
+        _paint_number(painter, canvas, at, overlay.confidence_text, 3.6)
+    painter.restore()
+    if overlay.resting:
+        painter.setFont(font(ROW_TEXT * unit, weight=_SEMIBOLD))
+        painter.setPen(color(canvas.palette.on_picture))
+        painter.drawText(_status_line(canvas), Qt.AlignmentFlag.AlignLeft | _MIDDLE, "measuring")
 
 
 def paint_top(painter: QPainter, overlay: TopOverlay, canvas: Canvas) -> None:
-    """The top list: names, bars and percentages in three columns."""
-    unit = canvas.unit
-    names = canvas.bar_width * 0.5
-    for row in overlay.rows:
-        place = canvas.row_places.get(row.index, float(overlay.rows.index(row)))
-        top = canvas.bars_top + place * ROW_SHARE * unit
-        area = QRectF(canvas.left, top, names, ROW_SHARE * unit)
+    """The top list: names, bars and percentages in three columns.
+
+    Bars slide to their new places. Names and numbers are there at once: sliding, they would be
+    painted through each other.
+    """
+    unit, high = canvas.unit, ROW_SHARE * canvas.unit
+    names = canvas.bar_width * _NAMES
+    for place, row in enumerate(overlay.rows):
+        top = canvas.bars_top + canvas.row_places.get(row.index, float(place)) * high
+        bar = QRectF(canvas.left + names, top, canvas.bar_width - names, high)
+        _paint_bar(painter, canvas, bar, row.confidence, 1.4)
+    for place, row in enumerate(overlay.rows):
+        line = QRectF(canvas.left, canvas.bars_top + place * high, canvas.bar_width, high)
         text, made = fitted(row.label, ROW_TEXT * unit, 2.0 * unit, names - unit)
         painter.setFont(made)
         painter.setPen(color(canvas.palette.on_picture))
-        painter.drawText(area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
-        bar = QRectF(canvas.left + names, top, canvas.bar_width * 0.75, ROW_SHARE * unit)
-        _paint_bar(painter, canvas, bar, row.confidence, row.confidence_text, 1.4, ROW_TEXT)
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft | _MIDDLE, text)
+        _paint_number(painter, canvas, line, row.confidence_text, ROW_TEXT)
 
 
 def _paint_bar(
@@ -158,64 +190,84 @@ def _paint_bar(
     canvas: Canvas,
     area: QRectF,
     share: float,
-    text: str,
     thick: float,
-    text_share: float,
 ) -> None:
     unit = canvas.unit
     middle = area.center().y()
     track = QRectF(area.left(), middle - thick * unit / 2, area.width(), thick * unit)
     radius = track.height() / 2
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(color(canvas.palette.on_picture, _TRACK_OPACITY))
+    # The line shows where the bar could end also where the ground is as dark as the track.
+    painter.setPen(QPen(color(canvas.palette.on_picture, 0.22), max(1.0, 0.15 * unit)))
+    painter.setBrush(color(canvas.palette.track, canvas.palette.track_opacity))
     painter.drawRoundedRect(track, radius, radius)
+    painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(canvas.accent)
     filled = QRectF(track)
     filled.setWidth(max(track.height(), track.width() * share))
     painter.drawRoundedRect(filled, radius, radius)
-    painter.setFont(font(text_share * unit, weight=_SEMIBOLD))
+
+
+def _paint_number(
+    painter: QPainter, canvas: Canvas, area: QRectF, text: str, text_share: float
+) -> None:
+    """A percentage at the right of a bar, all of them in one right-aligned column."""
+    painter.setFont(font(text_share * canvas.unit, weight=_SEMIBOLD))
     painter.setPen(color(canvas.palette.on_picture))
-    number = QRectF(area.right() + unit, area.top(), 14 * unit, area.height())
-    painter.drawText(
-        number, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text.strip("\u2007 ")
-    )
+    column = QRectF(area.right(), area.top(), NUMBER_UNITS * canvas.unit, area.height())
+    painter.drawText(column, Qt.AlignmentFlag.AlignRight | _MIDDLE, text.strip("\u2007 "))
+
+
+def _status_line(canvas: Canvas) -> QRectF:
+    width = canvas.right - canvas.left
+    return QRectF(canvas.left, canvas.status_top, width, STATUS_LINE * canvas.unit)
 
 
 def paint_status(painter: QPainter, overlay: StatusOverlay, canvas: Canvas) -> None:
-    """Who answered, on the left; how fast, on the right."""
-    unit = canvas.unit
-    line = QRectF(
-        canvas.left, canvas.status_top, canvas.right - canvas.left, STATUS_SHARE * 1.3 * unit
-    )
+    """Who answered and, large beside the name, how fast; then what of, as far as there is room."""
+    unit, line = canvas.unit, _status_line(canvas)
     painter.setPen(color(canvas.palette.on_picture))
+    largest = QFontMetricsF(font(SPEED_SHARE * unit, weight=_SEMIBOLD))
+    base = line.center().y() + (largest.ascent() - largest.descent()) / 2
+    parts = (
+        (overlay.engine, ROW_TEXT, _SEMIBOLD),
+        (overlay.latency_text, SPEED_SHARE, _SEMIBOLD),
+        (overlay.fps_text, ROW_TEXT, _SEMIBOLD),
+    )
+    for text, share, weight in parts:
+        made = font(share * unit, weight=weight)
+        wide = QFontMetricsF(made).horizontalAdvance(text)
+        _on_one_line(painter, QPointF(line.left(), base), made, text)
+        line.setLeft(line.left() + wide + (2.2 * unit if text else 0))
     made = font(STATUS_SHARE * unit)
-    painter.setFont(made)
     metrics = QFontMetricsF(made)
-    speed = f"{overlay.fps_text}  ·  {overlay.latency_text}"
-    middle = Qt.AlignmentFlag.AlignVCenter
-    painter.drawText(line, Qt.AlignmentFlag.AlignRight | middle, speed)
-    room = line.width() - metrics.horizontalAdvance(speed) - 3 * unit
-    full = f"{overlay.who}  ·  {overlay.detail}" if overlay.detail else overlay.who
-    if metrics.horizontalAdvance(full) > room:
-        full = overlay.who
-    text = metrics.elidedText(full, Qt.TextElideMode.ElideRight, room)
-    painter.drawText(line, Qt.AlignmentFlag.AlignLeft | middle, text)
+    full = f"{overlay.model}  ·  {overlay.detail}" if overlay.detail else overlay.model
+    if metrics.horizontalAdvance(full) > line.width():
+        full = overlay.model
+    text = metrics.elidedText(full, Qt.TextElideMode.ElideRight, max(0.0, line.width()))
+    _on_one_line(painter, QPointF(line.left(), base), made, text)
+
+
+def _on_one_line(painter: QPainter, at: QPointF, made: QFont, text: str) -> None:
+    """Words of any size, their base lines level."""
+    painter.setFont(made)
+    painter.drawText(at, text)
 
 
 def paint_notice(painter: QPainter, overlay: Notice, canvas: Canvas) -> None:
-    """A quiet line in the middle of the picture's upper part, on a pill of its own."""
-    unit = canvas.unit
+    """A quiet line on a pill of its own in the slot for messages, or on a dimmed picture."""
+    unit, slot = canvas.unit, canvas.places.message
+    made = font(2.6 * unit)
+    metrics = QFontMetricsF(made)
+    room = canvas.width * 0.7 if overlay.dim else slot.width - 4 * unit
+    text = metrics.elidedText(overlay.text, Qt.TextElideMode.ElideMiddle, room)
+    width, high = metrics.horizontalAdvance(text) + 4 * unit, 5.4 * unit
+    pill = QRectF(slot.x, slot.y, width, high)
     if overlay.dim:
         ground = QRectF(0, 0, canvas.width, canvas.height)
         painter.fillRect(ground, color(canvas.palette.scrim, 0.62))
-    made = font(2.6 * unit)
-    metrics = QFontMetricsF(made)
-    text = metrics.elidedText(overlay.text, Qt.TextElideMode.ElideMiddle, canvas.width * 0.7)
-    width = metrics.horizontalAdvance(text) + 4 * unit
-    top = canvas.height * (0.45 if overlay.dim else 0.13)
-    pill = QRectF((canvas.width - width) / 2, top, width, 5.4 * unit)
+        pill = QRectF((canvas.width - width) / 2, canvas.height * 0.45, width, high)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(color(canvas.palette.scrim, canvas.palette.scrim_opacity))
+    painter.setBrush(color(canvas.palette.scrim, PILL_OPACITY))
     painter.drawRoundedRect(pill, pill.height() / 2, pill.height() / 2)
     painter.setFont(made)
     painter.setPen(color(canvas.palette.on_picture))

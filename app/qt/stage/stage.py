@@ -7,12 +7,11 @@ OpenGL, which is not everywhere, would gain nothing that is seen.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QElapsedTimer, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -29,13 +28,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from twinlens.app.core.session.types import Frame
-from twinlens.app.overlays import Overlays, Palette, engine_color
+from twinlens.app.overlays import Notice, Overlays, Palette, engine_color
+from twinlens.app.overlays.places import Places, places, unit_of
+from twinlens.app.qt.stage.blank import Blank
 from twinlens.app.qt.stage.drop_target import DropTarget
+from twinlens.app.qt.stage.moving import Fading, Sliding
 from twinlens.app.qt.stage.painters import PAINTERS, Canvas, Painter, paint_scrim
 from twinlens.app.qt.stage.theme import color
 from twinlens.engine.image import PixelBuffer, PixelFormat, Region
 
-FLIP_MS = 120
 _TICK_MS = 16
 _FORMATS = {
     PixelFormat.BGR8: QImage.Format.Format_BGR888,
@@ -68,6 +69,9 @@ class Stage(QWidget):
 
     Attributes:
         top_taken: gives the height, in pixels, that controls take now at the top.
+        message_taken: gives whether a banner stands in the slot for messages.
+        unseen: what stands here and belongs on no picture of the stage.
+        outside: called at a press on the picture: closes an open sheet; gives whether it did.
         hand: takes what the pointer does on the picture; gives whether it has used it.
 
     Signals:
@@ -103,15 +107,22 @@ class Stage(QWidget):
         self.palette_ = palette
         self.mirror = False
         self.target = DropTarget(palette, self)
+        self.blank = Blank(self)
+        self.unseen: tuple[QWidget, ...] = ()
         self.top_taken: Callable[[], float] = lambda: 0.0
+        self.message_taken: Callable[[], bool] = lambda: False
+        self.outside: Callable[[], bool] = lambda: False
+        self.drawer = False
+        self._pointer = Qt.CursorShape.ArrowCursor
+        self._pointer_hidden = False
         self.hand: Callable[[QMouseEvent], bool] | None = None
         self._negative = False
         self._region: Region | None = None
         self._image: QImage | None = None
         self._fresh: tuple[int, int] | None = None
         self._overlays = Overlays()
-        self._accent = _Fading(QColor(255, 255, 255))
-        self._rows: dict[int, _Sliding] = {}
+        self._accent = Fading(QColor(255, 255, 255))
+        self._rows: dict[int, Sliding] = {}
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self.update)
@@ -122,8 +133,39 @@ class Stage(QWidget):
 
     @property
     def unit(self) -> float:
-        """1 % of the stage's height, in pixels."""
-        return max(1.0, self.height() / 100)
+        """1 % of the stage's shorter side, in pixels."""
+        return unit_of(self.width(), self.height())
+
+    @property
+    def places(self) -> Places:
+        """Where everything stands now."""
+        return places(max(1, self.width()), max(1, self.height()), drawer=self.drawer)
+
+    def set_drawer(self, taken: bool) -> None:
+        """Something stands in the drawer, or no longer: the picture makes room."""
+        if taken != self.drawer:
+            self.drawer = taken
+            self.update()
+
+    def set_palette(self, palette: Palette) -> None:
+        """Take the colours of another theme."""
+        self.palette_ = palette
+        self.target.set_palette(palette)
+        self.update()
+
+    def set_pointer(self, shape: Qt.CursorShape) -> None:
+        """Show the pointer in this shape on the picture."""
+        self._pointer = shape
+        self._show_pointer()
+
+    def hide_pointer(self, hidden: bool) -> None:
+        """Hide the pointer while nobody uses it, or show it again."""
+        if hidden != self._pointer_hidden:
+            self._pointer_hidden = hidden
+            self._show_pointer()
+
+    def _show_pointer(self) -> None:
+        self.setCursor(Qt.CursorShape.BlankCursor if self._pointer_hidden else self._pointer)
 
     def show_image(self, image: QImage) -> None:
         """Show a still, such as the picture while starting."""
@@ -149,7 +191,7 @@ class Stage(QWidget):
             self.setAccessibleDescription(f"{label.label}, {label.confidence_text.strip()}")
         rows = overlays.top.rows if overlays.top else ()
         self._rows = {
-            row.index: self._rows.get(row.index, _Sliding(float(place))).to(float(place))
+            row.index: self._rows.get(row.index, Sliding(float(place))).to(float(place))
             for place, row in enumerate(rows)
         }
         self._timer.start()
@@ -186,17 +228,16 @@ class Stage(QWidget):
 
     def to_picture(self, place: QPointF) -> tuple[float, float]:
         """Where a place on the stage is in the picture, in shares of its width and height."""
-        area = self._picture_area()
-        x = self.width() - place.x() if self.mirror else place.x()
+        area = self.picture_area()
+        x = area.left() + area.right() - place.x() if self.mirror else place.x()
         return (x - area.left()) / area.width(), (place.y() - area.top()) / area.height()
 
-    def _picture_area(self) -> QRectF:
-        """Where the picture is painted: it covers the stage, and may be larger."""
+    def picture_area(self) -> QRectF:
+        """Where the picture is painted: all of it, however it is shaped."""
         size = self._image.size() if self._image is not None else self.size()
-        size = size.scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
-        area = QRectF(0, 0, max(1, size.width()), max(1, size.height()))
-        area.moveCenter(QRectF(self.rect()).center())
-        return area
+        box = self.places.fitted(max(1, size.width()), max(1, size.height()))
+        # Whole pixels: a picture of the stage's own size is painted as it is.
+        return QRectF(QRectF(box.x, box.y, box.width, box.height).toRect())
 
     @property
     def overlays(self) -> Overlays:
@@ -213,6 +254,7 @@ class Stage(QWidget):
             accent=self._accent.now(),
             row_places={index: row.now() for index, row in self._rows.items()},
             rows=len(top.rows) if top else 0,
+            drawer=self.drawer,
         )
 
     def heed(self, panel: QWidget) -> None:
@@ -229,7 +271,10 @@ class Stage(QWidget):
         self._by_hand(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Let the hand take it."""
+        """Close an open sheet, else let the hand take it."""
+        if event.button() == Qt.MouseButton.LeftButton and self.outside():
+            event.accept()
+            return
         self._by_hand(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
@@ -251,6 +296,7 @@ class Stage(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Tell of the new size."""
         super().resizeEvent(event)
+        self.blank.lay_out()
         self.resized.emit()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
@@ -274,6 +320,15 @@ class Stage(QWidget):
             event.acceptProposedAction()
             self.dropped.emit(path)
 
+    def picture(self) -> QImage:
+        """What the audience sees: picture, overlays and open sheets, without the controls."""
+        made = QImage(self.size(), QImage.Format.Format_RGB32)
+        self.render(made, renderFlags=QWidget.RenderFlag.DrawWindowBackground)
+        for child in self.children():
+            if isinstance(child, QWidget) and child.isVisible() and child not in self.unseen:
+                child.render(made, child.pos())
+        return made
+
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Paint the picture, the scrim, then each overlay by its painter."""
         del event
@@ -293,13 +348,13 @@ class Stage(QWidget):
             self.painted.emit(*fresh)
 
     def _paint_picture(self, painter: QPainter) -> None:
-        painter.fillRect(self.rect(), color(self.palette_.scrim))
+        painter.fillRect(self.rect(), color(self.palette_.ground))
         if self._image is None or self._image.isNull():
             return
-        area = self._picture_area()
+        area = self.picture_area()
         painter.save()
         if self.mirror:
-            painter.translate(self.width(), 0)
+            painter.translate(area.left() + area.right(), 0)
             painter.scale(-1, 1)
         painter.drawImage(area, self._image)
         if self._region is not None:
@@ -307,7 +362,7 @@ class Stage(QWidget):
         painter.restore()
 
     def _paint_region(self, painter: QPainter, area: QRectF, region: Region) -> None:
-        unit = self.height() / 100
+        unit = self.unit
         marked = QRectF(
             area.left() + region.x * area.width(),
             area.top() + region.y * area.height(),
@@ -328,67 +383,14 @@ class Stage(QWidget):
         if shown.label is not None:
             paint_scrim(painter, canvas)
         for overlay in (shown.label, shown.top, shown.status, shown.notice, *self._over):
-            if overlay is not None:
+            if overlay is not None and not self._waits(overlay):
                 self._painters[type(overlay)](painter, overlay, canvas)
+
+    def _waits(self, overlay: object) -> bool:
+        """Whether a notice is not seen, since a newer banner has its place."""
+        return isinstance(overlay, Notice) and not overlay.dim and self.message_taken()
 
 
 def _path_of(event: QDropEvent) -> Path | None:
     urls = event.mimeData().urls()
     return Path(urls[0].toLocalFile()) if urls and urls[0].isLocalFile() else None
-
-
-class _Fading:
-    """A colour that runs to the next one in ``FLIP_MS``."""
-
-    def __init__(self, start: QColor) -> None:
-        self._start = self._end = start
-        self._timer = QElapsedTimer()
-        self._timer.start()
-        self._first = True
-
-    def go(self, end: QColor) -> None:
-        if end == self._end:
-            return
-        self._start, self._end = (end if self._first else self.now()), end
-        self._first = False
-        self._timer.restart()
-
-    @property
-    def moving(self) -> bool:
-        return self._start != self._end and self._timer.elapsed() < FLIP_MS
-
-    def now(self) -> QColor:
-        share = min(1.0, self._timer.elapsed() / FLIP_MS)
-        return QColor.fromRgbF(
-            self._start.redF() + (self._end.redF() - self._start.redF()) * share,
-            self._start.greenF() + (self._end.greenF() - self._start.greenF()) * share,
-            self._start.blueF() + (self._end.blueF() - self._start.blueF()) * share,
-        )
-
-
-class _Sliding:
-    """A row's place that runs to the next one."""
-
-    _MS = 180.0
-
-    def __init__(self, place: float) -> None:
-        self._start = self._end = place
-        self._began_s = 0.0
-
-    def to(self, place: float) -> _Sliding:
-        if place != self._end:
-            self._start, self._end = self.now(), place
-            self._began_s = time.perf_counter()
-        return self
-
-    @property
-    def moving(self) -> bool:
-        return self._start != self._end and self._share() < 1
-
-    def _share(self) -> float:
-        return min(1.0, (time.perf_counter() - self._began_s) * 1e3 / self._MS)
-
-    def now(self) -> float:
-        share = self._share()
-        eased = 1 - (1 - share) ** 3
-        return self._start + (self._end - self._start) * eased

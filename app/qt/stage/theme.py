@@ -10,7 +10,9 @@ from twinlens.app.overlays import PALETTES, Palette
 SMALLEST_TEXT = 0.018
 """Share of the height under which no text may be."""
 
-_FOCUS, _FOCUS_ON_LIGHT = "#2EC4E6", "#00748C"
+OWN_ARROWS = "ownArrows"
+"""Property of a widget that moves by arrow keys itself, so that they are no shortcuts there."""
+
 _RING_PX = 2
 
 
@@ -27,6 +29,12 @@ def color(text: str, opacity: float = 1.0) -> QColor:
     made = QColor(text)
     made.setAlphaF(opacity)
     return made
+
+
+def rgba(text: str, opacity: float) -> str:
+    """``#RRGGBB`` with an opacity, as style sheets write it."""
+    made = color(text, opacity)
+    return f"rgba({made.red()}, {made.green()}, {made.blue()}, {made.alpha()})"
 
 
 def font(pixels: float, *, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
@@ -46,10 +54,13 @@ def sheet_style(palette: Palette, unit: float) -> str:
         background: {palette.surface}; border: 1px solid {line_color(palette)};
         border-radius: {unit * 1.4:.0f}px;
     }}
+    * {{ outline: 0; }}
     QLabel {{ color: {palette.text}; font-size: {unit * 2.2:.0f}px; background: transparent; }}
-    QLabel#title {{ font-size: {unit * 2.8:.0f}px; font-weight: 600; }}
-    QLabel#detail, QLabel#group {{ color: {palette.text_dim}; font-size: {unit * 1.9:.0f}px; }}
-    QLabel#group, QLabel#headline {{ font-weight: 600; }}
+    QLabel#title {{ font-size: {unit * 3:.0f}px; font-weight: 600; }}
+    QLabel#detail, QLabel#group {{ color: {palette.text_dim}; font-size: {unit * 2:.0f}px; }}
+    QLabel#fine {{ color: {palette.text_dim}; font-size: {unit * 2.4:.0f}px; }}
+    QLabel#group {{ font-weight: 600; }}
+    QLabel#headline {{ font-weight: 600; font-size: {unit * 2.6:.0f}px; }}
     QLabel#key {{
         font-weight: 600; border: 1px solid {line_color(palette)};
         border-radius: {unit * 0.6:.0f}px;
@@ -101,8 +112,8 @@ def is_light(palette: Palette) -> bool:
 
 
 def focus_color(palette: Palette) -> str:
-    """The ring around what has the focus; 3:1 on the surface."""
-    return _FOCUS_ON_LIGHT if is_light(palette) else _FOCUS
+    """The ring around what has the focus: white, or black where all is white."""
+    return palette.on_picture
 
 
 def line_color(palette: Palette) -> str:

@@ -30,9 +30,17 @@ def bindings(desks: Desks, popups: Popups, views: ViewDesk, close: Act) -> dict[
 
 def _acts(desks: Desks, popups: Popups, views: ViewDesk, close: Act) -> dict[str, Act]:
     def back() -> None:
-        """Stop measuring, else close what is open, else leave full screen."""
-        if not (desks.stop_measuring() or popups.close_topmost() or views.close_newest()):
+        """Stop measuring, else take away the newest, else leave the pad, else full screen."""
+        taken = desks.stop_measuring() or popups.close_newest() or views.close_newest()
+        if not (taken or desks.pad.leave()):
             desks.look.leave_full_screen()
+
+    def back_to_picture() -> None:
+        """Take away everything that stands on the picture."""
+        desks.stop_measuring()
+        while popups.close_newest() or views.close_newest():
+            pass
+        desks.pad.leave()
 
     choose, look, menus, play = desks.choose, desks.look, desks.menus, desks.play
     acts: dict[str, Act] = {
@@ -45,12 +53,15 @@ def _acts(desks: Desks, popups: Popups, views: ViewDesk, close: Act) -> dict[str
         "settings-sheet": menus.settings,
         "pause": play.toggle_pause,
         "step": play.step,
+        "step-back": play.step_back,
+        "blank": look.toggle_blank,
         "screenshot": play.screenshot,
         "mirror": look.toggle_mirror,
         "crop": look.next_crop,
         "full-screen": look.toggle_full_screen,
         "keys": popups.toggle_cheat_sheet,
         "back": back,
+        "all-back": back_to_picture,
         "close": close,
         UNDO.id: desks.pad.undo,
         CLEAR.id: desks.pad.clear,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import quote, unquote
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QObject, Signal
 
@@ -28,9 +29,10 @@ from twinlens.app.core.session.events import (
     SourceOpened,
 )
 from twinlens.app.core.session.source import Source
-from twinlens.app.core.settings import Settings, following
+from twinlens.app.core.settings import Settings, following, without_failed_source
 from twinlens.app.overlays import Banner, BannerKind
 from twinlens.app.qt.ports import AskPort, BackgroundPort, BannerPort, SessionPort, SettingsPort
+from twinlens.app.views.words import headline
 from twinlens.engine.api.protocol import EngineOptions, ModelSpec, Network
 from twinlens.engine.errors import DistrustedError, EngineStoppedError
 
@@ -51,7 +53,8 @@ class Choose(QObject):
 
     Attributes:
         engines: all engines, usable or not.
-        source_text: the source in use.
+        source_text: the source that plays; empty before one does.
+        asked_source: the source that was asked for last.
         serving: what answers; None before the first answer.
 
     Signals:
@@ -90,7 +93,11 @@ class Choose(QObject):
         self._background, self._make_source, self._resolve = background, make_source, resolve
         self._ask_person = ask
         self.engines: tuple[EngineChoice, ...] = tuple(engines)
-        self.source_text = ""
+        self.source_text = self.asked_source = ""
+        # A source is remembered once it plays, as a model is once it answers: as it was asked
+        # for, and as it is stored.
+        self._chosen_source = ("", "")
+        self._texts: WeakKeyDictionary[Source, str] = WeakKeyDictionary()
         self._failed_source = self._away = ""
         # A model is remembered once it answers: one that cannot be loaded must not greet the
         # next start.
@@ -143,7 +150,10 @@ class Choose(QObject):
     def engine(self, engine_id: str) -> None:
         """Flip to an engine, or show why it cannot be."""
         choice = self.choice(engine_id)
-        if choice is None or self._live.session is None:
+        if choice is None:
+            return
+        if self._live.session is None:
+            self._banners.show_banner(Banner("No model yet", "Choose one, then an engine: L"))
             return
         if choice.reason is not None:
             self._banners.show_banner(Banner(f"{choice.title} is not available", choice.reason))
@@ -161,6 +171,9 @@ class Choose(QObject):
         """Flip to the engine at that place of the switch, 1 being the first."""
         if number <= len(self.engines):
             self.engine(self.engines[number - 1].id)
+            return
+        listed = ", ".join(f"{n} {engine.title}" for n, engine in enumerate(self.engines, 1))
+        self._banners.show_banner(Banner(f"There is no engine {number} here", listed))
 
     def next_engine(self) -> None:
         """Flip to the next engine that can be used."""
@@ -209,20 +222,23 @@ class Choose(QObject):
         """Change to another source; the old one plays until the new one delivers."""
 
         def make() -> tuple[Source, str]:
-            return self._make_source(text), put_away(text)
+            return self.note(self._make_source(text), text), put_away(text)
 
         def made(both: tuple[Source, str]) -> None:
             source, stored = both
-            self.source_text = text
+            self.asked_source, self._chosen_source = text, (text, stored)
             self._banners.close_banner()
             if self._live.session is not None:  # else it begins with that
                 self._live.session.use_source(source)
-            recent = self._memory.settings.with_recent_source(stored)
-            self._memory.remember(source=stored, recent_sources=recent.recent_sources)
 
         # Elsewhere: a path is looked at to know what it is, a system asked for its cameras, and
         # the keyring for its lock.
         self._background.run("source", make, made, self._banners.show_error)
+
+    def note(self, source: Source, text: str) -> Source:
+        """Take note of which text a source was made of, and give it back; from any thread."""
+        self._texts[source] = text
+        return source
 
     def model(self, name: str) -> None:
         """Change to another model; it is read, loaded and warmed while the old one serves."""
@@ -230,11 +246,11 @@ class Choose(QObject):
         self.reading.emit(True)
 
         def ready(network: Network) -> None:
-            self.use(network, name)
             spec = network.spec
-            if spec.notes:
-                banner = Banner(f"{spec.title}: assumptions", "; ".join(spec.notes))
-                self._banners.show_banner(banner)
+            banner = Banner(f"{spec.title}: assumptions", "; ".join(spec.notes))
+            # Until it answers, what stands on the picture is still the model before.
+            answered = (lambda: self._banners.show_banner(banner)) if spec.notes else None
+            self.use(network, name, answered)
 
         def failed(error: Exception) -> None:
             self.reading.emit(False)
@@ -341,9 +357,33 @@ class Choose(QObject):
         banner = Banner(event.error.message, hint, BannerKind.WARN, action="Load it anyway")
         self._banners.show_banner(banner, anyway)
 
+    def source_opened(self, event: SourceOpened) -> None:
+        """Take note of what plays; remember it where a person has chosen it."""
+        source = event.source
+        text = self._texts.get(source, "") if source is not None else ""
+        self.source_text = text or self.source_text
+        chosen, stored = self._chosen_source
+        if text and text == chosen:
+            self._chosen_source = ("", "")
+            recent = self._memory.settings.with_recent_source(stored)
+            self._memory.remember(source=stored, recent_sources=recent.recent_sources)
+        # Take back what was said of a source that is there again.
+        if self._away and event.info.title == self._away:
+            self._away = ""
+            self._banners.close_banner()
+
     def source_failed(self, event: SourceFailed) -> None:
-        """Say what plays instead, and offer to try again."""
-        self._failed_source = self.source_text
+        """Say what plays instead, and offer to try again; it is not what the next start opens."""
+        source = event.source
+        failed = self._texts.get(source, "") if source is not None else ""
+        self._failed_source = failed = failed or self.asked_source
+        chosen, stored = self._chosen_source
+        stored = stored if chosen == failed else failed
+        left = without_failed_source(self._memory.settings, stored)
+        if left != self._memory.settings:
+            self._memory.remember(source=left.source)
+        # One that is waited for is remembered when it is back.
+        self._chosen_source = (failed, stored) if event.returning else ("", "")
         instead = "The recording" if self._memory.settings.meanwhile else "The bundled clip"
         goes_on = f"{instead} plays instead." if event.fallback else ""
         if event.playing:
@@ -354,8 +394,9 @@ class Choose(QObject):
         hint = f"{goes_on} {event.error.hint}".strip()
         asks = getattr(event.error, "password", False)
         action = "Give a password …" if asks else "Try again"
-        banner = Banner(event.error.message, hint, BannerKind.WARN, action=action)
-        again = self._ask_password if asks else lambda: self.source(self._failed_source)
+        title = headline(event.error.message)
+        banner = Banner(title, hint, BannerKind.WARN, action=action)
+        again = self._ask_password if asks else lambda: self.source(failed)
         self._banners.show_banner(banner, again)
 
     def _ask_password(self) -> None:
@@ -365,9 +406,3 @@ class Choose(QObject):
         password = self._ask_person.password("Password", f"{user}, for {shown}") if user else ""
         if password:
             self.source(with_secret(f"{front}{quote(user, safe='')}@{rest}", password))
-
-    def source_opened(self, event: SourceOpened) -> None:
-        """Take back what was said of a source that is there again."""
-        if self._away and event.info.title == self._away:
-            self._away = ""
-            self._banners.close_banner()

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
+
+from twinlens.app.qt.window.region import pick_region
+
+_TEXT_WIDTH = 560
+"""Of a dialog for a line of text, in logical pixels: an address and the dialog's title fit."""
 
 
 class Dialogs:
@@ -26,11 +33,23 @@ class Dialogs:
 
     def text(self, title: str, words: str) -> str:
         """A line of text, without spaces around it."""
-        text, taken = QInputDialog.getText(self._parent, title, words)
-        return text.strip() if taken else ""
+        return self._line(title, words, QLineEdit.EchoMode.Normal).strip()
 
     def password(self, title: str, words: str) -> str:
         """A line that nobody can read while it is typed."""
-        hidden = QLineEdit.EchoMode.Password
-        text, taken = QInputDialog.getText(self._parent, title, words, hidden)
+        return self._line(title, words, QLineEdit.EchoMode.Password)
+
+    def _line(self, title: str, words: str, echo: QLineEdit.EchoMode) -> str:
+        dialog = QInputDialog(self._parent)
+        dialog.setWindowTitle(title)
+        dialog.setLabelText(words)
+        dialog.setTextEchoMode(echo)
+        dialog.resize(_TEXT_WIDTH, dialog.sizeHint().height())
+        taken = dialog.exec()
+        text = dialog.textValue()
+        dialog.deleteLater()
         return text if taken else ""
+
+    def region(self, picked: Callable[[str], object]) -> None:
+        """A part of the screen."""
+        pick_region(self._parent, picked)

@@ -13,11 +13,10 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QWidget
 
+from twinlens.app.qt.stage.theme import OWN_ARROWS
+
 _BUTTON_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _SLIDER_KEYS = (Qt.Key.Key_Left, Qt.Key.Key_Right)
-
-OWN_ARROWS = "ownArrows"
-"""Property of a widget that moves by arrow keys itself, so that they are no shortcuts there."""
 
 
 class Keys(QObject):

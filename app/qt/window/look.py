@@ -68,6 +68,10 @@ class Look:
         self._memory.remember(theme=theme)
         self._apply_theme()
 
+    def toggle_blank(self) -> None:
+        """A black picture for the audience, or the real one again."""
+        self._stage.blank.toggle()
+
     @property
     def full_screen(self) -> bool:
         """Whether the picture fills the screen."""

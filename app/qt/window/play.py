@@ -34,10 +34,23 @@ class Play:
             self._live.refresh()
 
     def step(self) -> None:
-        """One frame, when paused."""
+        """The next frame or still, when paused."""
+        self._step(1)
+
+    def step_back(self) -> None:
+        """The frame or still before, when paused."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
         session = self._live.session
-        if session is not None and session.state.paused:
-            session.step()
+        if session is None:
+            return
+        if not session.state.paused:
+            self._banners.show_banner(Banner("Steps go while it is paused", "Pause it: Space"))
+        elif not session.step(by):
+            self._banners.show_banner(
+                Banner("This source cannot go back", "Videos, pictures and folders can.")
+            )
 
     def screenshot(self) -> None:
         """Save what the stage shows to the Pictures folder and show where."""

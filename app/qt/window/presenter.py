@@ -50,7 +50,7 @@ class Presenter:
             return
         made = self._overlays(self.session, self.session.state)
         old = self._stage.overlays
-        if not flipped and old.status and made.status:
+        if not flipped and old.status and old.status.measured and made.status:
             made = replace(made, status=old.status)
         self._stage.show_overlays(made)
         self.answered()

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths
-from PySide6.QtGui import QImage
 
 from twinlens.app.qt.ports import BackgroundPort
 from twinlens.app.qt.stage.stage import Stage
@@ -28,8 +27,7 @@ def save_screenshot(
         saved: called with where it is.
         failed: called with why it is not.
     """
-    picture = QImage(stage.size(), QImage.Format.Format_RGB32)
-    stage.render(picture)
+    picture = stage.picture()
     location = QStandardPaths.StandardLocation.PicturesLocation
     folder = Path(QStandardPaths.writableLocation(location) or Path.home()) / "Twinlens"
     path = folder / f"twinlens-{datetime.now():%Y%m%d-%H%M%S-%f}.png"

@@ -40,7 +40,7 @@ from twinlens.app.qt.drawn import DRAWN, Drawn, painters_of
 from twinlens.app.qt.ports import Threads
 from twinlens.app.qt.sheets.popups import Popups
 from twinlens.app.qt.sheets.sheets import Panel
-from twinlens.app.qt.stage.controls import CONTROL_UNITS, Controls
+from twinlens.app.qt.stage.controls import CONTROL_UNITS, STACKED_UNITS, Controls
 from twinlens.app.qt.stage.progress import ProgressLine
 from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.qt.stage.theme import palette_of
@@ -49,6 +49,7 @@ from twinlens.app.qt.threads.memory import Memory
 from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.bindings import bindings
+from twinlens.app.qt.window.first_size import first_place
 from twinlens.app.qt.window.keys import Keys
 from twinlens.app.qt.window.presenter import Presenter
 from twinlens.app.qt.window.views import ViewDesk
@@ -124,7 +125,7 @@ class MainWindow(QMainWindow):
         self.presenter.answered = self.views.answered
 
         def watched(text: str) -> Source:
-            return self.pad.made(make_source(text))
+            return self.choose.note(self.pad.made(make_source(text)), text)
 
         self._make_source, self._resolve, self._make_session = watched, resolve, make_session
         parts = Parts(
@@ -147,11 +148,12 @@ class MainWindow(QMainWindow):
         self.controls = Controls(
             engines, self.choose.engine, self.menus.buttons(), self._palette, self.stage
         )
-        self.progress = ProgressLine(self.stage)
+        self.progress = ProgressLine(self._palette, self.stage)
         self.choose.offered.connect(self.controls.switch.offer)
         self.choose.reading.connect(self.progress.set_busy)
         self.choose.begins.connect(self._begin)
         self.stage.top_taken = lambda: self.controls.taken
+        self.stage.unseen = (self.controls, self.progress)
         self.stage.resized.connect(self._lay_out)
         self.stage.hovered.connect(self.intake.hover)
         self.stage.dropped.connect(self.intake.drop)
@@ -160,7 +162,8 @@ class MainWindow(QMainWindow):
         self._stats_timer.setInterval(_STATS_MS)
         self._stats_timer.timeout.connect(self.presenter.refresh)
         self._bridge = NewsBridge(self._on_news, self)
-        self.stage.used.connect(self.controls.wake)
+        self.stage.used.connect(self._used)
+        self.controls.faded.connect(self._unused)
         self.stage.heed(self.controls)
         Keys(self, bindings(desks, self.popups, self.views, self.close), self.controls.wake)
         self._restore_geometry()
@@ -180,7 +183,7 @@ class MainWindow(QMainWindow):
 
     def start(self, source: str | None, model: str | None, engine: str | None) -> None:
         """Load the model on another thread, then start the session; returns at once."""
-        self.choose.source_text = source or self.settings.source
+        self.choose.asked_source = source or self.settings.source
         self._engine_id = engine or self.choose.usable_or_first(self.settings.engine)
         if engine:
             self.auto.off()
@@ -205,10 +208,10 @@ class MainWindow(QMainWindow):
 
     def _begin(self, network: Network) -> None:
         """Start the session on a model, and on the source asked for by then or the clip."""
-        text = self.choose.source_text
+        text = self.choose.asked_source
 
         def made(source: Source) -> None:
-            if text != self.choose.source_text:  # another one was chosen meanwhile
+            if text != self.choose.asked_source:  # another one was chosen meanwhile
                 self._begin(network)
             else:
                 self._run_session(source, network)
@@ -279,7 +282,7 @@ class MainWindow(QMainWindow):
         event.accept()
 
     def _restore_geometry(self) -> None:
-        self.resize(1280, 720)
+        self.setGeometry(first_place(self.screen().availableGeometry()))
         if self.settings.window_geometry:
             saved = QByteArray.fromBase64(self.settings.window_geometry.encode("ascii", "replace"))
             self.restoreGeometry(saved)
@@ -314,20 +317,23 @@ class MainWindow(QMainWindow):
             self.controls.dot.show_dot(shown.dot)
         live = state.info.engine_id if state.info else ""
         self.controls.switch.show_state(live, state.engine_id if state.loading else live)
-        self.progress.set_busy(bool(shown.notice and shown.notice.busy))
+        busy = shown.notice is not None and shown.notice.busy
+        self.progress.set_busy(busy)
+        self.popups.show_progress(shown.notice.text if shown.notice and busy else "")
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LoadFailed):
             self.choose.load_failed(event)
         elif isinstance(event, SourceFailed):
             self.choose.source_failed(event)
+            self.pad.source_failed()
         elif isinstance(event, EngineReady):
             self.choose.ready(event)
             self.pad.follow()
         elif isinstance(event, SourceOpened):
             self.setWindowTitle(f"{event.info.title} – Twinlens")
-            self.pad.source_opened(event.info.kind)
             self.choose.source_opened(event)
+            self.pad.source_opened(event.info.kind)
         elif isinstance(event, AnswersDoubted):
             self.intake.doubted(event)
         elif isinstance(event, SourceEnded):
@@ -382,7 +388,11 @@ class MainWindow(QMainWindow):
         _, palette = palette_of(self.settings.theme)
         if palette != self._palette:
             self._palette = palette
+            self.stage.set_palette(palette)
+            self.progress.set_palette(palette)
             self.popups.set_palette(palette)
+            self._lay_out_controls()
+            self.pad.lay_out()
 
     def _unsaved(self, error: Exception) -> None:
         hint = "They hold until the window is closed. Check the folder's rights and space."
@@ -397,10 +407,22 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> None:
         """Size everything on the stage for its new size."""
-        width, unit = self.stage.width(), self.unit
-        # A narrow window gets smaller controls rather than cut words.
-        self.controls.restyle(min(unit, width / CONTROL_UNITS))
-        self.controls.setGeometry(0, 0, width, self.controls.sizeHint().height())
-        self.progress.setGeometry(0, 0, width, max(3, round(unit * 0.5)))
+        self._lay_out_controls()
+        width = self.stage.width()
+        self.progress.setGeometry(0, 0, width, max(3, round(self.unit * 0.5)))
         self.popups.lay_out()
         self.pad.lay_out()
+
+    def _lay_out_controls(self) -> None:
+        width, stacked = self.stage.width(), self.stage.places.stacked
+        # A narrow window gets smaller controls rather than cut words.
+        unit = min(self.unit, width / (STACKED_UNITS if stacked else CONTROL_UNITS))
+        high = self.controls.restyle(self._palette, unit, 3 * self.unit, stacked=stacked)
+        self.controls.setGeometry(0, 0, width, high)
+
+    def _used(self) -> None:
+        self.stage.hide_pointer(False)
+        self.controls.wake()
+
+    def _unused(self) -> None:
+        self.stage.hide_pointer(self.isFullScreen())

@@ -128,7 +128,7 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
     )
     look = Look(parts.stage, live, memory, popups, apply_theme)
     play = Play(parts.stage, live, popups, background)
-    pad = Pad(parts.stage, live, memory, popups, popups, choose, views)
+    pad = Pad(parts.stage, live, memory, popups, popups, choose, choose, views)
     measures = (live, choose, memory, popups, views, popups, parts.threads, load, parts.window)
     bench, crossover = Bench(*measures), Crossover(*measures)
     auto = Auto(
