@@ -122,7 +122,8 @@ class BenchChartView(ChartView):
         painter.setPen(self._edge())
         painter.setBrush(self._accent(group.engine_id))
         paint_shape(painter, engine_shape(group.engine_id), mark)
-        if any(bar.note for bar in group.bars):
+        compared = any(bar.note for bar in group.bars)
+        if compared:
             painter.setFont(font(SMALL_UNITS * unit))
             painter.setPen(color(self._palette.text_dim))
             painter.drawText(line, _RIGHT, _NOTE_HEAD)
@@ -134,7 +135,7 @@ class BenchChartView(ChartView):
         small = font(SMALL_UNITS * unit)
         painter.setFont(small)
         painter.setPen(color(self._palette.text_dim))
-        room = QFontMetricsF(small).horizontalAdvance(_NOTE_HEAD) + 2 * unit
+        room = QFontMetricsF(small).horizontalAdvance(_NOTE_HEAD) + 2 * unit if compared else 0
         rest = words.adjusted(used, 0, -room, 0)
         shown = QFontMetricsF(small).elidedText(
             group.detail, Qt.TextElideMode.ElideRight, rest.width()
