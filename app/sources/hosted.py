@@ -18,6 +18,7 @@ from twinlens.app.core.hosts.messages import MessageError, Record, field
 from twinlens.app.core.hosts.process import HostGoneError, HostProcess
 from twinlens.app.core.session.meters import percentile
 from twinlens.app.core.session.source import Source, SourceInfo
+from twinlens.app.core.session.turning import Turns
 from twinlens.app.core.session.types import Frame
 from twinlens.engine.errors import CancelledError, SourceError
 from twinlens.engine.image import PixelBuffer, PixelFormat
@@ -127,6 +128,22 @@ class HostedSource:
             self._gaps.append(now_s - self._last_s)
         self._last_s = now_s
         return frame
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it takes steps back as well, see ``Turns``."""
+        return isinstance(self._inner, Turns) and self._inner.goes_back
+
+    def turn(self, by: int) -> bool:
+        """Go by steps, see ``Turns``.
+
+        Raises:
+            SourceError: it failed, or its host has ended; says why.
+            CancelledError: its host was ended on purpose.
+        """
+        if self._here:
+            return isinstance(self._inner, Turns) and self._inner.turn(by)
+        return field(self._ask("turn", {"by": by})[0], "moved", bool)
 
     def interrupt(self) -> None:
         """End what it is at; where that does not help at once, the host is ended."""
@@ -266,4 +283,5 @@ def _frame(record: Record, data: np.ndarray[Any, np.dtype[np.uint8]]) -> Frame:
         field(record, "t_s", number),
         damaged=field(record, "damaged", whole),
         remark=field(record, "remark", str),
+        scene=field(record, "scene", whole),
     )

@@ -22,6 +22,7 @@ from twinlens.app.core.hosts.child import Link
 from twinlens.app.core.hosts.messages import Record, field
 from twinlens.app.core.hosts.records import error_record
 from twinlens.app.core.session.source import Source
+from twinlens.app.core.session.turning import Turns
 from twinlens.app.core.session.types import Frame
 from twinlens.app.sources import open_source
 from twinlens.engine.errors import SourceError, TwinlensError
@@ -55,6 +56,7 @@ class SourceChild:
         self._acts: dict[str, Callable[[Record], tuple[Record, bytes]]] = {
             "open": self._open,
             "read": self._read,
+            "turn": self._turn,
             "close": self._close,
         }
 
@@ -116,6 +118,13 @@ class SourceChild:
         room[: data.nbytes] = data
         return done, b""
 
+    def _turn(self, record: Record) -> tuple[Record, bytes]:
+        source: object = self._source
+        moved = isinstance(source, Turns) and source.turn(field(record, "by", int))
+        if moved:
+            self._pending = None
+        return {"moved": moved}, b""
+
     def _room(self, record: Record) -> NDArray[np.uint8] | None:
         """Where the frame goes; None where it goes through the pipe."""
         if self._arena is None:
@@ -157,4 +166,4 @@ def frame_record(frame: Frame) -> Record:
 
 
 BUFFER = ("width", "height", "stride", "orientation", "timestamp_s")
-FRAME = ("index", "captured_s", "t_s", "damaged", "remark")
+FRAME = ("index", "captured_s", "t_s", "damaged", "remark", "scene")

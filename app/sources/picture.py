@@ -94,9 +94,8 @@ class Pictures:
             self._show(self._load_from(self._at + 1))
         return self._frame(position_s)
 
-    def turn(self, shown: Frame, by: int) -> bool:
+    def turn(self, by: int) -> bool:
         """Go to another picture: a still is one step. False where there is but one."""
-        del shown
         if len(self._paths) < 2 or not by:
             return False
         self._show(self._load_from(self._at + by, -1 if by < 0 else 1))

@@ -137,9 +137,9 @@ class VideoFile:
             frame.buffer, frame.index, time.perf_counter(), frame.t_s, damaged=frame.damaged
         )
 
-    def turn(self, shown: Frame, by: int) -> bool:
+    def turn(self, by: int) -> bool:
         """A step is one frame: what passed while it was held is nothing to catch up with."""
-        del shown, by
+        del by
         self._pacer.restart()
         return False
 

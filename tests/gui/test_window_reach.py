@@ -352,7 +352,7 @@ def test_a_source_that_failed_is_not_ticked_remembered_or_started_again(
     with started(qtbot, tmp_path, Settings(source="rtsp://gone")) as window:
         qtbot.waitUntil(lambda: playing(window) == "clip", timeout=10_000)
         qtbot.waitUntil(lambda: window.banner is not None, timeout=10_000)
-        assert window.choose.source_text == "clip"
+        qtbot.waitUntil(lambda: window.choose.source_text == "clip", timeout=10_000)
         assert window.settings.source == "camera", "the next start tries no stream that is gone"
         window.menus.source()
         sheet: Any = window.sheet

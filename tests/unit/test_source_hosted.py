@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -317,3 +318,22 @@ def test_a_source_opens_again_after_its_host_has_gone(owner: Hosts) -> None:
     assert source.host.pid != pid
     assert same(source.read(), one)
     source.close()
+
+
+def test_a_folder_in_a_host_goes_by_stills_as_well(owner: Hosts, tmp_path: Path) -> None:
+    for number, shade in enumerate((0, 90, 180)):
+        pixels = np.full((32, 48, 3), shade, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+    source: Any = open_source(str(tmp_path), host=owner.source)
+    source.open()
+    try:
+        assert source.goes_back
+        first = source.read()
+        assert source.turn(1)
+        second = source.read()
+        assert round(second.buffer.to_bgr().mean()) == 90
+        assert second.scene != first.scene
+        assert source.turn(-1)
+        assert round(source.read().buffer.to_bgr().mean()) == 0
+    finally:
+        source.close()

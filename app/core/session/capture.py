@@ -57,9 +57,9 @@ class _Player:
         self.info: SourceInfo | None = None
         self.retired = False
         self.credit = 0
-        # Steps that were asked for, and how many there were; the frame that was handed on last.
+        # Steps that were asked for, how many there were; whether a frame was handed on.
         self.turn = self.steps = 0
-        self.shown: Frame | None = None
+        self.shown = False
         self.worker: Worker | None = None
 
 
@@ -323,7 +323,7 @@ class CaptureDeck:
         with self._changed:
             by, player.turn, shown = player.turn, 0, player.shown
         source = player.source
-        return shown is not None and isinstance(source, Turns) and source.turn(shown, by)
+        return shown and isinstance(source, Turns) and source.turn(by)
 
     def _hand_on(self, player: _Player, frame: Frame, *, live: bool) -> _Handed:
         """Hand on a frame, now or when pause allows it."""
@@ -341,7 +341,7 @@ class CaptureDeck:
                 player.credit -= 1
             # For a frame that was held back, latency counts from when it was let through.
             captured_s = self._clock() if held else frame.captured_s
-            player.shown = frame
+            player.shown = True
             scene = frame.scene + player.steps
             frame = dataclasses.replace(
                 frame, source_id=player.id, captured_s=captured_s, scene=scene

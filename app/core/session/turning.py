@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from twinlens.app.core.session.types import Frame
-
 
 @runtime_checkable
 class Turns(Protocol):
@@ -17,13 +15,12 @@ class Turns(Protocol):
 
     goes_back: bool
 
-    def turn(self, shown: Frame, by: int) -> bool:
+    def turn(self, by: int) -> bool:
         """Go so many stills or frames on from the one that is shown, for the next ``read``.
 
         Called by the thread that reads.
 
         Args:
-            shown: the frame as ``read`` gave it.
             by: number of steps; negative goes back.
 
         Returns:
