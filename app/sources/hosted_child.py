@@ -25,6 +25,7 @@ from twinlens.app.core.session.source import Source
 from twinlens.app.core.session.turning import Turns
 from twinlens.app.core.session.types import Frame
 from twinlens.app.sources import open_source
+from twinlens.app.sources.room import room_for_frames
 from twinlens.engine.errors import SourceError, TwinlensError
 
 _log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class SourceChild:
         if self._source is None:
             return {"end": True}, b""
         room = self._room(record)
-        frame, self._pending = self._pending or self._source.read(), None
+        frame, self._pending = self._pending or self._next(self._source, room), None
         if frame is None:
             return {"end": True}, b""
         data = frame.buffer.data
@@ -115,7 +116,8 @@ class SourceChild:
         if data.nbytes > room.size:
             self._pending = frame  # asked for again, with more room
             return {"bytes": data.nbytes}, b""
-        room[: data.nbytes] = data
+        if data.ctypes.data != room.ctypes.data:  # it is not there already
+            room[: data.nbytes] = data
         return done, b""
 
     def _turn(self, record: Record) -> tuple[Record, bytes]:
@@ -124,6 +126,12 @@ class SourceChild:
         if moved:
             self._pending = None
         return {"moved": moved}, b""
+
+    def _next(self, source: Source, room: NDArray[np.uint8] | None) -> Frame | None:
+        if room is None:
+            return source.read()
+        with room_for_frames(room):
+            return source.read()
 
     def _room(self, record: Record) -> NDArray[np.uint8] | None:
         """Where the frame goes; None where it goes through the pipe."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twinlens.app.core.session.source import SourceInfo
 from twinlens.app.core.session.types import Frame
 from twinlens.app.sources.pacing import Pacer, Positions
+from twinlens.app.sources.room import placed
 from twinlens.engine.errors import ImageError, SourceError
 from twinlens.engine.files import reading, shown_name
 from twinlens.engine.image import PixelBuffer
@@ -186,7 +187,8 @@ class VideoFile:
                 self._index += 1
                 if self._pacer.late_s(t_s) <= 1 / self._positions.fps:
                     break
-            buffer = PixelBuffer.from_array(reader.pixels(), timestamp_s=time.perf_counter())
+            pixels = placed(reader.pixels())
+            buffer = PixelBuffer.from_array(pixels, timestamp_s=time.perf_counter())
         except ImageError as why:
             raise SourceError(f"{self.title}: {why.message}", hint=why.hint) from why
         damaged = self._damaged + reader.damaged
