@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words and words[0] in COMMANDS else None
     parser, execute = _command(name)
+    args: argparse.Namespace | None = None  # None as long as they are not understood
     try:
         args = parser.parse_args(words[1:] if name else words)
         return execute(args)

