@@ -30,7 +30,7 @@ from twinlens.models.identify.facts import Origin
 from twinlens.models.identify.resolve import identify
 
 INDEPENDENT_SPEC = replace(make_spec(), output="independent")
-STATE = SessionState(make_network(), "vision")
+STATE = SessionState(make_network(), "vision", info=FakeRunner((1.0,)).info)
 
 
 def result_of(*answer: float, spec: ModelSpec = INDEPENDENT_SPEC) -> Result:

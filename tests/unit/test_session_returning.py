@@ -100,7 +100,7 @@ def test_it_comes_back_again_and_again() -> None:
     source = Flaky(*([make_frame(index)] for index in range(6)))
     with running(source, fallback_source=clip, reconnect=True) as (_, watch):
         watch.answer(lambda r: r.frame.index == 5)
-        assert len(watch.all(SourceFailed)) == 5
+        watch.until(lambda: len(watch.all(SourceFailed)) == 5)
 
 
 def test_choosing_another_source_ends_the_waiting() -> None:
