@@ -117,7 +117,7 @@ def test_pictures_that_do_not_open_are_a_banner_and_change_nothing(
     stand.until(lambda: stand.window.banner is not None)
     assert stand.window.banner is not None
     assert stand.window.banner.kind is BannerKind.ERROR
-    assert "/nowhere/broken" in stand.window.banner.title
+    assert stand.window.banner.title.startswith("broken: ")  # no folders in a headline
     stand.feed(2)
     assert stand.window.settings.calibration == ""
     stand.window.choose.calibration(str(tmp_path))
@@ -137,7 +137,7 @@ def test_a_remembered_precision_that_cannot_be_loaded_gives_way_to_fp32(remember
     assert who(remembered).endswith("· fp32")
     banner = remembered.window.banner
     assert banner is not None
-    assert "/nowhere/broken" in banner.title
+    assert banner.title.startswith("broken: ")  # no folders in a headline
     assert banner.hint == "It runs in fp32 instead."
 
 
