@@ -106,11 +106,25 @@ def entry() -> NoReturn:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
         # A fault of ours: what the interpreter would print, on the same way out.
         traceback.print_exc()
+        _keep_report(error)
         code = 1
     WAY_OUT.leave(code)
+
+
+def _keep_report(error: Exception) -> None:
+    """Keep a report of an error that nobody expected."""
+    # late: only what failed needs it
+    try:
+        from twinlens.app.core.diagnostics.record import RECORD
+        from twinlens.app.core.diagnostics.report import keep_fault
+
+        RECORD.add_error("the command ended by an error", error)
+        keep_fault()
+    except Exception as why:  # noqa: BLE001 - the fault itself has been told
+        sys.stderr.write(f"twinlens: no report was kept: {why}\n")
 
 
 def _command(name: str | None) -> tuple[argparse.ArgumentParser, Callable[..., int]]:

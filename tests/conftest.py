@@ -61,6 +61,14 @@ def plans_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def reports_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep reports of faults, which tests make, out of the user's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLENS_REPORTS", str(tmp_path_factory.mktemp("reports")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder with real models, clips and pictures, named by TWINLENS_TEST_DATA."""

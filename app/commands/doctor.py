@@ -22,17 +22,38 @@ _AGREEMENT = 1e-3
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_model_options(parser, engine=None, engines=False)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument(
+        "--report",
+        action="store_true",
+        help="what one can send when something went wrong: no paths, names or addresses in it",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Look at everything; exit status 1 when the self-test fails."""
+    if args.report:
+        _write_report()
+        return 0
     report = examine(args)
     if args.json:
         write_json(report)
     else:
         _print(report)
     return 0 if report["self_test"]["ok"] else 1
+
+
+def _write_report() -> None:
+    """Write the diagnostics; where reports of earlier faults lie goes beside them."""
+    from twinlens.app.core.diagnostics.report import Live, compose, kept_reports, reports_folder
+    from twinlens.app.core.session.engines import engine_choices
+    from twinlens.app.core.settings import SettingsStore
+
+    sys.stdout.write(compose(Live(SettingsStore().load(), engine_choices())))
+    kept = kept_reports()
+    if kept:
+        sys.stderr.write(f"twinlens: {len(kept)} reports of faults are in {reports_folder()}\n")
 
 
 def examine(args: argparse.Namespace) -> dict[str, Any]:

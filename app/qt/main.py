@@ -15,6 +15,7 @@ from PySide6.QtCore import QLoggingCategory, Qt, QTimer
 from PySide6.QtGui import QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
+from twinlens.app.core.diagnostics.record import RECORD
 from twinlens.app.core.hosts.hosts import Hosts
 from twinlens.app.core.keys import taken_out
 from twinlens.app.core.session.engines import SLOW_TO_ASK, engine_choices
@@ -99,6 +100,7 @@ def run_window(
     asked = Asked(labels, output_name, output_kind) if model else Asked()
     window = make_window(settings, asked=asked, later=later, hosts=hosts)
     _listen(window, application)
+    RECORD.begin(window.diagnose.keep)
     if threads is not None:
         window.remember(threads=threads)
     if meanwhile is not None:
@@ -122,6 +124,7 @@ def run_window(
         application.exec()
     finally:
         end(window, hosts)
+        RECORD.end()
     return 0
 
 
@@ -244,6 +247,7 @@ def _in_hosts(hosts: Hosts) -> dict[str, Any]:
     return {
         "make_session": partial(Session, loader=hosts.load),
         "load": hosts.measure,
+        "hosts": lambda: hosts.keeper.hosts,
         "forgive": distrust.forgive if distrust is not None else lambda network: None,
     }
 

@@ -129,13 +129,10 @@ def serve_forever(text: str) -> NoReturn:
     link = Link(_own_streams(), settings)
     _leave_signals_to_the_parent()
     parent_lives = _watch_parent(settings.parent)
+    _tell_stacks()
     link.greet()
     link.watch(parent_lives)
     _limit(settings.memory)
-    # Where in Python a signal's fault came from is the first thing that one wants to know.
-    import faulthandler
-
-    faulthandler.enable()
     role: Any = import_module(ROLES.get(settings.role, settings.role))
     try:
         role.serve(link)
@@ -148,6 +145,16 @@ def serve_forever(text: str) -> NoReturn:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(code)
+
+
+def _tell_stacks() -> None:
+    """Write on standard error where every thread is: at a fault, and whenever one asks for it."""
+    # late: built in, and nothing of it is needed to be spoken to
+    import faulthandler
+
+    faulthandler.enable()
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 
 def _own_streams() -> Wire:

@@ -6,20 +6,24 @@ waking moments, so that a computer that was asleep, or a clock that was set, mak
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from twinlens.app.core.hosts.process import HostProcess, Overdue, worked_s
+from twinlens.app.core.hosts.process import CRASH, HostProcess, Overdue, worked_s
 from twinlens.app.core.workers import CancelToken, Worker
+
+_log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 _QUIET_TICKS = 20
 _NAP_S = 5.0
 _WORKS = 0.3
 _LONGER = 8
+_LAST_STACK_S = 0.15
 
 
 class Keeper:
@@ -181,7 +185,14 @@ def _end_overdue(host: HostProcess, waiting: Overdue) -> None:
         works = now_s - before_s > _WORKS * waiting.waited_s
         if works and waiting.waited_s < _LONGER * waiting.allowed_s:
             return
-    host.end(_overdue(waiting.limit_s, waiting.waited_s))
+    # late: only where one hangs
+    from twinlens.app.core.hosts.stacks import ask_stacks
+
+    why = _overdue(waiting.limit_s, waiting.waited_s)
+    (told,) = ask_stacks([host], _LAST_STACK_S)
+    where = told if isinstance(told, str) else "\n".join(told)
+    _log.info("host of %s %s; its stacks:\n%s", host.role, why, where, extra=CRASH)
+    host.end(why)
 
 
 def _overdue(limit_s: float | None, allowed_s: float) -> str:

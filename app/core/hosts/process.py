@@ -23,7 +23,11 @@ START_S = 30.0
 """How long the interpreter of a host may take to start."""
 SILENCE_S = 3.0
 """How long a host that works may be silent."""
+CRASH = {"crash": True}
+"""``extra`` of a log record that tells a host's end: whoever keeps reports writes one."""
 _WORDS = 300
+_MOST_WRITTEN = 1 << 20
+_STACK = ("Thread 0x", "Current thread 0x", '  File "', "  ...")
 _FROM_OUTSIDE = {getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")}
 _ENDED_WITHIN_S = 1.0
 
@@ -132,6 +136,25 @@ class HostProcess:
     def busy(self) -> bool:
         """Whether somebody waits for it."""
         return self._asking.locked()
+
+    @property
+    def greeted(self) -> bool:
+        """Whether somebody has heard it begin."""
+        return self._greeted
+
+    def written(self) -> int:
+        """How many bytes it has written on standard error; raises OSError, ValueError."""
+        return os.fstat(self._errors.fileno()).st_size
+
+    def wrote(self, since: int) -> str:
+        """What it has written there after so many bytes; not on Windows.
+
+        Its place in the file is the host's as well, and stays where it is.
+        """
+        try:
+            return os.pread(self._errors.fileno(), _MOST_WRITTEN, since).decode(errors="replace")
+        except (OSError, ValueError):  # it was buried
+            return ""
 
     def ask(
         self,
@@ -259,6 +282,8 @@ class HostProcess:
             self.end("closed its answers")
             return "closed its answers"
         last = self._last_words()
+        # It has gone by itself: whoever keeps reports writes one.
+        _log.info("host of %s ended with status %d", self.role, code, extra=CRASH)
         if code >= 0:
             return f"ended with status {code}" + (f": {last}" if last else "")
         self._from_outside = -code in _FROM_OUTSIDE
@@ -278,8 +303,10 @@ class HostProcess:
         if text.strip():
             _log.info("last words of host %d:\n%s", self.pid, text.rstrip())
         # What faulthandler writes comes after what the fault itself said, if that said anything.
-        said = text.partition("Fatal Python error")[0].strip()
-        return said.splitlines()[-1].strip()[:_WORDS] if said else ""
+        lines = text.partition("Fatal Python error")[0].splitlines()
+        # Somebody may have asked it for its stacks before.
+        said = [line.strip() for line in lines if line.strip() and not line.startswith(_STACK)]
+        return said[-1][:_WORDS] if said else ""
 
     def _let_go(self) -> None:
         self._errors.close()

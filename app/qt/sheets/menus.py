@@ -81,6 +81,7 @@ class Menus:
         open_model: looks at a model's file or folder, and uses it.
         views: the table of views, and whether each is shown.
         keys: shows the card with all keys.
+        diagnostics: copies what a person can send when something went wrong.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class Menus:
         open_model: Callable[[Path], None],
         views: ViewList,
         keys: Callable[[], None],
+        diagnostics: Callable[[], None],
     ) -> None:
         self._sheets, self._live, self._memory = sheets, live, memory
         self._choose, self._look, self._ask = choose, look, ask
         self._engine_desk, self._shelf = engine_desk, shelf
         self._open_model, self._views, self._keys = open_model, views, keys
+        self._diagnostics = diagnostics
 
     def buttons(self) -> list[tuple[str, str, Callable[[], None]]]:
         """(title, key, what it opens) of the sheet buttons."""
@@ -322,7 +325,9 @@ class Menus:
         for theme in ("dark", "light", "system"):
             act = show(partial(look.set_theme, theme))
             rows.append(Row(theme.capitalize(), "", act, settings.theme == theme))
-        return rows
+        detail = "To send when something went wrong; nothing of yours is in them."
+        copy = self._then_close(self._diagnostics)
+        return [*rows, Heading("Help"), Row("Copy diagnostics", detail, copy)]
 
 
 _CROP_DETAIL = {

@@ -43,6 +43,8 @@ class Popups:
         self._act: Callable[[], None] | None = None
         self._unread: list[tuple[Banner, Callable[[], None] | None]] = []
         self._banner_is_newer = False
+        self.copy_report: Callable[[], None] | None = None
+        """What the button of an error does that nobody expected; None means no button."""
         self._progress = ""
         self.banner_timer = QTimer(stage)
         self.banner_timer.setSingleShot(True)
@@ -205,11 +207,12 @@ class Popups:
     def show_error(self, error: Exception, goes_on: str = "") -> None:
         """Show an error, and what goes on all the same where the error has no hint."""
         if isinstance(error, TwinlensError):
-            banner = Banner(headline(error.message), error.hint or goes_on, BannerKind.ERROR)
-        else:
-            what = f"{type(error).__name__}: {error}"
-            banner = Banner(f"Something unexpected happened: {what}", goes_on, BannerKind.ERROR)
-        self.show_banner(banner)
+            hint = error.hint or goes_on
+            self.show_banner(Banner(headline(error.message), hint, BannerKind.ERROR))
+            return
+        title = f"Something unexpected happened: {type(error).__name__}: {error}"
+        act, button = self.copy_report, "Copy report" if self.copy_report else ""
+        self.show_banner(Banner(title, goes_on, BannerKind.ERROR, button), act)
 
     def close_banner(self) -> None:
         """Take the banner away, and what is unread with it."""

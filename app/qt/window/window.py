@@ -15,6 +15,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow
 
+from twinlens.app.core.hosts.process import HostProcess
 from twinlens.app.core.session.choosing import INSTEAD, NONE_LEFT
 from twinlens.app.core.session.engines import EngineChoice
 from twinlens.app.core.session.loading import Loader, load_from_registry
@@ -49,6 +50,7 @@ from twinlens.app.qt.threads.memory import Memory
 from twinlens.app.qt.threads.snapshots import window_snapshots
 from twinlens.app.qt.threads.surprises import Surprises
 from twinlens.app.qt.window.bindings import bindings
+from twinlens.app.qt.window.diagnose import note
 from twinlens.app.qt.window.first_size import first_place
 from twinlens.app.qt.window.keys import Keys
 from twinlens.app.qt.window.presenter import Presenter
@@ -74,6 +76,7 @@ class MainWindow(QMainWindow):
         make_session: makes a session; None is the real one.
         load: loads a model on an engine, for the comparison of engines.
         forgive: lets a model run again that ended its engine's process.
+        hosts: the processes that engines and sources run in; called on another thread.
         views: the table of views.
         drawn: what draws their data.
     """
@@ -91,6 +94,7 @@ class MainWindow(QMainWindow):
         make_session: Callable[..., Session] = Session,
         load: Loader = load_from_registry,
         forgive: Callable[[Network], object] = lambda network: None,
+        hosts: Callable[[], Sequence[HostProcess]] = tuple,
         views: Sequence[AnyView] = VIEWS,
         drawn: Drawn = DRAWN,
     ) -> None:
@@ -139,11 +143,12 @@ class MainWindow(QMainWindow):
             self.views,
         )
         self.desks = desks = wire(
-            parts, Outside(engines, watched, resolve, load, forgive), self.apply_theme
+            parts, Outside(engines, watched, resolve, load, forgive, hosts), self.apply_theme
         )
         self.choose, self.look, self.pad = desks.choose, desks.look, desks.pad
         self.auto, self.bench, self.crossover = desks.auto, desks.bench, desks.crossover
         self.intake, self.shelf, self.menus = desks.intake, desks.shelf, desks.menus
+        self.diagnose = desks.diagnose
         self.presenter.amends = (self.pad.amend, self.intake.amend)
         self.controls = Controls(
             engines, self.choose.engine, self.menus.buttons(), self._palette, self.stage
@@ -322,6 +327,7 @@ class MainWindow(QMainWindow):
         self.popups.show_progress(shown.notice.text if shown.notice and busy else "")
 
     def _on_event(self, event: Event) -> None:
+        note(event)
         if isinstance(event, LoadFailed):
             self.choose.load_failed(event)
         elif isinstance(event, SourceFailed):

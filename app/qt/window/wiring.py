@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
@@ -26,6 +27,7 @@ from twinlens.app.qt.stage.stage import Stage
 from twinlens.app.qt.threads.bridge import Background
 from twinlens.app.qt.threads.memory import Memory
 from twinlens.app.qt.window.choose import Choose
+from twinlens.app.qt.window.diagnose import Diagnose
 from twinlens.app.qt.window.dialogs import Dialogs
 from twinlens.app.qt.window.look import Look
 from twinlens.app.qt.window.play import Play
@@ -37,6 +39,9 @@ from twinlens.app.views.models import MODELS
 from twinlens.app.views.pad import PAD
 from twinlens.engine.api.protocol import Network
 from twinlens.models.catalog.store import Store
+
+if TYPE_CHECKING:
+    from twinlens.app.core.hosts.process import HostProcess
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Outside:
         resolve: makes a model of a catalog name or path; called on another thread.
         load: loads a model on an engine, for what is measured and proved.
         forgive: lets a model run again that ended its engine's process; called on another thread.
+        hosts: the processes that engines and sources run in; called on another thread.
     """
 
     engines: Sequence[EngineChoice]
@@ -81,6 +87,7 @@ class Outside:
     resolve: Callable[[str], Network]
     load: Loader
     forgive: Callable[[Network], object]
+    hosts: Callable[[], Sequence[HostProcess]]
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class Desks:
     crossover: Crossover
     intake: Intake
     shelf: ModelShelf
+    diagnose: Diagnose
     menus: Menus
 
     def stop_measuring(self) -> bool:
@@ -170,6 +178,8 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
     shelf = ModelShelf(
         live, choose, views, popups, popups, store, background, pulls, parent=parts.window
     )
+    diagnose = Diagnose(live, memory, choose, popups, background, outside.hosts)
+    popups.copy_report = diagnose.copy
     menus = Menus(
         popups,
         live,
@@ -182,8 +192,9 @@ def wire(parts: Parts, outside: Outside, apply_theme: Callable[[], None]) -> Des
         intake.open,
         views,
         popups.toggle_cheat_sheet,
+        diagnose.copy,
     )
-    desks = Desks(choose, look, play, pad, auto, bench, crossover, intake, shelf, menus)
+    desks = Desks(choose, look, play, pad, auto, bench, crossover, intake, shelf, diagnose, menus)
     _join(desks)
     views.leave_to_desks(
         {
