@@ -30,6 +30,21 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("bench", "--help")])
+def test_help_ends_well_and_says_nothing_else(words: tuple[str, ...]) -> None:
+    run = twinlens(*words)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("usage: twinlens")
+
+
+@pytest.mark.parametrize("words", [("--wrong",), ("run", "--frames", "many")])
+def test_wrong_usage_is_code_2_and_a_line_that_names_it(words: tuple[str, ...]) -> None:
+    run = twinlens(*words)
+    assert run.returncode == 2
+    assert words[-1] in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_run_headless_prints_a_line_a_frame_and_a_summary() -> None:
     *frames, last = json_lines(
         twinlens("run", "--headless", "--source", "clip", "--frames", 5, "--json")
