@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinlens.app.core.hosts.arena import ALIGN, Arena
+from twinlens.app.core.hosts.arena import ALIGN, Arena, ArenaClosedError
 from twinlens.app.core.hosts.messages import MessageError, Record, field
 from twinlens.app.core.hosts.process import HostGoneError, HostProcess
 from twinlens.app.core.session.meters import percentile
@@ -182,6 +182,15 @@ class HostedSource:
         return self._interrupted
 
     def _next(self) -> Frame | None:
+        try:
+            return self._delivered()
+        except ArenaClosedError:
+            self._ask("read", {})  # its host has ended: this raises how
+            raise
+        except (MessageError, MemoryError, ValueError) as why:
+            raise SourceError(f"{self.title}: {why}") from why
+
+    def _delivered(self) -> Frame | None:
         places = self._places
         while True:
             fields = places.offer() if places is not None else {}

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import ImageGrab
+
 from helpers.displays import xvfb
 from helpers.processes import how_it_ended, running
 
@@ -108,6 +111,10 @@ class LiveWindow:
         command = ["xdotool", *words, "mouseup", "1"]
         subprocess.run(command, env=self._env, check=True, timeout=60)
 
+    def grab(self) -> np.ndarray:
+        """What stands on the screen: (H, W, 3) uint8 R, G, B."""
+        return np.asarray(ImageGrab.grab(xdisplay=self._env["DISPLAY"]).convert("RGB"))
+
     def report(self) -> dict[str, Any]:
         self.send("report")
         return self.wait_for("report")
@@ -156,6 +163,7 @@ def live_window(
     engine: str,
     size: str = "1280x720",
     hosts: bool = False,
+    probe: Path = _PROBE,
 ) -> Iterator[LiveWindow]:
     """Start the window on a source and wait until it answers.
 
@@ -166,12 +174,13 @@ def live_window(
         engine: its id.
         size: of the screen.
         hosts: whether engines run in processes of their own.
+        probe: the program that shows the window and takes the commands.
     """
     with xvfb(f"{size}x24") as screen, (folder / "stderr.txt").open("w") as errors:
         # A processor that plays a GPU takes it from the picture; what the window makes of the
         # others is looked at here.
         env = screen | {"VK_DRIVER_FILES": os.devnull, "PYTHONFAULTHANDLER": "1"}
-        words = [sys.executable, _PROBE, folder / "settings.json", source, model, engine]
+        words = [sys.executable, probe, folder / "settings.json", source, model, engine]
         words += ["hosts"] if hosts else []
         with running(
             words,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ class Probe:
             "sheet": type(self.window.sheet).__name__ if self.window.sheet else "",
         }
 
+    def act(self, word: str, rest: str) -> None:
+        """Do what another kind of probe has a command for."""
+
     def hosts(self) -> dict[str, int | None]:
         """Processes of what serves."""
         serving = self.window.session._worker.serving
@@ -136,12 +140,13 @@ def say(record: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
+def run(make_probe: Callable[[Any], Probe] = Probe) -> int:
+    """Show the window until it is closed; returns the exit code."""
     settings, source, model, engine = sys.argv[1:5]
     hosts = window_hosts() if sys.argv[5:] == ["hosts"] else None
     application = make_application()
     window = make_window(SettingsStore(Path(settings)), hosts=hosts)
-    probe = Probe(window)
+    probe = make_probe(window)
     commands = Commands()
 
     def act(line: str) -> None:
@@ -159,6 +164,8 @@ def main() -> int:
             say(probe.report())
         elif word == "quit":
             window.close()
+        else:
+            probe.act(word, rest)
 
     commands.line.connect(act, Qt.ConnectionType.QueuedConnection)
 
@@ -175,4 +182,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    WAY_OUT.leave(main())
+    WAY_OUT.leave(run())

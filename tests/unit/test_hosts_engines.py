@@ -281,6 +281,40 @@ def test_a_spare_one_waits_and_is_replaced() -> None:
         assert other.run(picture()).shape == (3,)
 
 
+@posix
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_spare_one_that_came_to_harm_is_passed_over_and_no_model_blamed(number: int) -> None:
+    distrust = Distrust(None)
+    with hosts(spare=True, distrust=distrust) as owner:
+        owner.begin()
+        spare = owner._spare
+        spare.wait_ready()
+        os.kill(spare.pid, number)
+        runner = owner.load(small(), CPU, OPTIONS)
+        assert runner.host is not spare
+        assert runner.run(picture()).shape == (3,)
+        until(lambda: not exists(spare.pid))
+        distrust.check(small(), CPU)
+
+
+@posix
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_host_that_ends_while_nobody_asks_is_one_error_later(
+    monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    if not shared:
+        monkeypatch.setattr("twinlens.app.core.hosts.process.Arena.make", lambda: None)
+    with hosts() as owner:
+        runner, second = (owner.load(small(), CPU, OPTIONS) for _ in range(2))
+        runner.run(picture())
+        for host in (runner.host, second.host):
+            os.kill(host.pid, signal.SIGKILL)
+        until(lambda: not owner.keeper.hosts)  # they are buried
+        for one in (runner, second):  # one that has had a picture, and one that has not
+            with pytest.raises(EngineStoppedError, match="was killed"):
+                one.run(picture())
+
+
 def test_what_is_measured_shares_a_host_that_goes_with_the_last() -> None:
     with hosts() as owner:
         one, two = (owner.measure(small(), CPU, EngineOptions(threads=n)) for n in (1, 2))

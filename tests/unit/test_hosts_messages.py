@@ -15,7 +15,7 @@ import pytest
 
 from helpers.all_layers import all_layers
 from helpers.hosted import descriptors
-from twinlens.app.core.hosts.arena import Arena, available_memory
+from twinlens.app.core.hosts.arena import Arena, ArenaClosedError, available_memory
 from twinlens.app.core.hosts.messages import MessageError, Wire, field
 from twinlens.app.core.hosts.parcel import Parcel, open_parcel
 from twinlens.app.core.hosts.records import (
@@ -140,6 +140,28 @@ def test_what_is_beyond_is_an_error_not_a_signal() -> None:
         with pytest.raises(ValueError, match="beyond"):
             arena.array(offset, (count,), "|u1")
     arena.close()
+
+
+@posix
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda arena: arena.put(np.ones(4, np.uint8)),
+        lambda arena: arena.reserve(1),
+        lambda arena: arena.follow(1 << 12),
+        lambda arena: arena.array(0, (4,), "|u1"),
+        lambda arena: arena.bytes_at(0, 4),
+        lambda arena: Parcel.of([np.ones(4)]).post(arena),
+    ],
+)
+def test_what_was_closed_is_used_no_more(use: Any) -> None:
+    arena = Arena.make()
+    assert arena is not None
+    arena.put(np.ones(1 << 14, np.uint8))
+    arena.close()
+    arena.close()
+    with pytest.raises(ArenaClosedError):
+        use(arena)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what is free")

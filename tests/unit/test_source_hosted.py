@@ -162,6 +162,22 @@ def test_a_host_that_ends_is_one_error(owner: Hosts, number: int, words: str) ->
 
 
 @posix
+@pytest.mark.parametrize("frames", [0, 1, 3])
+def test_a_host_that_ends_while_nobody_asks_is_one_error_later(owner: Hosts, frames: int) -> None:
+    source = each_frame(owner)
+    source.open()
+    kept = [source.read() for _ in range(frames)]
+    host = source.host
+    os.kill(host.pid, signal.SIGKILL)
+    until(lambda: host not in owner.keeper.hosts)  # it is buried
+    for _ in range(2):
+        with pytest.raises(SourceError, match="Bundled clip: its process was killed"):
+            source.read()
+    source.close()
+    assert all(frame.buffer.data.any() for frame in kept)
+
+
+@posix
 def test_a_host_that_stands_still_is_ended(owner: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twinlens.app.sources.hosted._FLOOR_S", 0.5)
     source = each_frame(owner)

@@ -15,6 +15,7 @@ import os
 import secrets
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 _PAGE = mmap.ALLOCATIONGRANULARITY
 ALIGN = 64
 """Arrays begin at multiples of this."""
+
+
+class ArenaClosedError(ValueError):
+    """It was closed, since the process that shared it has ended."""
 
 
 class Arena:
@@ -40,6 +45,9 @@ class Arena:
 
     def __init__(self, fd: int, name: str = "") -> None:
         self._fd, self._name = fd, name
+        self._closed = False
+        # Who closes it may be another thread than who uses it, and its descriptor be taken again.
+        self._using = threading.RLock()
         self._map: mmap.mmap | None = None
         self.size = 0
 
@@ -74,7 +82,13 @@ class Arena:
 
         Raises:
             MemoryError: there is no room for them.
+            ArenaClosedError: it was closed.
         """
+        with self._using:
+            self._check_open()
+            self._reserve(size)
+
+    def _reserve(self, size: int) -> None:
         if size <= self.size:
             return
         size = -(-size // _PAGE) * _PAGE
@@ -85,12 +99,25 @@ class Arena:
         try:
             if not self._name:
                 _grow(self._fd, self.size, size)
-            self.follow(size)
+            self._follow(size)
         except OSError as why:
             raise MemoryError(f"no room for {size:,} bytes of shared memory: {why}") from why
 
     def follow(self, size: int) -> None:
-        """Map as many bytes as the other process says that there are."""
+        """Map as many bytes as the other process says that there are.
+
+        Raises:
+            ArenaClosedError: it was closed.
+        """
+        with self._using:
+            self._check_open()
+            self._follow(size)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ArenaClosedError("the shared memory was closed")
+
+    def _follow(self, size: int) -> None:
         if size <= self.size:
             return
         # Arrays in the mapping so far keep it; both show the same memory.
@@ -107,7 +134,9 @@ class Arena:
 
         Raises:
             ValueError: it does not fit.
+            ArenaClosedError: it was closed.
         """
+        self._check_open()
         import numpy as np  # late: the first host is started before anything large is imported
 
         kind = np.dtype(dtype)
@@ -121,7 +150,9 @@ class Arena:
 
         Raises:
             ValueError: they do not fit.
+            ArenaClosedError: it was closed.
         """
+        self._check_open()
         import numpy as np  # late: see above
 
         if self._map is None or offset < 0 or offset + size > self.size:
@@ -129,9 +160,11 @@ class Arena:
         return np.frombuffer(self._map, np.uint8, size, offset)
 
     def put(self, array: NDArray[Any], offset: int = 0) -> None:
-        """Copy an array to a place, reserving what is missing."""
-        self.reserve(offset + array.nbytes)
-        self.array(offset, array.shape, array.dtype.str)[...] = array
+        """Copy an array to a place, reserving what is missing; raises as ``reserve``."""
+        with self._using:
+            self.reserve(offset + array.nbytes)
+            place = self.array(offset, array.shape, array.dtype.str)
+        place[...] = array
 
     def forget(self, start: int) -> None:
         """Give back the pages from there on; they read as zeros from then on."""
@@ -142,11 +175,13 @@ class Arena:
 
     def close(self) -> None:
         """Let go of it; arrays in it stay valid."""
-        self._map = None
-        self.size = 0
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        with self._using:
+            self._closed = True
+            self._map = None
+            self.size = 0
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
 
 
 def available_memory() -> int:

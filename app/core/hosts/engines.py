@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twinlens.app.core.hosts.arena import ArenaClosedError
 from twinlens.app.core.hosts.messages import MessageError, Record, field
 from twinlens.app.core.hosts.parcel import Parcel
 from twinlens.app.core.hosts.process import HostGoneError, HostProcess
@@ -85,7 +87,10 @@ def load_in(
     checkpoint()
     room = network.spec.recipe.input_shape
     start = _TENSOR_ROOM + 4 * int(np.prod(room, dtype=np.int64))
-    fields, payload = parcel.post(host.arena, start)
+    try:
+        fields, payload = parcel.post(host.arena, start)
+    except ArenaClosedError:  # it has ended: asking says how
+        fields, payload = {}, b""
     fields |= {"engine": engine_id, "options": options_record(options), "only": only}
     token = current_token()
     if isinstance(token, CancelToken):
@@ -231,8 +236,9 @@ class HostedRunner:
         payload = b""
         arena = self.host.arena
         if arena is not None:
-            arena.put(tensor)
-            fields["size"] = arena.size
+            with contextlib.suppress(ArenaClosedError):  # it has ended: asking says how
+                arena.put(tensor)
+                fields["size"] = arena.size
         else:
             payload = tensor.tobytes()
         record, out = self._call("run", fields, payload, limit_s=self.limit_s)

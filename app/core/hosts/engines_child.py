@@ -56,6 +56,7 @@ class EnginesChild:
         self._count = 0
         self._known: dict[str, Network] = {}
         self._acts: dict[str, Callable[[Record, bytearray], tuple[Record, bytes | memoryview]]] = {
+            "live": lambda record, payload: ({}, b""),
             "resolve": self._resolve,
             "load": self._load,
             "run": self._run,

@@ -18,7 +18,7 @@ from twinlens.app.core.hosts.records import choice_of
 from twinlens.app.core.session.engines import SLOW_TO_ASK, EngineChoice
 from twinlens.engine.api.protocol import EngineOptions, GraphSource, Network, Runner
 from twinlens.engine.cancel import checkpoint
-from twinlens.engine.errors import CancelledError, EngineError
+from twinlens.engine.errors import CancelledError, EngineError, EngineStoppedError
 
 _log = logging.getLogger(__name__)
 
@@ -252,10 +252,11 @@ class Hosts:
         """One that nobody else has: that which has read the network, or the spare one."""
         with self._lock:
             read = None if network is None else self._read.pop(network.source, None)
-            if read is not None and read.alive:
-                return read
+        if read is not None and _answers(read):
+            return read
+        with self._lock:
             host, self._spare = self._spare, None
-        return host if host is not None and host.alive else self._start()
+        return host if host is not None and _answers(host) else self._start()
 
     def _give_back(self, host: HostProcess) -> bool:
         """Let a host be the spare one, if it can be."""
@@ -318,6 +319,23 @@ def window_hosts(
     hosts = Hosts(distrust=Distrust(None if kept is None else kept / "stopped.json"))
     hosts.begin(first, first_source)
     return hosts
+
+
+def _answers(host: HostProcess) -> bool:
+    """Whether one that has waited can still be used; ends it otherwise.
+
+    It may have been stopped or have come to hang meanwhile, which is no fault of what would be
+    loaded there.
+
+    Raises:
+        CancelledError: nobody waits for it any more.
+    """
+    try:
+        in_scope(host, "live", {}, "what waited has stopped")
+    except EngineStoppedError as gone:
+        _log.info("another host is started: %s", gone)
+        return False
+    return True
 
 
 def _end(host: HostProcess) -> None:

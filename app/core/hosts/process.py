@@ -96,6 +96,7 @@ class HostProcess:
         self._why: str | None = None
         self._on_purpose = self._from_outside = False
         self._asking = threading.Lock()
+        self._buried = False
         self.arena = Arena.make()
         self._errors = tempfile.TemporaryFile(prefix="twinlens-")  # noqa: SIM115
         handle = self.arena.handle if self.arena else ""
@@ -177,6 +178,7 @@ class HostProcess:
             TwinlensError: what it answered instead.
         """
         with self._asking:
+            self._check_there()
             self._count += 1
             self.waiting = Overdue(limit_s)
             if not self._greeted:
@@ -192,6 +194,7 @@ class HostProcess:
     def wait_ready(self) -> None:
         """Wait until it has imported what it needs; raises HostGoneError."""
         with self._asking:
+            self._check_there()
             self.waiting = Overdue(None)
             if not self._greeted:
                 self.waiting.allowed_s = START_S
@@ -230,11 +233,23 @@ class HostProcess:
         if not self._asking.acquire(blocking=False):
             return False
         try:
+            if self._why is None:  # it ended while nobody asked: whoever asks next hears how
+                self._why = self._words()
+            self._buried = True
             self._wire.close()
             self._let_go()
         finally:
             self._asking.release()
         return True
+
+    def _check_there(self) -> None:
+        if self._buried:
+            raise self._gone()
+
+    def _gone(self) -> HostGoneError:
+        return HostGoneError(
+            self._words(), ended_by_us=self._on_purpose, from_outside=self._from_outside
+        )
 
     def _answer(self, number: int) -> tuple[Record, bytearray]:
         while True:
@@ -253,9 +268,7 @@ class HostProcess:
         try:
             message = self._wire.receive()
             if message is None:
-                raise HostGoneError(
-                    self._words(), ended_by_us=self._on_purpose, from_outside=self._from_outside
-                )
+                raise self._gone()
             record = message[0]
             if "hello" in record:
                 if record["hello"] != VERSION:
