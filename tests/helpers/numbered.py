@@ -13,7 +13,7 @@ LEVELS = 16
 NAME = "number {:02}"
 SIZE = (192, 192)
 """Height and width: a square, which every way of cropping sees whole."""
-_EVEN = 2.0
+_EVEN, _OFF = 2.0, 0.3
 _STEP = 12
 _FIRST = 32
 
@@ -25,10 +25,11 @@ def level_picture(index: int) -> np.ndarray:
 
 def level_of(pixels: np.ndarray) -> int | None:
     """The number that stands in grey pixels; None where they are damaged."""
-    if float(np.std(pixels)) > _EVEN:
+    place = (float(np.mean(pixels)) - _FIRST) / _STEP
+    number = round(place)
+    if float(np.std(pixels)) > _EVEN or abs(place - number) > _OFF or not 0 <= number < LEVELS:
         return None
-    number = round((float(np.mean(pixels)) - _FIRST) / _STEP)
-    return min(LEVELS - 1, max(0, number))
+    return number
 
 
 def level_reader(path: Path) -> Path:
