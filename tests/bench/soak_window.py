@@ -157,7 +157,7 @@ class Soak:
         before = self.ask("state")
         grabbed = self.window.grab()
         after = self.ask("state")
-        seen = grabbed[grabbed.shape[0] // 2 - 4 :, grabbed.shape[1] // 2 - 4 :][:8, :8, 1]
+        seen = grabbed[grabbed.shape[0] // 2 - 4 :, grabbed.shape[1] // 2 - 4 :][:8, :8]
         # What was painted last may not have reached the screen yet.
         painted = after["painted"] - before["painted"] + 3
         if before["source"] != str(self.materials.numbered) or len(after["trail"]) < painted:

@@ -117,7 +117,7 @@ class SoakProbe(Probe):
         """What stands in the frame that was answered, where that can be read by the model."""
         if result.model_title != "levels" or not self.plays_numbers(result.frame):
             return None
-        return level_of(result.frame.buffer.to_bgr()[..., 1])
+        return level_of(result.frame.buffer.to_bgr())
 
     def plays_numbers(self, frame: Any) -> bool:
         buffer = frame.buffer
@@ -151,7 +151,7 @@ class SoakProbe(Probe):
             tally.foreign_ms.append((now - self.foreign_since) * 1e3)
 
     def drawn_number(self, frame: Any) -> int | None:
-        return level_of(frame.buffer.to_bgr()[..., 1]) if self.plays_numbers(frame) else None
+        return level_of(frame.buffer.to_bgr()) if self.plays_numbers(frame) else None
 
     def check_pixels(self, frame: Any) -> None:
         """What the stage holds, read back, is the frame that it was given."""

@@ -39,7 +39,9 @@ def test_damaged_pixels_have_no_number() -> None:
     pixels[:96] = 0
     assert level_of(pixels) is None
     between = (level_picture(3).astype(int) + level_picture(4)) // 2
-    for other in (between, np.zeros_like(pixels), np.full_like(pixels, 255)):
+    coloured = level_picture(3)
+    coloured[..., 0] += 60
+    for other in (coloured, between, np.zeros_like(pixels), np.full_like(pixels, 255)):
         assert level_of(other) is None
 
 
