@@ -206,7 +206,43 @@ def _per_channel(values: Array, rank: int) -> Array:
     return values.reshape(-1, *([1] * (rank - 2)))
 
 
-class LayerNorm(Layer):
+class _SampleNorm(Layer):
+    """What LayerNorm and RMSNorm share: they normalise over all axes from one on."""
+
+    def __init__(self, scale: Array, axis: int, epsilon: float) -> None:
+        self.scale = np.asarray(scale)
+        self.axis = int(axis)
+        if not epsilon >= 0:
+            raise ParameterError(f"{self.kind}: epsilon is {epsilon}; at least 0 is required")
+        self.epsilon = float(epsilon)
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """``scale``."""
+        return {"scale": self.scale}
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The input's shape."""
+        shape = one_input(self.kind, inputs)
+        inner = shape[normal_axis(self.kind, self.axis, len(shape)) :]
+        for name, array in self.parameters.items():
+            if broadcast(self.kind, inner, array.shape) != inner:
+                raise ShapeError(
+                    f"{self.kind}: {name} has shape {array.shape}; one that broadcasts to {inner} "
+                    "is required"
+                )
+        return shape
+
+    def macs(self, *inputs: Shape) -> int:
+        """One per sample."""
+        return prod(one_input(self.kind, inputs))
+
+    def describe(self) -> str:
+        """The axis."""
+        return f"from axis {self.axis} on"
+
+
+class LayerNorm(_SampleNorm):
     """``y = scale * (x - mean) / sqrt(variance + epsilon) + bias`` over all axes from one on.
 
     Mean and variance (divided by the count) are those of each sample's own values.
@@ -226,29 +262,13 @@ class LayerNorm(Layer):
     def __init__(
         self, scale: Array, bias: Array | None = None, *, axis: int = -1, epsilon: float = 1e-5
     ) -> None:
-        self.scale = np.asarray(scale)
+        super().__init__(scale, axis, epsilon)
         self.bias = None if bias is None else np.asarray(bias)
-        self.axis = int(axis)
-        if not epsilon >= 0:
-            raise ParameterError(f"{self.kind}: epsilon is {epsilon}; at least 0 is required")
-        self.epsilon = float(epsilon)
 
     @property
     def parameters(self) -> Mapping[str, Array]:
         """``scale`` and, where there is one, ``bias``."""
         return {"scale": self.scale} | ({} if self.bias is None else {"bias": self.bias})
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """The input's shape."""
-        shape = one_input(self.kind, inputs)
-        inner = shape[normal_axis(self.kind, self.axis, len(shape)) :]
-        for name, array in self.parameters.items():
-            if broadcast(self.kind, inner, array.shape) != inner:
-                raise ShapeError(
-                    f"{self.kind}: {name} has shape {array.shape}; one that broadcasts to {inner} "
-                    "is required"
-                )
-        return shape
 
     def forward(self, *inputs: Array) -> Array:
         """Normalise one input."""
@@ -261,16 +281,8 @@ class LayerNorm(Layer):
         scaled = scaled * cast_like(self.scale, x)
         return np.asarray(scaled if self.bias is None else scaled + cast_like(self.bias, x))
 
-    def macs(self, *inputs: Shape) -> int:
-        """One per sample."""
-        return prod(one_input(self.kind, inputs))
 
-    def describe(self) -> str:
-        """The axis."""
-        return f"from axis {self.axis} on"
-
-
-class RMSNorm(Layer):
+class RMSNorm(_SampleNorm):
     """``y = scale * x / sqrt(mean(x²) + epsilon)`` over all axes from one on.
 
     Args:
@@ -285,27 +297,7 @@ class RMSNorm(Layer):
     """
 
     def __init__(self, scale: Array, *, axis: int = -1, epsilon: float = 1e-5) -> None:
-        self.scale = np.asarray(scale)
-        self.axis = int(axis)
-        if not epsilon >= 0:
-            raise ParameterError(f"{self.kind}: epsilon is {epsilon}; at least 0 is required")
-        self.epsilon = float(epsilon)
-
-    @property
-    def parameters(self) -> Mapping[str, Array]:
-        """``scale``."""
-        return {"scale": self.scale}
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """The input's shape."""
-        shape = one_input(self.kind, inputs)
-        inner = shape[normal_axis(self.kind, self.axis, len(shape)) :]
-        if broadcast(self.kind, inner, self.scale.shape) != inner:
-            raise ShapeError(
-                f"{self.kind}: scale has shape {self.scale.shape}; one that broadcasts to {inner} "
-                "is required"
-            )
-        return shape
+        super().__init__(scale, axis, epsilon)
 
     def forward(self, *inputs: Array) -> Array:
         """Normalise one input."""
@@ -315,11 +307,3 @@ class RMSNorm(Layer):
         square = np.mean(np.square(x), axes, keepdims=True, dtype=x.dtype)
         scaled = x / np.sqrt(square + x.dtype.type(self.epsilon))
         return np.asarray(scaled * cast_like(self.scale, x))
-
-    def macs(self, *inputs: Shape) -> int:
-        """One per sample."""
-        return prod(one_input(self.kind, inputs))
-
-    def describe(self) -> str:
-        """The axis."""
-        return f"from axis {self.axis} on"
